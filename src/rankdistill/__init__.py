@@ -1,0 +1,77 @@
+"""Ranking distillation: make a big ranking model small, and prove that it still ranks as well.
+
+>>> import rankdistill as rd
+>>> split = rd.read("synthetic", users=60, items=40).k_core(users=5, items=1).split("user_fractions")
+>>> split.num_users
+60
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rankdistill.api import read, read_csv, read_parquet, read_recbole
+    from rankdistill.config import TrainConfig
+    from rankdistill.data.interactions import Interactions
+    from rankdistill.data.splitting import Split
+    from rankdistill.distillation.ranking_distillation import RankingDistillation
+    from rankdistill.errors import RankDistillError
+    from rankdistill.evaluation.compare import Comparison, compare
+    from rankdistill.evaluation.evaluate import Evaluation
+    from rankdistill.losses.pairwise import Pairwise
+    from rankdistill.losses.pointwise import Pointwise
+    from rankdistill.losses.softmax import Softmax
+    from rankdistill.model_folder import load_model
+    from rankdistill.models.caser import Caser
+    from rankdistill.models.popularity import Popularity
+    from rankdistill.pipeline import Settings, distill, evaluate, label, recommend, train
+    from rankdistill.ranker import Ranker
+    from rankdistill.rankings import Rankings
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Caser": "models.caser",
+    "Comparison": "evaluation.compare",
+    "Evaluation": "evaluation.evaluate",
+    "Interactions": "data.interactions",
+    "Pairwise": "losses.pairwise",
+    "Pointwise": "losses.pointwise",
+    "Popularity": "models.popularity",
+    "RankDistillError": "errors",
+    "Ranker": "ranker",
+    "RankingDistillation": "distillation.ranking_distillation",
+    "Rankings": "rankings",
+    "Settings": "pipeline",
+    "Softmax": "losses.softmax",
+    "Split": "data.splitting",
+    "TrainConfig": "config",
+    "compare": "evaluation.compare",
+    "distill": "pipeline",
+    "evaluate": "pipeline",
+    "label": "pipeline",
+    "load_model": "model_folder",
+    "read": "api",
+    "read_csv": "api",
+    "read_parquet": "api",
+    "read_recbole": "api",
+    "recommend": "pipeline",
+    "train": "pipeline",
+}
+"""Where each public name lives; loaded at first use, so that `import rankdistill` stays quick."""
+
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rankdistill' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"rankdistill.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

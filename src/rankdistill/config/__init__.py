@@ -1,0 +1,33 @@
+"""The experiment file: what its sections may hold, how it is read, and how it is written again."""
+
+from rankdistill.config.options import Option, describe
+from rankdistill.config.parsing import load, parse
+from rankdistill.config.sections import (
+    DataConfig,
+    EvaluateConfig,
+    Experiment,
+    RoleConfig,
+    Section,
+    SplitConfig,
+    TeacherLists,
+    TrainConfig,
+    WindowsConfig,
+)
+from rankdistill.config.toml import to_toml
+
+__all__ = [
+    "DataConfig",
+    "EvaluateConfig",
+    "Experiment",
+    "Option",
+    "RoleConfig",
+    "Section",
+    "SplitConfig",
+    "TeacherLists",
+    "TrainConfig",
+    "WindowsConfig",
+    "describe",
+    "load",
+    "parse",
+    "to_toml",
+]

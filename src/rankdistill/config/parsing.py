@@ -1,0 +1,74 @@
+"""The text of an experiment file, and the overrides of the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rankdistill import plugins
+from rankdistill.config.checking import Address, Checker
+from rankdistill.config.sections import Experiment
+from rankdistill.errors import ConfigError
+from rankdistill.types import Json
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Reads an experiment file; each override is `section.key=value` with a value in TOML's notation.
+
+    A value that is no TOML is taken as text, so `student.kind=caser` needs no quotes. A relative path in the
+    file is looked up beside the file, then in the working directory; one in an override the other way round.
+
+    Raises:
+        ConfigError: there is no such file, it is not TOML, or a key or value is wrong.
+    """
+    mapping = _read(path)
+    changed = {address for text in overrides for address in _override(mapping, text)}
+    return Checker(mapping, str(path), folder=path.absolute().parent, overridden=changed).experiment()
+
+
+def parse(mapping: Mapping[str, Any], source: str) -> Experiment:
+    """The same from nested dicts; `source` stands in the error messages where a file's name would.
+
+    Raises:
+        ConfigError: a key or value is wrong.
+    """
+    return Checker(mapping, source, folder=Path.cwd()).experiment()
+
+
+def _read(path: Path) -> Json:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        there = [other.name for other in sorted(path.parent.glob("*.toml"))]
+        raise ConfigError(f"{path}: there is no such file{plugins.suggestion(path.name, there)}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is not UTF-8 text (at byte {error.start}); is it an experiment file?"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+
+
+def _override(mapping: Json, text: str) -> list[Address]:
+    """Puts one `a.b=value` into `mapping` and gives the addresses of what it made or changed."""
+    name, equals, written = (part.strip() for part in text.partition("="))
+    *tables, key = address = tuple(part.strip() for part in name.split("."))
+    if not equals or not written or not all(address):
+        raise ConfigError(f"--set {text!r}: write it as section.key=value, for example student.dim=20")
+    table, changed = mapping, [address]
+    for depth, each in enumerate(tables, start=1):
+        if each not in table:
+            changed.append(address[:depth])
+        table = table.setdefault(each, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {text!r}: {'.'.join(tables[:depth])} is a value, not a section")
+    try:
+        values = tomllib.loads(f"value = {written}")
+        table[key] = values["value"] if len(values) == 1 else written
+    except tomllib.TOMLDecodeError:
+        table[key] = written
+    return changed

@@ -1,0 +1,195 @@
+"""The sections of an experiment file as frozen values, each option declared once."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+)
+
+from rankdistill import plugins
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every section, and of the nested `Config` of every plug-in.
+
+    Types are not bent (`"50"` is no integer), except for what TOML cannot say: a list stands for a tuple,
+    text for a path, an integer for a float. A plug-in may declare its `kind`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_toml(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, list) and _takes(annotation, tuple):
+            return tuple(value)
+        if isinstance(value, str) and _takes(annotation, Path) and not _takes(annotation, str):
+            locate = (info.context or {}).get("locate")
+            path = Path(value).expanduser()
+            return locate(info.field_name, path) if locate else path
+        return value
+
+
+def _takes(annotation: object, wanted: type) -> bool:
+    if wanted in (annotation, get_origin(annotation)):
+        return True
+    if get_origin(annotation) in (tuple, list, dict, Literal):
+        return False
+    return any(_takes(part, wanted) for part in get_args(annotation))
+
+
+class DataConfig(Section):
+    """`[data]`: where the interactions come from. Base of every reader's `Config`."""
+
+    kind: str = Field(description="how to read the data: a kind of file, or a public set by name")
+    path: Path | None = Field(default=None, description="the file or folder")
+    min_user_interactions: Count = Field(default=5, description="users with fewer interactions are dropped")
+    min_item_interactions: Count = Field(default=5, description="items with fewer interactions are dropped")
+    repeats: Literal["all", "first", "last"] = Field(
+        default="last", description="which of a user's repeat visits to an item to keep"
+    )
+
+    @property
+    def presplit(self) -> bool:
+        """Whether this data brings its own split; a reader of such data overrides it."""
+        return False
+
+
+class SplitConfig(Section):
+    """`[split]`: which interactions are learnt from, and which ones are the test."""
+
+    kind: Literal["user_fractions", "leave_last_out", "time", "presplit"] = Field(
+        default="user_fractions",
+        description="how to split; 'presplit' only for data that brings its own split",
+    )
+    fractions: tuple[float, float, float] = Field(
+        default=(0.7, 0.1, 0.2), description="shares of train, validation and test, with the sum 1"
+    )
+    train_on_validation: bool = Field(
+        default=True, description="whether the final models learn from train and validation together"
+    )
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum_to_one(cls, fractions: tuple[float, float, float]) -> tuple[float, float, float]:
+        train, validation, test = fractions
+        if not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+            raise ValueError(f"{list(fractions)} has the sum {sum(fractions):g}; it must be 1")
+        if train <= 0 or validation < 0 or test <= 0:
+            raise ValueError(f"{list(fractions)}: train and test must be above 0, validation at least 0")
+        return fractions
+
+
+class WindowsConfig(Section):
+    """`[windows]`: how a user's sequence becomes queries."""
+
+    history_length: Count = Field(default=5, description="items of history in a query (L)")
+    target_length: Count = Field(default=1, description="next items to learn from a query (T)")
+
+
+class TrainConfig(Section):
+    """`[train]`: the loop, the same for teacher and student; `[teacher.train]` overrides it for one role."""
+
+    epochs: int = Field(default=50, ge=0, description="passes over the training queries")
+    batch_size: Count = Field(default=512, description="queries in a step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="step size of Adam")
+    weight_decay: float = Field(default=1e-6, ge=0, description="L2 penalty of the weights")
+    device: str = Field(
+        default="auto",
+        description="'cpu', 'cuda', 'cuda:1', ...; 'auto' is cuda where there is one, else cpu",
+    )
+    threads: Count | None = Field(default=None, description="CPU threads; all cores when left out")
+    patience: Count | None = Field(
+        default=None, description="validations without progress before training stops; never when left out"
+    )
+    validate_every: Count = Field(default=1, description="epochs between two validations")
+    validation_metric: str = Field(default="map", description="the metric that picks the best epoch")
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            near = plugins.suggestion(device, ["auto", "cpu", "cuda"])
+            raise ValueError(f"{device!r} is not 'auto', 'cpu', 'cuda' or 'cuda:N'{near}")
+        return device
+
+
+class EvaluateConfig(Section):
+    """`[evaluate]`: what is measured on the test users, over the full catalogue."""
+
+    metrics: tuple[str, ...] = Field(
+        default=(
+            *("precision@3", "precision@5", "precision@10"),
+            *("ndcg_kdd18@3", "ndcg_kdd18@5", "ndcg_kdd18@10", "map"),
+            *("ndcg@10", "recall@10", "hit@10", "mrr@10", "coverage@10"),
+        ),
+        min_length=1,
+        description="metrics by name",
+    )
+    exclude_seen: bool = Field(
+        default=True, description="whether items that the user has in training are left out"
+    )
+    bootstrap_samples: Count = Field(default=2000, description="resamples of the users for an interval")
+    depth: Count = Field(default=100, description="items a user in rankings.parquet")
+
+
+class TeacherLists(Section):
+    """`[teacher] rankings = ...`: somebody's lists in place of a teacher that is trained here."""
+
+    rankings: Path = Field(description="parquet file of the teacher's lists")
+    on_unknown: Literal["error", "drop"] = Field(
+        default="error", description="what to do with users or items that the data does not have"
+    )
+
+
+class RoleConfig(Section):
+    """`[teacher]` or `[student]`: a model and how it is trained.
+
+    `model` is an instance of the model's own `Config`; `train` is `[train]` with the role's own keys.
+    """
+
+    kind: str = Field(description="the model")
+    model: SerializeAsAny[Section] = Field(description="the model's options")
+    train: TrainConfig = Field(default=TrainConfig(), description="how it is trained")
+
+
+def _pointwise() -> Section:
+    config: Section = plugins.find("losses", "pointwise").Config()
+    return config
+
+
+def _ranking_distillation() -> Section:
+    config: Section = plugins.find("distillation", "ranking_distillation").Config()
+    return config
+
+
+class Experiment(Section):
+    """A whole experiment file, every default filled in and every path absolute."""
+
+    seed: int = Field(default=1234, ge=0, description="start of every random generator")
+    data: SerializeAsAny[DataConfig] = Field(description="the reader's options")
+    split: SplitConfig = Field(default=SplitConfig(), description="train, validation and test")
+    windows: WindowsConfig = Field(default=WindowsConfig(), description="histories and targets")
+    teacher: RoleConfig | TeacherLists = Field(description="the model to distil, or its lists")
+    student: RoleConfig = Field(description="the compact model")
+    ranking_loss: SerializeAsAny[Section] = Field(
+        default_factory=_pointwise, description="learns from the data"
+    )
+    distillation: SerializeAsAny[Section] = Field(
+        default_factory=_ranking_distillation, description="learns from the teacher"
+    )
+    train: TrainConfig = Field(default=TrainConfig(), description="the training loop")
+    evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="the test")

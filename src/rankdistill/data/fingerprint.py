@@ -1,0 +1,23 @@
+"""A short hash of data, stored beside all that is made from it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rankdistill.ids import IdMap
+
+
+def fingerprint_of(user_ids: IdMap, item_ids: IdMap, *arrays: NDArray[Any] | None) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 over the raw ids and the arrays."""
+    digest = hashlib.sha256()
+    for ids in (user_ids, item_ids):
+        digest.update("\x1f".join(ids.values.cast(pl.String).to_list()).encode())
+    for array in arrays:
+        if array is not None:
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]

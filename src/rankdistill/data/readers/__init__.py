@@ -1,0 +1,1 @@
+"""Readers, one file each: `[data] kind` is the name of the file."""

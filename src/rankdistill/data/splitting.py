@@ -1,0 +1,212 @@
+"""Training, validation and test data.
+
+Order of preparation: `repeats`, then the iterative k-core, then the split. Within a user rows stand in time order,
+rows of equal time in file order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rankdistill.data.fingerprint import fingerprint_of
+from rankdistill.data.queries import Exclude, Queries, last_items
+from rankdistill.data.sequences import Sequences
+from rankdistill.data.windows import Windows
+from rankdistill.errors import DataError
+from rankdistill.ids import IdMap
+from rankdistill.rankings import pack
+from rankdistill.types import Bools, Ints, Items
+
+if TYPE_CHECKING:
+    from rankdistill.data.interactions import Interactions
+
+Part: TypeAlias = Literal["validation", "test"]
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """What models learn from, are chosen by, and are judged on.
+
+    Attributes:
+        train: what models learn from (with `train_on_validation`, training + validation).
+        validation: what the best epoch is chosen by; None where models learn from it.
+        test: what models are judged on.
+        user_ids: raw ids of the users.
+        item_ids: raw ids of the items.
+        titles: [I], a title for each item, or None.
+        fingerprint: of the ids and the training sequences; what is made from this split carries it.
+        source: where the data came from.
+        description: how it was split, in words.
+        history_length: L.
+        target_length: T.
+    """
+
+    train: Sequences
+    validation: Sequences | None
+    test: Sequences
+    user_ids: IdMap
+    item_ids: IdMap
+    titles: pl.Series | None
+    source: str
+    description: str
+    history_length: int = 5
+    target_length: int = 1
+    fingerprint: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            print_of = fingerprint_of(self.user_ids, self.item_ids, self.train.starts, self.train.items)
+            object.__setattr__(self, "fingerprint", print_of)
+
+    @property
+    def num_users(self) -> int:
+        """U."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """I, the real items; PAD does not count."""
+        return len(self.item_ids)
+
+    @property
+    def windows(self) -> Windows:
+        """The training queries and their targets."""
+        return Windows.of(self.train, self.history_length, self.target_length)
+
+    @property
+    def untrained_items(self) -> Items:
+        """The items that never occur in training; no model can rank them, so no list holds them."""
+        return np.flatnonzero(np.bincount(self.train.items, minlength=self.num_items + 1)[1:] == 0).astype(np.int32) + 1
+
+    @property
+    def test_queries(self) -> Queries:
+        """The test users with all that they did before, known items excluded."""
+        return self.queries("test")
+
+    def queries(self, part: Part, *, exclude_seen: bool = True) -> Queries:
+        """The users who have targets in a part of the data, each asked once, after all that came before.
+
+        A target that the user has already is no target while known items are excluded. A target that never occurs
+        in training stays one, though no list can hold it.
+        """
+        later = self.test if part == "test" else self.validation
+        if later is None:
+            raise DataError(f"{self.source}: there is no validation data: models learn from it (train_on_validation)")
+        known = self.train if part == "validation" or self.validation is None else self.train.then(self.validation)
+        relevant = _relevant(known, later, exclude_seen)
+        users = np.flatnonzero(relevant.lengths > 0)
+        positions = known.lengths[users]
+        return Queries(
+            pack(users, positions),
+            users,
+            last_items(known, users, positions, self.history_length),
+            Exclude(seen=known if exclude_seen else None, never=self.untrained_items),
+            relevant.take(users),
+        )
+
+
+def _relevant(known: Sequences, later: Sequences, exclude_seen: bool) -> Sequences:
+    """Each user's targets in `later`, each item once, without those that she has already if these are excluded."""
+    pairs = later.users * (int(later.items.max(initial=0)) + 1) + later.items
+    first = np.zeros(len(pairs), dtype=np.bool_)
+    first[np.unique(pairs, return_index=True)[1]] = True
+    if exclude_seen:
+        first &= ~known.members()(later.users, later.items)
+    return later.where(first)
+
+
+def split_interactions(
+    data: Interactions,
+    kind: str,
+    fractions: tuple[float, ...],
+    train_on_validation: bool,
+    windows: dict[str, int],
+) -> Split:
+    """Splits `data`; see `Interactions.split` for the arguments."""
+    if len(data.user_ids) < 2 or len(data.item_ids) < 2:
+        raise DataError(
+            f"{data.source}: {len(data.user_ids):,} user(s) and {len(data.item_ids):,} item(s) are left; "
+            f"there is nothing to rank with fewer than two of each"
+        )
+    rules = {
+        "user_fractions": partial(_by_user_fractions, fractions=fractions),
+        "leave_last_out": _leave_last_out,
+        "time": partial(_by_time, fractions=fractions),
+        "presplit": _as_given,
+    }
+    if kind not in rules:
+        raise DataError(f"split kind {kind!r} is not one of {', '.join(rules)}")
+    parts = rules[kind](data)
+    train, validation, test = (_part(data, parts == part) for part in (TRAIN, VALIDATION, TEST))
+    for name, part in (("training", train), ("test", test)):
+        if len(part.items) == 0:
+            raise DataError(f"{data.source}: the {kind} split leaves no {name} rows of {len(data):,}; use more data")
+    has_validation = len(validation.items) > 0
+    merged = has_validation and train_on_validation
+    shares = "" if kind in ("leave_last_out", "presplit") else " " + "/".join(f"{share:g}" for share in fractions)
+    return Split(
+        train=train.then(validation) if merged else train,
+        validation=validation if has_validation and not merged else None,
+        test=test,
+        user_ids=data.user_ids,
+        item_ids=data.item_ids,
+        titles=data.titles,
+        source=data.source,
+        description=f"{kind}{shares}" + (", trained on train + validation" if merged else ""),
+        **windows,
+    )
+
+
+def _part(data: Interactions, keep: Bools) -> Sequences:
+    return Sequences.from_pairs(data.users[keep], data.items[keep], len(data.user_ids))
+
+
+def _places(data: Interactions) -> tuple[Ints, Ints]:
+    """The place [n] of each row within its user, from 0, and the number [n] of rows of that user."""
+    counts = np.bincount(data.users, minlength=len(data.user_ids))
+    return np.arange(len(data)) - (np.cumsum(counts) - counts)[data.users], counts[data.users]
+
+
+def _by_user_fractions(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int8]:
+    """The first ceil(f1 N) rows of each user train, up to ceil((f1 + f2) N) validate, the rest test."""
+    place, count = _places(data)
+    cuts = [np.ceil(np.round(share * count, 6)) for share in (fractions[0], fractions[0] + fractions[1])]
+    return ((place >= cuts[0]).astype(np.int8) + (place >= cuts[1])).astype(np.int8)
+
+
+def _leave_last_out(data: Interactions) -> NDArray[np.int8]:
+    """Each user's last row tests, the one before validates; with two rows there is no validation, with one no test."""
+    place, count = _places(data)
+    test = (place == count - 1) & (count > 1)
+    validation = (place == count - 2) & (count > 2)
+    return (TEST * test + VALIDATION * validation).astype(np.int8)
+
+
+def _by_time(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int8]:
+    """One pair of cuts for all users; rows of the same time fall on the same side."""
+    if data.timestamps is None:
+        raise DataError(f"{data.source}: a split by time needs a time column, and there is none; name it with 'time'")
+    ordered = np.sort(data.timestamps)
+    rows = [int(np.ceil(np.round(share * len(data), 6))) for share in (fractions[0], fractions[0] + fractions[1])]
+    cuts = [ordered[min(row, len(data) - 1)] for row in rows]
+    if cuts[0] == ordered[0]:
+        raise DataError(f"{data.source}: all rows before the cut have the same time; use another kind of split")
+    return ((data.timestamps >= cuts[0]).astype(np.int8) + (data.timestamps >= cuts[1])).astype(np.int8)
+
+
+def _as_given(data: Interactions) -> NDArray[np.int8]:
+    if data.parts is None:
+        raise DataError(f"{data.source}: the data brings no split of its own; use user_fractions, time or leave_last_out")
+    return data.parts
+
+
+def with_windows(split: Split, history_length: int, target_length: int) -> Split:
+    """The same split with other windows."""
+    return replace(split, history_length=history_length, target_length=target_length)

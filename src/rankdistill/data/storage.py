@@ -1,0 +1,90 @@
+"""Prepared data on disk: a folder with the split as integer arrays and the raw ids beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from rankdistill.data.sequences import Sequences
+from rankdistill.data.splitting import Split
+from rankdistill.errors import DataError
+from rankdistill.files import replacing, write_json
+from rankdistill.ids import IdMap
+
+_ARRAYS, _ABOUT, _USERS, _ITEMS = "split.safetensors", "split.json", "activity.parquet", "items.parquet"
+
+
+def write_split(split: Split, folder: Path) -> None:
+    """Writes `split` as a folder, whole or not at all.
+
+    `activity.parquet` has the users and `items.parquet` the items by raw id, in the order of their dense index, with
+    their training interactions (and titles, where the data has them).
+    """
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        arrays = {}
+        for name in ("train", "validation", "test"):
+            part = getattr(split, name)
+            if part is not None:
+                arrays |= {f"{name}/starts": part.starts, f"{name}/items": part.items}
+        save_file(arrays, temporary / _ARRAYS)
+        counts = np.bincount(split.train.items, minlength=split.num_items + 1)[1:]
+        users = pl.DataFrame({"user_id": split.user_ids.values, "interactions": split.train.lengths})
+        users.write_parquet(temporary / _USERS)
+        titles = [] if split.titles is None else [split.titles.alias("title")]
+        items = pl.DataFrame([split.item_ids.values.alias("item_id"), pl.Series("interactions", counts), *titles])
+        items.write_parquet(temporary / _ITEMS)
+        write_json(
+            temporary / _ABOUT,
+            {
+                "fingerprint": split.fingerprint,
+                "source": split.source,
+                "description": split.description,
+                "history_length": split.history_length,
+                "target_length": split.target_length,
+            },
+        )
+
+
+def read_split(folder: Path) -> Split:
+    """Reads what `write_split` wrote.
+
+    Raises:
+        DataError: the folder is missing, incomplete or damaged.
+    """
+    if not (folder / _ABOUT).exists():
+        raise DataError(f"{folder}: no prepared data here ({_ABOUT} is missing); `rankdistill prepare` makes it")
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        arrays = load_file(folder / _ARRAYS)
+        users, items = pl.read_parquet(folder / _USERS), pl.read_parquet(folder / _ITEMS)
+        parts = {
+            name: Sequences(arrays[f"{name}/starts"], arrays[f"{name}/items"]) if f"{name}/starts" in arrays else None
+            for name in ("train", "validation", "test")
+        }
+        train, test = parts["train"], parts["test"]
+        if train is None or test is None:
+            raise KeyError("train or test")
+        split = Split(
+            train=train,
+            validation=parts["validation"],
+            test=test,
+            user_ids=IdMap(users["user_id"], 0),
+            item_ids=IdMap(items["item_id"], 1),
+            titles=items["title"] if "title" in items.columns else None,
+            source=about["source"],
+            description=about["description"],
+            history_length=about["history_length"],
+            target_length=about["target_length"],
+        )
+    except (OSError, ValueError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{folder}: prepared data is damaged ({reason}); prepare it again") from error
+    if split.fingerprint != about["fingerprint"]:
+        raise DataError(f"{folder}: prepared data was changed since it was written; prepare it again")
+    return split

@@ -1,0 +1,227 @@
+"""Tables in text files: what separates the fields, and the wanted columns as text with their row numbers.
+
+Every row is counted against the first before anything is read from it, so that a row with too few or too many
+fields is an error that names it and never a shifted or missing value.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rankdistill.data.inputs import check_text, first_bytes, reading
+from rankdistill.errors import ConfigError, DataError
+
+WHITESPACE = " "
+"""The separator that stands for any run of spaces and tabs."""
+
+_SEPARATORS = ("::", "\t", ",", ";", "|")
+_NEVER = "\x1f"  # reading with a separator that no text has gives whole lines
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextFile:
+    """A text file, plain or compressed, and its first lines.
+
+    Attributes:
+        name: what to call it in messages.
+        content: where to read it: its path, or its bytes in UTF-8 if it was in another encoding.
+        lines: the first lines that are not blank, at most ten.
+        first_row: the line number, from 1, of the first of them.
+    """
+
+    name: str
+    content: Path | bytes
+    lines: tuple[str, ...]
+    first_row: int
+
+    @classmethod
+    def open(cls, path: Path, encoding: str = "utf-8", name: str | None = None) -> TextFile:
+        """Opens the file at `path`, to be called `name` (that of the file) in messages.
+
+        Raises:
+            DataError: it is missing, empty, damaged, or not text.
+            ConfigError: there is no such encoding.
+        """
+        check_text(path)
+        name = name or path.name
+        with reading(name):
+            content = _in_utf8(path, encoding)
+            start = _lines(content).filter(~_blank()).head(10).collect()
+        if start.is_empty():
+            raise DataError(f"{path}: the file is empty")
+        return cls(name, content, tuple(start["line"]), start["row"][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a text file is cut into fields.
+
+    Attributes:
+        separator: one or more characters, or `WHITESPACE`.
+        width: fields in a row.
+        has_header: whether the first row holds names.
+        quoting: whether fields may be wrapped in double quotes (one-character separators only).
+    """
+
+    separator: str
+    width: int
+    has_header: bool
+    quoting: bool = True
+
+    @property
+    def bare(self) -> bool:
+        """Whether the rows are cut at the separator alone, without quotes."""
+        return not self.quoting or self.separator == WHITESPACE or len(self.separator) > 1
+
+
+def guess_separator(file: TextFile) -> str:
+    """The separator that cuts the first lines into the same number of fields, two at least.
+
+    Raises:
+        DataError: there is none.
+    """
+    counts = {separator: [line.count(separator) for line in file.lines] for separator in _SEPARATORS}
+    for separator, found in counts.items():
+        if found[0] and len(set(found)) == 1:
+            return separator
+    best = max(_SEPARATORS, key=lambda separator: counts[separator][0])
+    if counts[best][0]:
+        return best
+    if len(file.lines[0].split()) > 1:
+        return WHITESPACE
+    raise DataError(
+        f"{file.name}: row {file.first_row} is one field, {_shortened(file.lines[0])}: no comma, tab, "
+        f"semicolon, '|', '::' or space in it; give [data] separator"
+    )
+
+
+def split_line(line: str, separator: str, *, quoting: bool = True) -> list[str]:
+    """The fields of one line.
+
+    >>> split_line('1,"a, b"', ",")
+    ['1', 'a, b']
+    """
+    if separator == WHITESPACE:
+        return line.split()
+    if quoting and len(separator) == 1:
+        return next(csv.reader([line], delimiter=separator))
+    return line.split(separator)
+
+
+def read_columns(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl.DataFrame:
+    """The wanted columns as text, null where empty, and `row`, the line number from 1; without blank lines.
+
+    Args:
+        file: the file to read.
+        shape: how it is cut into fields.
+        columns: the position of each wanted column.
+
+    Raises:
+        DataError: a row has too few or too many fields, or the file is damaged.
+    """
+    with reading(file.name):
+        odd = _odd_lines(file, shape)
+        multiline = not shape.bare and odd["open"].any()
+        if not multiline:
+            _check_widths(file, shape, odd)
+        table = _bare_table(file, shape, columns) if shape.bare else _quoted_table(file, shape, columns)
+        if shape.has_header:
+            table = table.filter(pl.col("row") != file.first_row)
+        if multiline:  # the row numbers are not those of the lines then
+            table = table.filter(~pl.all_horizontal(pl.col(*columns).is_null()))
+        elif odd["blank"].any():
+            table = table.filter(~pl.col("row").is_in(odd.filter("blank")["row"].implode()))
+        return table.collect()
+
+
+def _odd_lines(file: TextFile, shape: Shape) -> pl.DataFrame:
+    """The lines that are `blank`, of another `width`, or leave a quoted field `open` to the next line."""
+    line = pl.col("line")
+    if shape.separator == WHITESPACE:
+        width = line.str.count_matches(r"\S+")
+    else:
+        width = line.str.count_matches(shape.separator, literal=True) + 1
+    wrong = width != shape.width
+    quotes = line.str.count_matches('"', literal=True)
+    if not shape.bare:  # a quoted field may hold the separator: the parser counts those rows
+        wrong &= quotes == 0
+    marked = _lines(file.content).with_columns(
+        width.alias("width"), _blank().alias("blank"), (quotes % 2 == 1).fill_null(False).alias("open")
+    )
+    return marked.filter(pl.col("blank") | wrong | (pl.col("open") & (not shape.bare))).collect()
+
+
+def _check_widths(file: TextFile, shape: Shape, odd: pl.DataFrame) -> None:
+    wrong = odd.filter(~pl.col("blank")).head(1).select("row", "line", "width")
+    for row, text, width in wrong.iter_rows():
+        noun = "field" if width == 1 else "fields"
+        first = "the header" if shape.has_header else "the first row"
+        raise DataError(
+            f"{file.name}: row {row} has {width} {noun}, {first} has {shape.width}: {_shortened(text)}"
+        )
+
+
+def _quoted_table(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl.LazyFrame:
+    names = [f"field_{position}" for position in range(shape.width)]
+    table = pl.scan_csv(
+        file.content,
+        has_header=False,
+        separator=shape.separator,
+        schema=dict.fromkeys(names, pl.String),
+        row_index_name="row",
+        row_index_offset=1,
+        glob=False,
+    )
+    return table.select("row", *[pl.col(names[position]).alias(name) for name, position in columns.items()])
+
+
+def _bare_table(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl.LazyFrame:
+    line = pl.col("line")
+    if shape.separator == WHITESPACE:
+        fields = line.str.strip_chars().str.replace_all(r"\s+", "\t").str.split("\t")
+    else:
+        fields = line.str.split(shape.separator)
+    wanted = {name: fields.list.get(position, null_on_oob=True) for name, position in columns.items()}
+    filled = [pl.when(field != "").then(field).alias(name) for name, field in wanted.items()]
+    return _lines(file.content).select("row", *filled)
+
+
+def _lines(content: Path | bytes) -> pl.LazyFrame:
+    return pl.scan_csv(
+        content,
+        has_header=False,
+        separator=_NEVER,
+        quote_char=None,
+        schema={"line": pl.String},
+        row_index_name="row",
+        row_index_offset=1,
+        glob=False,
+    )
+
+
+def _blank() -> pl.Expr:
+    return pl.col("line").str.strip_chars().fill_null("") == ""
+
+
+def _in_utf8(path: Path, encoding: str) -> Path | bytes:
+    try:
+        if codecs.lookup(encoding).name in ("utf-8", "ascii"):
+            return path
+        content = path.read_bytes()
+        content = gzip.decompress(content) if first_bytes(path).startswith(b"\x1f\x8b") else content
+        return content.decode(encoding).encode()
+    except LookupError as error:
+        raise ConfigError(
+            f"[data] encoding: there is no encoding {encoding!r}; for instance 'latin-1'"
+        ) from error
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

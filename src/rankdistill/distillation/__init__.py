@@ -1,0 +1,1 @@
+"""Distillation methods, one file each; `kind` in `[distillation]` is the file's name."""

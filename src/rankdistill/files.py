@@ -1,0 +1,81 @@
+"""Files that are either whole or not there: written to a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rankdistill.errors import StorageError
+from rankdistill.types import Json
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; what is written there takes the name `path` at the end.
+
+    Works for a file and for a folder. A kill or a full disk at any moment leaves the earlier `path` as it was;
+    the temporary file is removed on error.
+
+    Raises:
+        StorageError: the write failed (full disk, no permission, no such folder).
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        _put(temporary, path)
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written ({error.strerror or error}); nothing was changed") from error
+    finally:
+        _remove(temporary)
+
+
+def _sync(path: Path) -> None:
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    if temporary.is_dir() and path.exists():  # a folder cannot be renamed over another one
+        earlier = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+        path.rename(earlier)
+        temporary.rename(path)
+        _remove(earlier)
+    else:
+        temporary.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Json | list[Json]) -> None:
+    """Writes `value` to `path` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,160 @@
+"""What every loss sees, and the objective that a training minimises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from rankdistill.config import Section
+from rankdistill.ranker import Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Training queries and the items their losses speak of.
+
+    Attributes:
+        users: [B].
+        history: [B, L].
+        targets: [B, T].
+        negatives: [B, N].
+        teacher_items: [B, K], the teacher's list, best first; K = 0 without a teacher.
+    """
+
+    users: Tensor
+    history: Tensor
+    targets: Tensor
+    negatives: Tensor
+    teacher_items: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """All that a loss may look at.
+
+    Attributes:
+        batch: the queries.
+        queries: [B, D], their vectors.
+        student: the model in training.
+        epoch: from 1.
+        generator: the source of all randomness.
+    """
+
+    batch: Batch
+    queries: Tensor
+    student: Ranker
+    epoch: int
+    generator: torch.Generator
+
+    @cached_property
+    def _scores(self) -> tuple[Tensor, ...]:
+        """Targets, negatives and teacher items, gathered and scored at once."""
+        groups = (self.batch.targets, self.batch.negatives, self.batch.teacher_items)
+        scores = self.student.score(self.queries, torch.cat(groups, dim=1))
+        return scores.split([group.shape[1] for group in groups], dim=1)
+
+    @property
+    def target_scores(self) -> Tensor:
+        """[B, T]."""
+        return self._scores[0]
+
+    @property
+    def negative_scores(self) -> Tensor:
+        """[B, N]."""
+        return self._scores[1]
+
+    @property
+    def teacher_item_scores(self) -> Tensor:
+        """[B, K], the student's scores of the teacher's items."""
+        return self._scores[2]
+
+    def score(self, items: Tensor | None) -> Tensor:
+        """The student's scores of other items, or of the whole catalogue; see `Ranker.score`."""
+        return self.student.score(self.queries, items)
+
+
+class RankingLossConfig(Section):
+    """What every ranking loss has to say of itself."""
+
+    kind: str
+    negatives: int = Field(3, ge=0, description="negatives per target, drawn anew every epoch")
+
+
+class DistillationConfig(Section):
+    """What every distillation method has to say of itself."""
+
+    kind: str
+    k: int = Field(10, ge=1, description="K, the length of the teacher's list")
+    alpha: float = Field(1.0, ge=0, description="the weight of the distillation loss")
+    mixing: Literal["sum", "convex"] = Field(
+        "sum", description="sum: L_R + alpha L_D; convex: (1 - alpha) L_R + alpha L_D"
+    )
+    exclude: Literal["targets", "seen"] = Field(
+        "targets", description="what the teacher's lists leave out: a query's targets, or all the user's items"
+    )
+
+    @model_validator(mode="after")
+    def _alpha_fits_the_mixing(self) -> DistillationConfig:
+        if self.mixing == "convex" and self.alpha > 1:
+            raise ValueError(f"alpha: {self.alpha:g} is out of range (0 to 1 with mixing = 'convex')")
+        return self
+
+
+class Loss(nn.Module, ABC):
+    """A ranking or distillation loss: one file, with a nested `Config`."""
+
+    Config: ClassVar[type[Section]]
+
+    def start_epoch(self, student: Ranker, epoch: int) -> None:  # noqa: B027 - most losses need nothing
+        """Called before each epoch, counted from 1."""
+
+    @abstractmethod
+    def forward(self, step: Step) -> Tensor:
+        """The loss of one batch: summed over a query's items, averaged over the queries."""
+
+
+class Objective(nn.Module):
+    """The ranking loss, and beside it the distillation loss where there is a teacher.
+
+    `mixing` is the convention for alpha: `"sum"` is L_R + alpha L_D (the published code), `"convex"` is
+    (1 - alpha) L_R + alpha L_D (the paper).
+    """
+
+    def __init__(
+        self,
+        ranking: Loss,
+        distillation: Loss | None = None,
+        *,
+        alpha: float = 1.0,
+        mixing: Literal["sum", "convex"] = "sum",
+    ) -> None:
+        super().__init__()
+        self.ranking, self.distillation = ranking, distillation
+        self.alpha = alpha
+        self.ranking_share = 1.0 - alpha if mixing == "convex" and distillation is not None else 1.0
+
+    def start_epoch(self, student: Ranker, epoch: int) -> None:
+        """Tells both losses that an epoch begins."""
+        for loss in self.children():
+            assert isinstance(loss, Loss)
+            loss.start_epoch(student, epoch)
+
+    def forward(self, step: Step) -> dict[str, Tensor]:
+        """The two terms, not yet mixed, for the log."""
+        terms = {"ranking_loss": self.ranking(step)}
+        if self.distillation is not None:
+            terms["distillation_loss"] = self.distillation(step)
+        return terms
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """What is minimised."""
+        total = self.ranking_share * terms["ranking_loss"]
+        if self.distillation is not None:
+            total = total + self.alpha * terms["distillation_loss"]
+        return total

@@ -1,0 +1,106 @@
+"""A model on disk: `model.safetensors`, `model.json` and the raw ids. Nothing that is loaded can run code."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rankdistill import plugins
+from rankdistill.errors import CheckpointError
+from rankdistill.files import replacing, sha256, write_json
+from rankdistill.ids import IdMap
+from rankdistill.ranker import Catalogue, Ranker, device_named, model_state
+from rankdistill.types import Json
+
+WEIGHTS, CARD = "model.safetensors", "model.json"
+
+
+def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, about: Json) -> None:
+    """Writes a model folder; the card comes last, so a folder with a card is whole.
+
+    Args:
+        folder: where; other files in it are left alone.
+        model: the model.
+        user_ids: raw ids of its users.
+        item_ids: raw ids of its items.
+        about: what else the card should say (role, data fingerprint, seconds of training ...).
+    """
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(model_state(model), temporary)
+    user_ids.write(folder / "ids" / "users.parquet")
+    item_ids.write(folder / "ids" / "items.parquet")
+    weights = folder / WEIGHTS
+    config = model.config.model_dump(mode="json")
+    catalogue = model.catalogue
+    card = {
+        "kind": plugins.kind_of(model.config),
+        "config": config,
+        "catalogue": {
+            "num_users": catalogue.num_users,
+            "num_items": catalogue.num_items,
+            "history_length": catalogue.history_length,
+        },
+        "parameters": model.parameters_count,
+        "bytes": weights.stat().st_size,
+        "sha256": sha256(weights),
+        "versions": versions(),
+        **about,
+    }
+    write_json(folder / CARD, card)
+
+
+def load_card(folder: Path) -> Json:
+    """The content of a folder's `model.json`.
+
+    Raises:
+        CheckpointError: there is none, or it is not JSON.
+    """
+    path = folder / CARD
+    try:
+        card: Json = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: no model here ({CARD} is missing); name a folder that train made") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); train the model again") from error
+    return card
+
+
+def load_model(folder: Path, device: str = "cpu") -> tuple[Ranker, Json]:
+    """The model of a folder, on a device, and its card.
+
+    Raises:
+        CheckpointError: a file is missing, truncated or changed since it was written.
+    """
+    card = load_card(folder)
+    weights = folder / WEIGHTS
+    if not weights.exists():
+        raise CheckpointError(f"{weights}: no such file; train the model again")
+    if sha256(weights) != card.get("sha256"):
+        raise CheckpointError(f"{weights}: truncated or changed since it was written (SHA-256 differs); train it again")
+    try:
+        plugin = plugins.find("models", card["kind"])
+        config = plugin.Config.model_validate(card["config"])
+        model = plugin(config, Catalogue(**card["catalogue"]))
+        model.load_state_dict(load_file(weights))
+    except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder}: the card does not fit the weights ({reason}); train it again") from error
+    assert isinstance(model, Ranker)
+    return model.to(device_named(device)), card
+
+
+def load_ids(folder: Path) -> tuple[IdMap, IdMap]:
+    """The raw ids of a model's users and items."""
+    return IdMap.read(folder / "ids" / "users.parquet", 0), IdMap.read(folder / "ids" / "items.parquet", 1)
+
+
+def versions() -> dict[str, str]:
+    """What made a model: our version, Python's and those of the libraries that matter."""
+    packages = ("rankdistill", "torch", "numpy", "polars")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

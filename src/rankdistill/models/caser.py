@@ -1,0 +1,96 @@
+"""Caser (Tang & Wang, WSDM 2018): convolutions over the last items, beside a user vector."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from rankdistill.config import Section
+from rankdistill.ranker import Catalogue, Ranker
+
+_ACTIVATIONS = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+
+class Caser(Ranker):
+    """score(i) = W'_i [z ; P_u] + b'_i with z = act(W [o ; o~] + b) from the last L items.
+
+    E [L, d] holds the vectors of the last L items. Vertical filters take weighted sums of its rows (o), horizontal
+    filters of every height 1..L slide over its rows and keep their maximum (o~). As in the published code, row 0 of
+    the item tables belongs to the padding item and is counted: 5,584,102 parameters at d = 100 on Gowalla.
+    """
+
+    class Config(Section):
+        """Options of Caser; the defaults are the published Gowalla settings of the teacher."""
+
+        kind: Literal["caser"] = "caser"
+        dim: int = Field(100, ge=1, description="d, the length of item and user vectors")
+        horizontal_filters: int = Field(16, ge=1, description="horizontal filters of each height")
+        vertical_filters: int = Field(2, ge=1, description="vertical filters")
+        dropout: float = Field(0.5, ge=0, lt=1, description="share of the convolutions' output dropped in training")
+        convolution_activation: Literal["identity", "relu", "tanh", "sigmoid"] = Field(
+            "identity", description="behind the horizontal filters"
+        )
+        activation: Literal["identity", "relu", "tanh", "sigmoid"] = Field(
+            "sigmoid", description="behind the fully connected layer"
+        )
+
+    config: Config
+
+    def __init__(self, config: Config, catalogue: Catalogue) -> None:
+        super().__init__(config, catalogue)
+        length, dim, rows = catalogue.history_length, config.dim, catalogue.num_items + 1
+        self.user_vectors = nn.Parameter(torch.randn(catalogue.num_users, dim) / dim)
+        self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.vertical = _uniform((config.vertical_filters, length), fan_in=length)
+        self.vertical_bias = _uniform((config.vertical_filters,), fan_in=length)
+        heights = range(1, length + 1)
+        filters = config.horizontal_filters
+        self.horizontal = nn.ParameterList([_uniform((filters, h, dim), fan_in=h * dim) for h in heights])
+        self.horizontal_bias = nn.ParameterList([_uniform((filters,), fan_in=h * dim) for h in heights])
+        self.combine = nn.Linear(config.vertical_filters * dim + filters * length, dim)
+        self.item_vectors = nn.Parameter(torch.randn(rows, 2 * dim) / (2 * dim))
+        self.item_bias = nn.Parameter(torch.zeros(rows))
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        """Query vectors [B, 2d]."""
+        embedded = nn.functional.embedding(history, self.history_vectors)  # [B, L, d]
+        vertical = torch.matmul(self.vertical, embedded) + self.vertical_bias[:, None]  # [B, n_v, d]
+        features = torch.cat([vertical.flatten(1), self._horizontal(embedded)], dim=1)
+        features = dropout(features, self.config.dropout, self.training)
+        sequence = _ACTIVATIONS[self.config.activation](self.combine(features))
+        return torch.cat([sequence, nn.functional.embedding(users, self.user_vectors)], dim=1)
+
+    def _horizontal(self, embedded: Tensor) -> Tensor:
+        """The maximum over time of each horizontal filter: [B, L n_h].
+
+        All heights at all offsets are one matrix product: a filter at an offset is a column that is zero outside
+        its own rows.
+        """
+        batch, length, dim = embedded.shape
+        filters = self.config.horizontal_filters
+        columns = [
+            nn.functional.pad(weight, (0, 0, offset, length - height - offset))
+            for height, weight in enumerate(self.horizontal, start=1)
+            for offset in range(length - height + 1)
+        ]
+        weights = torch.cat(columns).view(-1, length * dim)
+        sums = torch.matmul(embedded.reshape(batch, -1), weights.T).view(batch, -1, filters)
+        parts = sums.split([length - height for height in range(length)], dim=1)
+        maxima = torch.stack([part.amax(1) for part in parts], dim=1)  # the bias and a rising activation commute with max
+        bias = torch.stack(list(self.horizontal_bias))
+        return _ACTIVATIONS[self.config.convolution_activation](maxima + bias).flatten(1)
+
+    def item_table(self) -> tuple[Tensor, Tensor]:
+        """W' [I + 1, 2d] and b' [I + 1]."""
+        return self.item_vectors, self.item_bias
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
+    """The usual start of a convolution: uniform within 1 / sqrt(fan-in)."""
+    bound = 1 / math.sqrt(fan_in)
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))

@@ -1,0 +1,289 @@
+"""The stages as functions of values: data, models, lists and evaluations in, the next of them out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from rankdistill import plugins
+from rankdistill.config import DataConfig, Experiment, Section, TrainConfig
+from rankdistill.console import progress
+from rankdistill.data.interactions import Interactions
+from rankdistill.data.queries import Queries
+from rankdistill.data.sequences import Sequences
+from rankdistill.data.splitting import Split
+from rankdistill.data.teacher_items import teacher_items
+from rankdistill.errors import ConfigError, DataError
+from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
+from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
+from rankdistill.ranker import Catalogue, Ranker, rank
+from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
+from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, Validate, fit
+from rankdistill.types import Items
+
+logger = logging.getLogger(__name__)
+
+_WINDOWS_A_BLOCK = 1 << 15
+
+
+def read(config: DataConfig) -> Interactions:
+    """The interactions that `[data]` names, after `repeats` and the k-core; what was guessed is logged."""
+    events = plugins.find("readers", config.kind)(config).read()
+    for note in events.notes:
+        logger.info(note)
+    data = Interactions.from_events(events).repeats(config.repeats)
+    return data.k_core(users=config.min_user_interactions, items=config.min_item_interactions)
+
+
+def prepare(experiment: Experiment) -> Split:
+    """From the raw file to training, validation and test data."""
+    rule, windows = experiment.split, experiment.windows
+    data = read(experiment.data)
+    split = data.split(
+        rule.kind,
+        rule.fractions,
+        train_on_validation=rule.train_on_validation,
+        history_length=windows.history_length,
+        target_length=windows.target_length,
+    )
+    logger.info(
+        "%s: %s users, %s items, %s interactions; %s; %s training queries",
+        split.source,
+        f"{split.num_users:,}",
+        f"{split.num_items:,}",
+        f"{len(data):,}",
+        split.description,
+        f"{len(split.windows):,}",
+    )
+    unseen = np.isin(split.test.items, split.untrained_items).sum()
+    if unseen:
+        logger.warning(
+            "%s: %s of %s test interactions name an item that never occurs in training; no model can find them",
+            split.source,
+            f"{unseen:,}",
+            f"{len(split.test.items):,}",
+        )
+    return split
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How models are trained; the defaults are the published settings.
+
+    Attributes:
+        loss: the `Config` of a ranking loss; None is the point-wise loss.
+        train: epochs, batch size, optimiser, device.
+        seed: of everything random.
+        checkpoint: where an unfinished training is kept.
+        name: what to call the model in the log.
+    """
+
+    loss: RankingLossConfig | None = None
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 1234
+    checkpoint: Checkpoint | None = None
+    name: str = "model"
+
+
+def train(model: Section, split: Split, settings: Settings | None = None) -> Ranker:
+    """A model of the given `Config`, trained on `split`.
+
+    >>> import rankdistill as rd
+    >>> split = rd.read("synthetic", users=60, items=40).split("leave_last_out")
+    >>> popular = rd.train(rd.Popularity.Config(), split)
+    """
+    return fit_model(model, split, settings or Settings())[0]
+
+
+def distill(
+    lists: Rankings,
+    model: Section,
+    split: Split,
+    method: DistillationConfig | None = None,
+    settings: Settings | None = None,
+) -> Ranker:
+    """A student of the given `Config`, trained on `split` and on a teacher's lists for its training queries.
+
+    Args:
+        lists: from `label`, or `Rankings.read` of anybody's file.
+        model: the `Config` of the student.
+        split: the data.
+        method: the `Config` of a distillation method; None is ranking distillation with the published settings.
+        settings: how to train.
+
+    Raises:
+        RankingsError: the lists do not fit the data; checked before training starts.
+    """
+    return fit_model(model, split, settings or Settings(name="distilled"), Distillation(lists, method))[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distillation:
+    """What is distilled and how; `method` None is ranking distillation with the published settings."""
+
+    lists: Rankings
+    method: DistillationConfig | None = None
+
+    @property
+    def config(self) -> DistillationConfig:
+        """The method's `Config`."""
+        if self.method is not None:
+            return self.method
+        config: DistillationConfig = plugins.find("distillation", "ranking_distillation").Config()
+        return config
+
+    def items_for(self, split: Split) -> Items:
+        """The checked teacher items [n, K] of the training queries."""
+        return teacher_items(self.lists, split, self.config.k, self.config.exclude)
+
+
+def fit_model(
+    model: Section, split: Split, settings: Settings, distillation: Distillation | None = None
+) -> tuple[Ranker, FitResult]:
+    """Builds and trains a model: `train` and `distill` in one."""
+    if settings.train.threads:
+        torch.set_num_threads(settings.train.threads)
+    loss = settings.loss or plugins.find("losses", "pointwise").Config()
+    items = None if distillation is None else distillation.items_for(split)
+    ranker = build(model, split, settings.seed)
+    data = TrainingData(split.windows, split.num_items, loss.negatives, items)
+    if len(data.windows) == 0:
+        raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
+    result = fit(
+        ranker,
+        data,
+        _objective(loss, distillation),
+        settings.train,
+        Session(settings.seed, settings.name, _validator(split, settings.train.validation_metric), settings.checkpoint),
+    )
+    return ranker, result
+
+
+def build(model: Section, split: Split, seed: int) -> Ranker:
+    """An untrained model for the users and items of `split`."""
+    catalogue = Catalogue(split.num_users, split.num_items, split.history_length)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        ranker: Ranker = _plugin("models", model)(model, catalogue)
+    ranker.prepare(split.train)
+    return ranker
+
+
+def _plugin(group: plugins.Group, config: Section) -> type[Any]:
+    return plugins.find(group, plugins.kind_of(config))
+
+
+def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Objective:
+    ranking: Loss = _plugin("losses", loss)(loss)
+    if distillation is None:
+        return Objective(ranking)
+    config = distillation.config
+    return Objective(ranking, _plugin("distillation", config)(config), alpha=config.alpha, mixing=config.mixing)
+
+
+def _validator(split: Split, metric: str) -> Validate | None:
+    """The metric on the validation users, or None where the data has no validation part."""
+    if split.validation is None:
+        return None
+    queries = split.queries("validation")
+    if len(queries) == 0:
+        raise DataError(f"{split.source}: no user has a validation item; choose the split's fractions otherwise")
+
+    def validate(model: Ranker) -> dict[str, float]:
+        lists = rank(model, queries, 10)
+        assert lists.target_ranks is not None
+        return evaluate_ranks(lists.target_ranks, sorted({metric, "map", "ndcg@10"})).mean()
+
+    return validate
+
+
+def label(
+    teacher: Ranker,
+    split: Split,
+    *,
+    k: int = 10,
+    exclude: Literal["targets", "seen"] = "targets",
+    shard: tuple[int, int] = (1, 1),
+) -> Rankings:
+    """The teacher's top K for every training query.
+
+    Args:
+        teacher: a trained model.
+        split: the data it was trained on.
+        k: K.
+        exclude: what a list leaves out: the query's own targets (the published code), or all items that the user
+            has in training (the paper).
+        shard: (i, n), the i-th of n equal parts of the queries.
+
+    Raises:
+        ConfigError: K is larger than the catalogue, or there is no such shard.
+    """
+    if k > split.num_items:
+        raise ConfigError(f"k = {k} is more than the catalogue's {split.num_items:,} items; ask for shorter lists")
+    if not 1 <= shard[0] <= shard[1]:
+        raise ConfigError(f"shard {shard[0]}/{shard[1]} does not exist; shards are 1/n to n/n")
+    windows = split.windows
+    start, stop = (len(windows) * edge // shard[1] for edge in (shard[0] - 1, shard[0]))
+    items = np.empty((stop - start, k), dtype=np.int32)
+    scores = np.empty((stop - start, k), dtype=np.float32)
+    blocks = range(start, stop, _WINDOWS_A_BLOCK)
+    with progress(len(blocks), "labelling") as advance:
+        for first in blocks:
+            rows = slice(first, min(first + _WINDOWS_A_BLOCK, stop))
+            lists = rank(teacher, windows.queries(exclude, rows, split.untrained_items), k)
+            place = slice(rows.start - start, rows.stop - start)
+            items[place], scores[place] = lists.items, lists.scores
+            advance()
+    name = f"lists of the {type(teacher).__name__} teacher"
+    return Rankings(windows.ids[start:stop], items, scores, fingerprint=split.fingerprint, source=name)
+
+
+def recommend(model: Ranker, queries: Queries, k: int = 10) -> Rankings:
+    """The top `k` items of each query, best first, known items left out.
+
+    For `split.test_queries` the exact ranks of the test items come along, so that `evaluate` can give metrics over
+    the full catalogue whatever `k` is.
+    """
+    return rank(model, queries, k)
+
+
+def evaluate(lists: Rankings, targets: Sequences, metrics: Sequence[str], num_items: int | None = None) -> Evaluation:
+    """One value per test user and metric.
+
+    Args:
+        lists: from `recommend`, or `Rankings.read` of anybody's recommendations.
+        targets: the relevant items of each user (`split.test`).
+        metrics: names, such as "ndcg@10" or "map".
+        num_items: I, for `coverage@k`; taken from the largest item seen when left out.
+
+    Raises:
+        EvaluationError: an unknown metric, or one that needs deeper lists.
+        RankingsError: a test user has no list.
+    """
+    ranks = lists.target_ranks or ranks_in_lists(lists, targets)
+    if num_items is None:
+        num_items = int(max(lists.items.max(initial=0), targets.items.max(initial=0)))
+    return evaluate_ranks(ranks, metrics, lists=lists, num_items=num_items)
+
+
+def ranks_in_lists(lists: Rankings, targets: Sequences) -> TargetRanks:
+    """The rank of each user's targets in her list, known down to the depth of the lists."""
+    first_of_user = np.unique(unpack(lists.query_ids)[0], return_index=True)
+    users = np.flatnonzero(targets.lengths > 0)
+    wanted = pack(users, ANY_POSITION)
+    by_user = replace(lists, query_ids=pack(first_of_user[0], ANY_POSITION), items=lists.items[first_of_user[1]], scores=None)
+    found = by_user.for_queries(wanted)
+    relevant = targets.take(users)
+    ranks = found.ranks_of(relevant.users, relevant.items)
+    return TargetRanks(wanted[relevant.users], relevant.items, ranks, depth=lists.depth)
+
+
+def write_lists(lists: Rankings, path: Path, split: Split, *, positions: bool) -> None:
+    """Writes lists with the raw ids of `split`."""
+    lists.write(path, split.user_ids, split.item_ids, positions=positions)

@@ -1,0 +1,203 @@
+"""`Ranker`, the one shape of every model, and `rank`, the only way from a model to lists."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rankdistill.config import Section
+from rankdistill.data.queries import Exclude, Queries
+from rankdistill.data.sequences import Sequences
+from rankdistill.errors import TrainingError
+from rankdistill.rankings import Rankings, TargetRanks
+from rankdistill.types import PAD, Floats, Ints, Items
+
+_SCORES_A_BLOCK = 1 << 21
+"""Scores held at once when ranking: 8 MiB, so that a block stays in the cache it was computed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The sizes that a model is built for."""
+
+    num_users: int
+    num_items: int
+    history_length: int
+
+
+class Ranker(nn.Module, ABC):
+    """Scores items for a user and her last items.
+
+    A model is one file in `models/`: a subclass with a nested `Config`. It gives `encode` and, in the usual case of
+    a query vector against an item table, `item_table`; a model of another form overrides `score`.
+    """
+
+    Config: ClassVar[type[Section]]
+
+    def __init__(self, config: Section, catalogue: Catalogue) -> None:
+        super().__init__()
+        self.config = config
+        self.catalogue = catalogue
+
+    def prepare(self, train: Sequences) -> None:  # noqa: B027 - most models need nothing
+        """Sees the training sequences once, before the first epoch; buffers made here are saved with the model."""
+
+    @abstractmethod
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        """Query vectors [B, D] of users [B] and their last items [B, L] (PAD on the left)."""
+
+    def item_table(self) -> tuple[Tensor, Tensor]:
+        """Item vectors [I + 1, D] and biases [I + 1]; row 0 is the padding item."""
+        raise NotImplementedError
+
+    def score(self, queries: Tensor, items: Tensor | None = None) -> Tensor:
+        """Scores [B, n] of items [B, n], or of one sample [n] for all queries, or [B, I + 1] of the catalogue.
+
+        Args:
+            queries: [B, D], from `encode`.
+            items: item indices; None scores everything, with the padding item in column 0.
+        """
+        vectors, bias = self.item_table()
+        if items is None:
+            return torch.addmm(bias, queries, vectors.T)
+        if items.dim() == 1:
+            return torch.addmm(bias[items], queries, vectors[items].T)
+        chosen = nn.functional.embedding(items, vectors)
+        return torch.bmm(chosen, queries.unsqueeze(2)).squeeze(2) + bias[items]
+
+    @property
+    def parameters_count(self) -> int:
+        """How many numbers the model stores."""
+        return sum(tensor.numel() for tensor in self.state_dict().values())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's numbers are."""
+        return next(iter(self.state_dict().values())).device
+
+
+def rank(model: Ranker, queries: Queries, k: int, exclude: Exclude | None = None) -> Rankings:
+    """The top `k` items of each query, best first, and the exact ranks of its relevant items where it has any.
+
+    Every item of the catalogue is scored. Items of equal score stand in the order of their index, in the lists and
+    in the ranks alike. Memory is bounded: scores exist for one block of queries at a time.
+
+    Args:
+        model: the model; scored in evaluation mode on the device where it is.
+        queries: what to ask.
+        k: the length of the lists; a list is shorter where fewer items may be ranked.
+        exclude: what may not be ranked; None takes what the queries bring.
+
+    Raises:
+        TrainingError: the model gives scores that are not numbers.
+    """
+    if exclude is not None:
+        queries = replace(queries, exclude=exclude)
+    items = np.zeros((len(queries), min(k, model.catalogue.num_items)), dtype=np.int32)
+    scores = np.zeros(items.shape, dtype=np.float32)
+    ranks: list[Ints] = []
+    for start, block, values in _score_blocks(model, queries):
+        rows = slice(start, start + len(block))
+        items[rows], scores[rows] = _top(values, items.shape[1])
+        if block.relevant is not None:
+            ranks.append(_ranks(values, block.relevant))
+    exact = None
+    if queries.relevant is not None:
+        found = np.concatenate([np.zeros(0, dtype=np.int64), *ranks])
+        exact = TargetRanks(queries.ids[queries.relevant.users], queries.relevant.items, found)
+    order = np.argsort(queries.ids, kind="stable")
+    return Rankings(queries.ids[order], items[order], scores[order], exact, source=type(model).__name__.lower())
+
+
+def _score_blocks(model: Ranker, queries: Queries) -> Iterator[tuple[int, Queries, Tensor]]:
+    """Blocks of queries with their scores [b, I + 1], excluded items at minus infinity."""
+    training, device = model.training, model.device
+    model.eval()
+    size = max(1, _SCORES_A_BLOCK // (model.catalogue.num_items + 1))
+    never = torch.from_numpy(queries.exclude.never.astype(np.int64)).to(device)
+    try:
+        with torch.inference_mode():
+            for number, block in enumerate(queries.blocks(size)):
+                users, history = _to(block.users, device), _to(block.history, device)
+                scores = model.score(model.encode(users, history)).float()
+                if not bool(torch.isfinite(scores.sum())):
+                    raise TrainingError(f"{type(model).__name__} gives scores that are not finite numbers; train it again")
+                _mask(scores, block, never)
+                yield number * size, block, scores
+    finally:
+        model.train(training)
+
+
+def _to(array: Ints | Items, device: torch.device) -> Tensor:
+    return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
+
+
+def _mask(scores: Tensor, block: Queries, never: Tensor) -> None:
+    exclude = block.exclude
+    scores[:, PAD] = -torch.inf
+    scores[:, never] = -torch.inf
+    if exclude.per_query is not None:
+        scores.scatter_(1, _to(exclude.per_query, scores.device), -torch.inf)
+    if exclude.seen is not None:
+        seen = exclude.seen.take(block.users)
+        scores[_to(seen.users, scores.device), _to(seen.items, scores.device)] = -torch.inf
+
+
+def _top(scores: Tensor, k: int) -> tuple[Items, Floats]:
+    """Items [b, k] and their scores, equal scores in the order of the index."""
+    values, items = torch.topk(scores, k, dim=1)
+    threshold = values[:, -1:]
+    at_threshold = (scores == threshold).sum(1) != (values == threshold).sum(1)
+    for row in torch.nonzero(at_threshold & torch.isfinite(threshold[:, 0])).flatten().tolist():
+        first = torch.nonzero(scores[row] == threshold[row]).flatten()
+        tied = values[row] == threshold[row]
+        items[row, tied] = first[: int(tied.sum())]
+    items, order = torch.sort(items, dim=1)
+    values, order_by_score = torch.sort(values.gather(1, order), dim=1, descending=True, stable=True)
+    items = items.gather(1, order_by_score)
+    items[~torch.isfinite(values)] = PAD
+    return items.cpu().numpy().astype(np.int32), values.cpu().numpy()
+
+
+_PAIRS_A_BLOCK = 256
+
+
+def _ranks(scores: Tensor, relevant: Sequences) -> Ints:
+    """The rank [n] of each relevant item: one more than the items that stand before it; 0 where it is excluded."""
+    users, items = _to(relevant.users, scores.device), _to(relevant.items, scores.device)
+    ranks = torch.empty(len(users), dtype=torch.int64, device=scores.device)
+    columns = torch.arange(scores.shape[1], device=scores.device)
+    for start in range(0, len(users), _PAIRS_A_BLOCK):
+        span = slice(start, start + _PAIRS_A_BLOCK)
+        rows, own = scores[users[span]], items[span, None]
+        target = rows.gather(1, own)
+        before = (rows > target).sum(1) + ((rows == target) & (columns < own)).sum(1)
+        ranks[span] = torch.where(torch.isfinite(target[:, 0]), before + 1, 0)
+    return ranks.cpu().numpy()
+
+
+def device_named(name: str) -> torch.device:
+    """The device called `name`; `auto` is the GPU where there is one.
+
+    Raises:
+        TrainingError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise TrainingError(f"device {name!r} is not there ({str(error).splitlines()[0]}); use 'cpu' or 'auto'") from error
+    return device
+
+
+def model_state(model: Ranker) -> dict[str, Any]:
+    """The model's numbers, by name, on the processor."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,150 @@
+"""Reads run folders and model folders; nothing is computed here but means."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rankdistill.errors import CheckpointError, ConfigError
+from rankdistill.report.pairing import paired
+from rankdistill.report.run import LIST_DEPTH, ROLES, Comparison, Model, Report, Run, finite
+from rankdistill.types import Json
+
+
+def build(folders: Sequence[Path]) -> Report:
+    """The report of run folders and model folders.
+
+    A run folder brings its teacher, student and distilled student. A model folder that lies in a run folder
+    is shown with that run's data and comparisons; model folders that lie elsewhere are shown together.
+
+    Raises:
+        ConfigError: no folder was given, or one is neither a run folder nor a model folder.
+        CheckpointError: a file of a folder is damaged.
+    """
+    if not folders:
+        raise ConfigError("report: no folder was given; name a run folder or model folders")
+    asked: dict[Path | None, list[Path]] = {}
+    for folder in folders:
+        for model in _model_folders(folder):
+            home = model.resolve().parent
+            asked.setdefault(home if _is_run(home) else None, []).append(model)
+    return Report(tuple(_run(home, models) for home, models in asked.items()))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "data.json").is_file() or (folder / "comparisons.json").is_file()
+
+
+def _model_folders(folder: Path) -> list[Path]:
+    if (folder / "model.json").is_file():
+        return [folder]
+    inside = [folder / role for role in ROLES if (folder / role / "model.json").is_file()]
+    if not inside:
+        wrong = "no such folder" if not folder.exists() else "neither a run folder nor a model folder"
+        looked = ", ".join(f"{role}/model.json" for role in ROLES)
+        raise ConfigError(f"{folder}: {wrong}; expected one of {looked} (a run) or model.json (a model)")
+    return inside
+
+
+def _run(home: Path | None, folders: Sequence[Path]) -> Run:
+    models = tuple(_model(folder) for folder in dict.fromkeys(folders))
+    if home is None:
+        name = ", ".join(model.folder.name for model in models)
+        return Run(name=name, models=models, comparisons=paired(models))
+    config_text = _text(home / "config.toml")
+    roles = {model.role for model in models}
+    rows = _json(home / "comparisons.json")
+    made = paired(models) if rows is None else [_comparison(row) for row in rows]
+    return Run(
+        name=home.name,
+        models=models,
+        comparisons=tuple(one for one in made if {one.a, one.b} <= roles),
+        data=_json(home / "data.json") or {},
+        config=_toml(config_text, home / "config.toml"),
+        config_text=config_text,
+        activity=_frame(home / "data" / "activity.parquet"),
+        items=_frame(home / "data" / "items.parquet"),
+        targets=_frame(home / "targets.parquet"),
+    )
+
+
+def _model(folder: Path) -> Model:
+    facts: Json = _json(folder / "model.json") or {}
+    evaluation = _frame(folder / "evaluation.parquet")
+    rankings = _frame(folder / "rankings.parquet", depth=LIST_DEPTH)
+    metrics = {} if evaluation is None else _means(evaluation)
+    metrics |= {
+        name: float(value) for name, value in (facts.get("totals") or {}).items() if value is not None
+    }
+    return Model(
+        role=str(facts.get("role") or folder.name),
+        folder=folder.resolve(),
+        facts=facts,
+        epochs=_epochs(folder / "metrics.jsonl"),
+        metrics=metrics,
+        users=0 if evaluation is None else len(evaluation),
+        lists=None if rankings is None else rankings.select("user_id", "rank", "item_id"),
+    )
+
+
+def _means(evaluation: pl.DataFrame) -> dict[str, float]:
+    """Means [metrics] over the users for whom a metric is defined; NaN where it is for none."""
+    names = [name for name in evaluation.columns if name != "user_id"]
+    row = evaluation.select(pl.col(names).cast(pl.Float64).fill_nan(None).mean()).row(0, named=True)
+    return {name: float("nan") if value is None else value for name, value in row.items()}
+
+
+def _comparison(row: Json) -> Comparison:
+    numbers = {key: finite(row.get(key)) for key in ("difference", "low", "high", "p_value")}
+    return Comparison(a=row["a"], b=row["b"], metric=row["metric"], **numbers)
+
+
+def _epochs(path: Path) -> tuple[Json, ...]:
+    lines = [line for line in _text(path).splitlines() if line.strip()]
+    try:
+        return tuple(json.loads(line) for line in lines)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: a line is no JSON ({error}); was the file cut off?") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+
+
+def _json(path: Path) -> Any:
+    text = _text(path)
+    try:
+        return json.loads(text) if text.strip() else None
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: no valid JSON ({error}); was the file cut off?") from error
+
+
+def _toml(text: str, path: Path) -> Json:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CheckpointError(f"{path}: no valid TOML ({error})") from error
+
+
+def _frame(path: Path, depth: int | None = None) -> pl.DataFrame | None:
+    """A parquet file with its ids as text (files of one run may hold them in different types)."""
+    if not path.is_file():
+        return None
+    try:
+        rows = pl.scan_parquet(path)
+        ids = [name for name in rows.collect_schema().names() if name in ("user_id", "item_id")]
+        if depth is not None:
+            rows = rows.filter(pl.col("rank") <= depth)
+        return rows.with_columns(pl.col(ids).cast(pl.String)).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({str(error).splitlines()[0]}); was the file cut off?"
+        ) from error

@@ -1,0 +1,107 @@
+"""The page: one file that needs nothing else, neither a network nor a font."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from rankdistill.report import figures, numerals, tables
+from rankdistill.report.agreement import agreement
+from rankdistill.report.curves import curve, panels
+from rankdistill.report.plots import dot, links
+from rankdistill.report.run import LIST_DEPTH, Report, Run, role_name
+from rankdistill.report.samples import samples
+from rankdistill.report.verdict import key_figures, verdict
+from rankdistill.types import Json
+
+LIST_ROW = 28.0
+"""Height of a place in the lists side by side, in pixels; the style sheet takes it from here."""
+
+
+_GLUED = re.compile(
+    r"(?<=\d) (?=%|[kMG]\b|MB|ms)|(?<=\bp) (?=[<=>])|(?<=[<=>]) (?=\.)"
+    r"|(?<=%) (?=interval)|(?<=\d,) (?=[+−]\.)"
+)
+
+
+def page(report: Report) -> str:
+    """The report as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rankdistill", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["glue"] = glue
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html").render(
+        title=" · ".join(run.name for run in report.runs),
+        css=Markup(_asset("page.css")),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        runs=[_view(run) for run in report.runs],
+        overview=figures.overview(report),
+        dot=dot,
+        role_name=role_name,
+        list_depth=LIST_DEPTH,
+        list_row=LIST_ROW,
+        percent=numerals.percent,
+        whole=numerals.whole,
+    )
+
+
+def glue(text: str) -> str:
+    """Keeps a number on one line with its unit, and a p with its value."""
+    return _GLUED.sub("\u00a0", text)
+
+
+def _asset(name: str) -> str:
+    return resources.files("rankdistill.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _view(run: Run) -> Json:
+    """All that the template shows of a run."""
+    found = agreement(run)
+    main = run.main_metric()
+    warmup = (run.config.get("distillation") or {}).get("warmup_epochs")
+    shown = [
+        (one, [links(one.links(left), LIST_DEPTH, LIST_ROW) for left in range(len(one.columns) - 1)])
+        for one in samples(run)
+    ]
+    return {
+        "name": run.name,
+        "notes": run.data.get("notes") or [],
+        "verdict": verdict(run),
+        "figures": key_figures(run),
+        "line": figures.line(run),
+        "main": numerals.metric_name(main) if main else None,
+        "cards": tables.cards(run),
+        "models": run.models,
+        "labels": [run.label(model) for model in run.models],
+        "users": max((model.users for model in run.models), default=0),
+        "cost_heads": tables.cost_heads(run),
+        "costs": tables.costs(run),
+        "standing": tables.standing(run),
+        "pairs": [tables.pair_name(pair) for pair in tables.pairs(run)],
+        "qualities": tables.qualities(run),
+        "curves": [(panel.title, curve(panel, _warmup(panel.title, warmup))) for panel in panels(run)],
+        "scatters": figures.scatters(run),
+        "forests": figures.forests(run),
+        "agreement": found,
+        "agreement_words": figures.agreement_words(found) if found else "",
+        "agreements": figures.agreements(found) if found else [],
+        "samples": shown,
+        "provenance": tables.provenance(run),
+        "config_text": run.config_text,
+    }
+
+
+def _warmup(title: str, epochs: object) -> int | None:
+    return epochs if isinstance(epochs, int) and title == "Distillation loss" else None

@@ -1,0 +1,52 @@
+"""Comparisons for folders that bring none: paired over the users of their `evaluation.parquet`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import polars as pl
+
+from rankdistill.errors import EvaluationError
+from rankdistill.evaluation import Evaluation, compare
+from rankdistill.ids import IdMap
+from rankdistill.report.run import PAIRS, Comparison, Model, finite
+
+logger = logging.getLogger(__name__)
+
+
+def paired(models: Sequence[Model]) -> tuple[Comparison, ...]:
+    """The comparisons of `PAIRS` in all metrics that two evaluations share.
+
+    A role that several models play is left out, for it would not be clear which of them is meant. What cannot
+    be paired (other users, a metric that is undefined for some) is left out with a warning.
+    """
+    evaluated = {model.role: model for model in models if model.users and _alone(model, models)}
+    if len(evaluated) < 2:
+        return ()
+    files = {role: model.folder / "evaluation.parquet" for role, model in evaluated.items()}
+    frames = [pl.read_parquet(file, columns=["user_id"]) for file in files.values()]
+    users = pl.concat([frame["user_id"].cast(pl.String) for frame in frames])
+    user_ids = IdMap.of(users, first=0)
+    read = {role: Evaluation.read(file, user_ids) for role, file in files.items()}
+    return tuple(
+        made
+        for a, b in PAIRS
+        if a in read and b in read
+        for metric in read[a].values
+        if metric in read[b].values and (made := _compare(a, b, metric, read)) is not None
+    )
+
+
+def _alone(model: Model, models: Sequence[Model]) -> bool:
+    return sum(other.role == model.role for other in models) == 1
+
+
+def _compare(a: str, b: str, metric: str, read: dict[str, Evaluation]) -> Comparison | None:
+    try:
+        made = compare(read[a], read[b], metric)
+    except EvaluationError as error:
+        logger.warning("%s against %s: not compared, %s", a, b, error)
+        return None
+    numbers = {key: finite(getattr(made, key)) for key in ("difference", "low", "high", "p_value")}
+    return Comparison(a=a, b=b, metric=metric, **numbers)

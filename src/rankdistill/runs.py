@@ -1,0 +1,94 @@
+"""The run folder: where each stage keeps its results, and which of them are still up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from rankdistill.errors import StorageError
+from rankdistill.files import write_json
+from rankdistill.types import Json
+
+Role: TypeAlias = Literal["teacher", "student", "distilled"]
+ROLES: tuple[Role, ...] = ("teacher", "student", "distilled")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of a run folder, and the stamps of its finished stages.
+
+    A stage's stamp is a hash of all that its result depends on. A stage whose stamp has not changed and whose files
+    are there is skipped.
+    """
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """The run folder at `path`, made if need be.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{path}: the run folder cannot be made ({error.strerror}); name another --out") from error
+        return cls(path)
+
+    @property
+    def config(self) -> Path:
+        """The resolved experiment file."""
+        return self.path / "config.toml"
+
+    @property
+    def data(self) -> Path:
+        """The prepared data."""
+        return self.path / "data"
+
+    @property
+    def labels(self) -> Path:
+        """The teacher's lists for the training queries."""
+        return self.path / "labels.parquet"
+
+    def model(self, role: Role) -> Path:
+        """The model folder of a role."""
+        return self.path / role
+
+    def is_done(self, stage: str, stamp: str, *files: Path) -> bool:
+        """Whether a stage was finished with this stamp and its files are there."""
+        return self._stamps().get(stage) == stamp and all(file.exists() for file in files)
+
+    def done(self, stage: str, stamp: str) -> None:
+        """Notes that a stage is finished."""
+        write_json(self.path / "stages.json", {**self._stamps(), stage: stamp})
+
+    def forget(self, stage: str) -> None:
+        """Notes that a stage's results are about to change."""
+        stamps = self._stamps()
+        if stamps.pop(stage, None) is not None:
+            write_json(self.path / "stages.json", stamps)
+
+    def _stamps(self) -> Json:
+        try:
+            stamps: Json = json.loads((self.path / "stages.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return stamps
+
+
+def stamp_of(**inputs: Any) -> str:
+    """A short hash of what a stage depends on."""
+    text = json.dumps(inputs, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def state_of(path: Path | None) -> list[list[Any]]:
+    """Names, sizes and times of change of a file, or of the files of a folder: enough to see that it changed."""
+    if path is None or not path.exists():
+        return []
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]

@@ -1,0 +1,181 @@
+"""One stage of a run each: from folders to folders, for `run` and for the single verbs alike."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
+from rankdistill.data.splitting import Split
+from rankdistill.evaluation.compare import compare
+from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.files import replacing, write_json, write_text
+from rankdistill.latency import measure_latency
+from rankdistill.loss import DistillationConfig, RankingLossConfig
+from rankdistill.model_folder import CARD, load_card, save_model
+from rankdistill.pipeline import Distillation, Settings, evaluate, fit_model
+from rankdistill.ranker import Ranker, rank
+from rankdistill.rankings import Rankings
+from rankdistill.runs import Role
+from rankdistill.training import Checkpoint
+from rankdistill.types import Json
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One model to train: for which role, with which settings, into which folder."""
+
+    role: Role
+    model: RoleConfig
+    experiment: Experiment
+    folder: Path
+    resume: bool = False
+
+
+def train_model(task: Assignment, split: Split, lists: Rankings | None = None) -> Ranker:
+    """Trains a model into its folder; with `lists`, by distillation.
+
+    An unfinished training is kept in the folder as `checkpoint.safetensors`, and the log as `metrics.jsonl`.
+    """
+    experiment = task.experiment
+    assert isinstance(experiment.ranking_loss, RankingLossConfig)
+    assert isinstance(experiment.distillation, DistillationConfig)
+    distillation = None if lists is None else Distillation(lists, experiment.distillation)
+    checkpoint = Checkpoint(task.folder, _settings(task, split, lists), resume=task.resume)
+    write_text(task.folder / "config.toml", to_toml(experiment))
+    model, result = fit_model(
+        task.model.model,
+        split,
+        Settings(experiment.ranking_loss, task.model.train, experiment.seed, checkpoint, task.role),
+        distillation,
+    )
+    about = {
+        "role": task.role,
+        "fingerprint": split.fingerprint,
+        "train_seconds": round(result.seconds, 3),
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.rows),
+        "device": str(model.device),
+        "threads": torch.get_num_threads(),
+        "seed": experiment.seed,
+        "distillation": None if distillation is None else experiment.distillation.model_dump(mode="json"),
+    }
+    save_model(task.folder, model, split.user_ids, split.item_ids, about)
+    checkpoint.remove()
+    return model
+
+
+def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
+    """All that the numbers of a training depend on, flat; the device and the threads are free to change."""
+    experiment = task.experiment
+    sections: dict[str, Any] = {
+        "model": task.model.model,
+        "train": task.model.train,
+        "ranking_loss": experiment.ranking_loss,
+    }
+    if lists is not None:
+        sections["distillation"] = experiment.distillation
+    flat = {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        for key, value in section.model_dump(mode="json").items()
+        if f"{name}.{key}" not in ("train.device", "train.threads")
+    }
+    teacher = {} if lists is None else {"teacher lists": digest_of(lists)}
+    return {"seed": experiment.seed, "data": split.fingerprint, **flat, **teacher}
+
+
+def digest_of(lists: Rankings) -> str:
+    """A short hash of what lists hold."""
+    digest = hashlib.sha256(np.ascontiguousarray(lists.query_ids))
+    digest.update(np.ascontiguousarray(lists.items))
+    return digest.hexdigest()[:16]
+
+
+def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> Evaluation:
+    """Ranks the test users; writes `rankings.parquet`, `evaluation.parquet` and the figures of `model.json`."""
+    queries = split.queries("test", exclude_seen=config.exclude_seen)
+    lists = rank(model, queries, config.depth)
+    assert lists.target_ranks is not None
+    evaluation = evaluate(lists, split.test, config.metrics, split.num_items)
+    lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
+    evaluation.write(folder / "evaluation.parquet", split.user_ids)
+    latency = measure_latency(model, queries)
+    figures = {
+        "metrics": evaluation.mean(),
+        "totals": evaluation.totals,
+        "latency_ms": {"p50": latency.p50, "p99": latency.p99},
+        "users_per_second": latency.users_per_second,
+    }
+    write_json(folder / CARD, {**load_card(folder), **figures})
+    return evaluation
+
+
+def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> list[Json]:
+    """Paired comparisons of the models that were evaluated: distilled and student, and each with the teacher."""
+    evaluations = {
+        role: Evaluation.read(folder / "evaluation.parquet", split.user_ids)
+        for role, folder in folders.items()
+        if (folder / "evaluation.parquet").exists()
+    }
+    rows: list[Json] = []
+    for a, b in _PAIRS:
+        if a not in evaluations or b not in evaluations:
+            continue
+        for metric in evaluations[a].values:
+            result = compare(evaluations[a], evaluations[b], metric, samples=samples)
+            rows.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "metric": metric,
+                    "difference": result.difference,
+                    "low": result.low,
+                    "high": result.high,
+                    "p_value": result.p_value,
+                    "users": result.users,
+                }
+            )
+    return rows
+
+
+def describe_data(split: Split, experiment: Experiment, notes: tuple[str, ...] = ()) -> Json:
+    """What the report says of the data."""
+    queries = split.queries("test", exclude_seen=experiment.evaluate.exclude_seen)
+    assert queries.relevant is not None
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    rows = {name: 0 if part is None else len(part.items) for name, part in parts.items()}
+    return {
+        "name": split.source,
+        "fingerprint": split.fingerprint,
+        "users": split.num_users,
+        "items": split.num_items,
+        "interactions": sum(rows.values()),
+        **rows,
+        "training_queries": len(split.windows),
+        "test_users": len(queries),
+        "targets": len(queries.relevant.items),
+        "unseen_targets": int(np.isin(queries.relevant.items, split.untrained_items).sum()),
+        "split": split.description,
+        "history_length": split.history_length,
+        "target_length": split.target_length,
+        "notes": list(notes),
+    }
+
+
+def write_targets(split: Split, experiment: Experiment, path: Path) -> None:
+    """Writes the test targets, `user_id, item_id`, for the report."""
+    queries = split.queries("test", exclude_seen=experiment.evaluate.exclude_seen)
+    assert queries.relevant is not None
+    users = split.user_ids.decode(queries.users[queries.relevant.users])
+    items = split.item_ids.decode(queries.relevant.items.astype(np.int64))
+    with replacing(path) as temporary:
+        pl.DataFrame([users.alias("user_id"), items.alias("item_id")]).write_parquet(temporary)
+
+
+_PAIRS: tuple[tuple[Role, Role], ...] = (("distilled", "student"), ("distilled", "teacher"), ("student", "teacher"))

@@ -1,0 +1,1 @@
+"""What authors of plug-ins, and our own tests, check new parts against."""

@@ -1,0 +1,220 @@
+"""The training loop: teacher, plain student and distilled student all go through `fit`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rankdistill.config import TrainConfig
+from rankdistill.console import progress as progress_bar
+from rankdistill.data.negatives import NegativeSampler
+from rankdistill.data.windows import Windows
+from rankdistill.errors import TrainingError
+from rankdistill.loss import Batch, Objective, Step
+from rankdistill.ranker import Ranker, device_named, model_state
+from rankdistill.training.checkpoint import Checkpoint, Progress
+from rankdistill.types import Items, Json
+
+logger = logging.getLogger(__name__)
+
+Validate: TypeAlias = Callable[[Ranker], dict[str, float]]
+_STEPS_A_CHECK = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """What an epoch runs over.
+
+    Attributes:
+        windows: the training queries.
+        num_items: I.
+        negatives: negatives per target.
+        teacher_items: [n, K], the teacher's list for each window, or None.
+    """
+
+    windows: Windows
+    num_items: int
+    negatives: int
+    teacher_items: Items | None = None
+
+    def batches(self, size: int, generator: np.random.Generator, device: torch.device) -> Iterator[Batch]:
+        """One epoch in random order, with its negatives drawn at once."""
+        windows = self.windows
+        sampler = NegativeSampler.of(windows.sequences, self.num_items)
+        order = generator.permutation(len(windows))
+        negatives = sampler.draw(windows.users, self.negatives * windows.target_length, generator)
+        nothing = np.zeros((len(windows), 0), dtype=np.int32)
+        teacher = nothing if self.teacher_items is None else self.teacher_items
+
+        def move(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+            return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
+
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield Batch(
+                move(windows.users[rows]),
+                move(windows.history(rows)),
+                move(windows.targets(rows)),
+                move(negatives[rows]),
+                move(teacher[rows]),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """How a training went.
+
+    Attributes:
+        rows: one log row an epoch: `epoch`, `seconds` of training alone, the loss terms, `validation` metrics.
+        best_epoch: the epoch whose numbers the model has.
+        seconds: of training alone, summed.
+    """
+
+    rows: list[Json]
+    best_epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """What goes on around a training.
+
+    Attributes:
+        seed: of the data order, negatives, dropout and rank samples.
+        name: what to call the model in the log.
+        validate: metrics by name, of which `validation_metric` chooses the best epoch.
+        checkpoint: where an unfinished training is kept.
+    """
+
+    seed: int
+    name: str = "model"
+    validate: Validate | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def fit(
+    model: Ranker, data: TrainingData, objective: Objective, config: TrainConfig, session: Session
+) -> FitResult:
+    """Trains `model` in place; with validation, it ends with the numbers of its best epoch.
+
+    A model without anything to learn by gradient has no epochs. The same seed, threads and device give the same
+    bits, whether or not the run was stopped and resumed in between.
+
+    Args:
+        model: what to train, prepared.
+        data: training queries, and the teacher's items where there is a teacher.
+        objective: what to minimise.
+        config: epochs, batch size, optimiser, device, early stopping.
+        session: the seed, validation and checkpoint.
+
+    Raises:
+        TrainingError: the loss is not a finite number, or the device is not there.
+        CheckpointError: the checkpoint is damaged or of another training.
+    """
+    device = device_named(config.device)
+    model.to(device)
+    objective.to(device)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not learned:
+        return FitResult([], 0, 0.0)
+    optimizer = torch.optim.Adam(learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    name, checkpoint = session.name, session.checkpoint
+    progress = checkpoint.load(model, optimizer) if checkpoint else Progress()
+    if progress.epoch:
+        logger.info("%s: goes on after epoch %d of %d", name, progress.epoch, config.epochs)
+    with torch.random.fork_rng():
+        for number in range(progress.epoch + 1, config.epochs + 1):
+            if _stalled(progress, config):
+                logger.info("%s: no better since epoch %d; stopped early", name, progress.best_epoch)
+                break
+            row = _train_epoch(model, data, objective, optimizer, _Epoch(number, session, config, device))
+            if session.validate is not None and (number % config.validate_every == 0 or number == config.epochs):
+                row["validation"] = session.validate(model)
+                _remember_best(progress, row, config.validation_metric, model)
+            progress.rows.append(row)
+            logger.info(_line(name, row, config))
+            if checkpoint:
+                checkpoint.save(model, optimizer, progress)
+    if progress.best_state:
+        model.load_state_dict(progress.best_state)
+    seconds = sum(float(row["seconds"]) for row in progress.rows)
+    return FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    number: int
+    session: Session
+    config: TrainConfig
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.session.name
+
+
+def _train_epoch(
+    model: Ranker, data: TrainingData, objective: Objective, optimizer: torch.optim.Optimizer, epoch: _Epoch
+) -> Json:
+    """One pass over the training queries; returns its log row."""
+    generator = np.random.default_rng([epoch.session.seed, epoch.number])
+    torch.manual_seed(int(generator.integers(1 << 62)))  # dropout
+    samples = torch.Generator(epoch.device).manual_seed(int(generator.integers(1 << 62)))
+    begin = time.perf_counter()
+    model.train()
+    objective.start_epoch(model, epoch.number)
+    sums: dict[str, Tensor] = {}
+    size = epoch.config.batch_size
+    steps = -(-len(data.windows) // size)
+    with progress_bar(steps, f"{epoch.name} epoch {epoch.number}/{epoch.config.epochs}") as advance:
+        for number, batch in enumerate(data.batches(size, generator, epoch.device), start=1):
+            step = Step(batch, model.encode(batch.users, batch.history), model, epoch.number, samples)
+            terms = objective(step)
+            optimizer.zero_grad(set_to_none=True)
+            objective.total(terms).backward()
+            optimizer.step()
+            for term, value in terms.items():
+                sums[term] = sums.get(term, torch.zeros((), device=epoch.device)) + value.detach() * len(batch.users)
+            if number % _STEPS_A_CHECK == 0 or number == steps:
+                _refuse_nan(sums, epoch, number)
+            advance()
+    means = {term: float(value) / len(data.windows) for term, value in sums.items()}
+    return {"epoch": epoch.number, "seconds": round(time.perf_counter() - begin, 3), **means}
+
+
+def _refuse_nan(sums: dict[str, Tensor], epoch: _Epoch, step: int) -> None:
+    for term, value in sums.items():
+        if not bool(torch.isfinite(value)):
+            raise TrainingError(
+                f"{epoch.name}: {term} is {float(value)} by step {step} of epoch {epoch.number}; nothing was saved of "
+                f"this epoch; try a lower [train] learning_rate (now {epoch.config.learning_rate:g})"
+            )
+
+
+def _remember_best(progress: Progress, row: Json, metric: str, model: Ranker) -> None:
+    value = float(row["validation"][metric])
+    if value > progress.best_value or not progress.best_epoch:
+        progress.best_value, progress.best_epoch = value, row["epoch"]
+        progress.best_state = {name: tensor.clone() for name, tensor in model_state(model).items()}
+
+
+def _stalled(progress: Progress, config: TrainConfig) -> bool:
+    """Whether `patience` validations in a row have brought nothing better."""
+    if config.patience is None or not progress.best_epoch:
+        return False
+    since = [row for row in progress.rows[progress.best_epoch :] if "validation" in row]
+    return len(since) >= config.patience
+
+
+def _line(name: str, row: Json, config: TrainConfig) -> str:
+    losses = "  ".join(f"{key.replace('_', ' ')} {row[key]:.4f}" for key in row if key.endswith("_loss"))
+    value = row.get("validation", {}).get(config.validation_metric)
+    validation = "" if value is None else f"  validation {config.validation_metric} {value:.4f}"
+    return f"{name:9} epoch {row['epoch']:>3}/{config.epochs}  {losses}{validation}  {row['seconds']:.1f} s"

@@ -1,0 +1,160 @@
+"""The whole way, in one run folder: data, teacher, plain student, labels, distilled student, evaluation, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rankdistill import stages
+from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
+from rankdistill.data.splitting import Split
+from rankdistill.data.storage import read_split, write_split
+from rankdistill.evaluation.metrics import Metric
+from rankdistill.files import write_json, write_text
+from rankdistill.loss import DistillationConfig
+from rankdistill.model_folder import CARD, load_model
+from rankdistill.pipeline import Distillation, label, prepare
+from rankdistill.ranker import Ranker
+from rankdistill.rankings import Rankings
+from rankdistill.report import build, write
+from rankdistill.runs import ROLES, Role, RunFolder, stamp_of, state_of
+
+logger = logging.getLogger(__name__)
+
+
+def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
+    """Runs an experiment into the folder `out`; stages whose inputs did not change are skipped.
+
+    Args:
+        experiment: what to do.
+        out: the run folder.
+        resume: go on with a training that was interrupted, instead of starting it over.
+
+    Returns:
+        The path of `report.html`.
+    """
+    begin = time.perf_counter()
+    folder = RunFolder.at(out)
+    work = _Run(experiment, folder, resume)
+    check_metrics(experiment)
+    write_text(folder.config, to_toml(experiment))
+    split = work.prepare()
+    if isinstance(experiment.teacher, TeacherLists):
+        lists = work.read_lists(experiment.teacher, split)
+        work.train("student", experiment.student, split)
+    else:
+        work.train("teacher", experiment.teacher, split)
+        work.train("student", experiment.student, split)
+        lists = work.label(split)
+    work.train("distilled", experiment.student, split, lists)
+    work.compare(split)
+    logger.info("the run took %.0f s", time.perf_counter() - begin)
+    page = out / "report.html"
+    write(build([out]), page)
+    return page
+
+
+def check_metrics(experiment: Experiment) -> None:
+    """Refuses an unknown metric before anything is trained.
+
+    Raises:
+        EvaluationError: there is no such metric; the nearest one is named.
+    """
+    for name in (*experiment.evaluate.metrics, experiment.train.validation_metric):
+        Metric.parse(name)
+
+
+@dataclass(slots=True)
+class _Run:
+    experiment: Experiment
+    folder: RunFolder
+    resume: bool
+
+    def prepare(self) -> Split:
+        """The data, read again only when the file or its settings changed."""
+        experiment, folder = self.experiment, self.folder
+        stamp = stamp_of(
+            data=experiment.data.model_dump(mode="json"),
+            split=experiment.split.model_dump(),
+            windows=experiment.windows.model_dump(),
+            files=state_of(experiment.data.path),
+        )
+        if folder.is_done("data", stamp, folder.data):
+            logger.info("data: up to date")
+            split = read_split(folder.data)
+        else:
+            folder.forget("data")
+            split = prepare(experiment)
+            write_split(split, folder.data)
+            folder.done("data", stamp)
+        write_json(folder.path / "data.json", stages.describe_data(split, experiment))
+        stages.write_targets(split, experiment, folder.path / "targets.parquet")
+        return split
+
+    def train(self, role: Role, model: RoleConfig, split: Split, lists: Rankings | None = None) -> None:
+        """Trains and evaluates the model of one role."""
+        experiment, path = self.experiment, self.folder.model(role)
+        trained = stamp_of(
+            data=split.fingerprint,
+            windows=[split.history_length, split.target_length],
+            validation=split.validation is not None,
+            model=model.model_dump(mode="json"),
+            loss=experiment.ranking_loss.model_dump(mode="json"),
+            seed=experiment.seed,
+            method=None if lists is None else experiment.distillation.model_dump(mode="json"),
+            lists=None if lists is None else stages.digest_of(lists),
+        )
+        evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
+        ranker: Ranker | None = None
+        if not self.folder.is_done(role, trained, path / CARD):
+            self.folder.forget(role)
+            task = stages.Assignment(role, model, experiment, path, self.resume)
+            ranker = stages.train_model(task, split, lists)
+            self.folder.done(role, trained)
+        stage = f"{role} evaluation"
+        if self.folder.is_done(stage, evaluated, path / "rankings.parquet", path / "evaluation.parquet"):
+            logger.info("%s: up to date", role)
+            return
+        ranker = ranker or load_model(path, model.train.device)[0]
+        means = stages.evaluate_model(path, ranker, split, experiment.evaluate).mean()
+        self.folder.done(stage, evaluated)
+        logger.info("%-9s test  %s", role, "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
+
+    def label(self, split: Split) -> Rankings:
+        """The teacher's lists for the training queries."""
+        assert isinstance(self.experiment.teacher, RoleConfig)
+        method, folder = self.experiment.distillation, self.folder
+        assert isinstance(method, DistillationConfig)
+        teacher, card = load_model(folder.model("teacher"), self.experiment.teacher.train.device)
+        stamp = stamp_of(teacher=card["sha256"], data=split.fingerprint, k=method.k, exclude=method.exclude)
+        if folder.is_done("labels", stamp, folder.labels):
+            logger.info("labels: up to date")
+            return Rankings.read(folder.labels, split.item_ids, split.user_ids)
+        folder.forget("labels")
+        begin = time.perf_counter()
+        lists = label(teacher, split, k=method.k, exclude=method.exclude)
+        lists.write(folder.labels, split.user_ids, split.item_ids, positions=True)
+        folder.done("labels", stamp)
+        logger.info("labels: %s lists of %d in %.1f s", f"{len(lists):,}", method.k, time.perf_counter() - begin)
+        return lists
+
+    def read_lists(self, teacher: TeacherLists, split: Split) -> Rankings:
+        """Somebody else's lists, checked before anything is trained."""
+        method = self.experiment.distillation
+        assert isinstance(method, DistillationConfig)
+        lists = Rankings.read(teacher.rankings, split.item_ids, split.user_ids, on_unknown=teacher.on_unknown)
+        Distillation(lists, method).items_for(split)
+        write_json(
+            self.folder.model("teacher") / CARD,
+            {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)},
+        )
+        logger.info("teacher: %s lists of %d from %s", f"{len(lists):,}", lists.depth, teacher.rankings)
+        return lists
+
+    def compare(self, split: Split) -> None:
+        """The paired comparisons of the models."""
+        folders = {role: self.folder.model(role) for role in ROLES}
+        rows = stages.compare_models(folders, split, self.experiment.evaluate.bootstrap_samples)
+        write_json(self.folder.path / "comparisons.json", rows)
