@@ -62,7 +62,7 @@ _HOMES = {
 }
 """Where each public name lives; loaded at first use, so that `import rankdistill` stays quick."""
 
-__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+__all__ = [*sorted(_HOMES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

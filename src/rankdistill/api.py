@@ -33,7 +33,7 @@ def read(kind: str, path: Path | str | None = None, **options: Any) -> Interacti
 
 
 def _first_mistake(error: ValueError) -> str:
-    mistakes = getattr(error, "errors", list)()
+    mistakes: list[Any] = getattr(error, "errors", list)()
     return f"{'.'.join(map(str, mistakes[0]['loc']))}: {mistakes[0]['msg']}" if mistakes else str(error)
 
 

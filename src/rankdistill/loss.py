@@ -57,7 +57,7 @@ class Step:
         """Targets, negatives and teacher items, gathered and scored at once."""
         groups = (self.batch.targets, self.batch.negatives, self.batch.teacher_items)
         scores = self.student.score(self.queries, torch.cat(groups, dim=1))
-        return scores.split([group.shape[1] for group in groups], dim=1)
+        return torch.split(scores, [group.shape[1] for group in groups], dim=1)
 
     @property
     def target_scores(self) -> Tensor:
@@ -111,7 +111,7 @@ class Loss(nn.Module, ABC):
 
     Config: ClassVar[type[Section]]
 
-    def start_epoch(self, student: Ranker, epoch: int) -> None:  # noqa: B027 - most losses need nothing
+    def start_epoch(self, student: Ranker, epoch: int) -> None:
         """Called before each epoch, counted from 1."""
 
     @abstractmethod

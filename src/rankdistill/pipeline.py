@@ -14,6 +14,7 @@ from rankdistill import plugins
 from rankdistill.config import DataConfig, Experiment, Section, TrainConfig
 from rankdistill.console import progress
 from rankdistill.data.interactions import Interactions
+from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.queries import Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
@@ -152,7 +153,7 @@ def fit_model(
     loss = settings.loss or plugins.find("losses", "pointwise").Config()
     items = None if distillation is None else distillation.items_for(split)
     ranker = build(model, split, settings.seed)
-    data = TrainingData(split.windows, split.num_items, loss.negatives, items)
+    data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), loss.negatives, items)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
     result = fit(
@@ -277,13 +278,9 @@ def ranks_in_lists(lists: Rankings, targets: Sequences) -> TargetRanks:
     first_of_user = np.unique(unpack(lists.query_ids)[0], return_index=True)
     users = np.flatnonzero(targets.lengths > 0)
     wanted = pack(users, ANY_POSITION)
-    by_user = replace(lists, query_ids=pack(first_of_user[0], ANY_POSITION), items=lists.items[first_of_user[1]], scores=None)
+    keys = pack(first_of_user[0], ANY_POSITION)
+    by_user = replace(lists, query_ids=keys, items=lists.items[first_of_user[1]], scores=None)
     found = by_user.for_queries(wanted)
     relevant = targets.take(users)
     ranks = found.ranks_of(relevant.users, relevant.items)
     return TargetRanks(wanted[relevant.users], relevant.items, ranks, depth=lists.depth)
-
-
-def write_lists(lists: Rankings, path: Path, split: Split, *, positions: bool) -> None:
-    """Writes lists with the raw ids of `split`."""
-    lists.write(path, split.user_ids, split.item_ids, positions=positions)

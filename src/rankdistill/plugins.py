@@ -64,9 +64,7 @@ def _load(group: Group, kind: str) -> type[Any]:
         if kind in catalogue.names():
             return catalogue
     known = kinds(group)
-    raise ConfigError(
-        f"{kind!r} is no {_NOUNS[group]}{suggestion(kind, known)} (there are: {', '.join(known)})"
-    )
+    raise ConfigError(f"{kind!r} is no {_NOUNS[group]}{suggestion(kind, known)} (there are: {', '.join(known)})")
 
 
 def kind_of(config: object) -> str:
@@ -129,9 +127,7 @@ def _by_path(path: str) -> type[Any]:
     except (ModuleNotFoundError, ValueError, TypeError) as error:
         if isinstance(error, ModuleNotFoundError) and not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, something that it imports is not
-        raise ConfigError(
-            f"{path!r}: there is no module {module_name!r}; is its package installed?"
-        ) from error
+        raise ConfigError(f"{path!r}: there is no module {module_name!r}; is its package installed?") from error
     for part in class_name.split("."):
         names = vars(value)
         if part not in names:

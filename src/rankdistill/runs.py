@@ -36,7 +36,8 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{path}: the run folder cannot be made ({error.strerror}); name another --out") from error
+            reason = error.strerror
+            raise StorageError(f"{path}: the run folder cannot be made ({reason}); name another --out") from error
         return cls(path)
 
     @property

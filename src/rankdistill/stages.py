@@ -26,6 +26,7 @@ from rankdistill.runs import Role
 from rankdistill.training import Checkpoint
 from rankdistill.types import Json
 
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One model to train: for which role, with which settings, into which folder."""
@@ -92,8 +93,8 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
 
 def digest_of(lists: Rankings) -> str:
     """A short hash of what lists hold."""
-    digest = hashlib.sha256(np.ascontiguousarray(lists.query_ids))
-    digest.update(np.ascontiguousarray(lists.items))
+    digest = hashlib.sha256(np.ascontiguousarray(lists.query_ids).data)
+    digest.update(np.ascontiguousarray(lists.items).data)
     return digest.hexdigest()[:16]
 
 

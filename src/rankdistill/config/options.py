@@ -35,9 +35,7 @@ def describe(config_class: type[BaseModel]) -> list[Option]:
     """The options of a `Config`, in the order of their declaration, without `kind`."""
     fields = config_class.model_fields.items()
     return [
-        Option(key, _type(field), _default(field), field.description or "")
-        for key, field in fields
-        if key != "kind"
+        Option(key, _type(field), _default(field), field.description or "") for key, field in fields if key != "kind"
     ]
 
 

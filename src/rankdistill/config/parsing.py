@@ -46,9 +46,7 @@ def _read(path: Path) -> Json:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: is not UTF-8 text (at byte {error.start}); is it an experiment file?"
-        ) from error
+        raise ConfigError(f"{path}: is not UTF-8 text (at byte {error.start}); is it an experiment file?") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 

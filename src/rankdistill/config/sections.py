@@ -139,9 +139,7 @@ class EvaluateConfig(Section):
         min_length=1,
         description="metrics by name",
     )
-    exclude_seen: bool = Field(
-        default=True, description="whether items that the user has in training are left out"
-    )
+    exclude_seen: bool = Field(default=True, description="whether items that the user has in training are left out")
     bootstrap_samples: Count = Field(default=2000, description="resamples of the users for an interval")
     depth: Count = Field(default=100, description="items a user in rankings.parquet")
 
@@ -185,9 +183,7 @@ class Experiment(Section):
     windows: WindowsConfig = Field(default=WindowsConfig(), description="histories and targets")
     teacher: RoleConfig | TeacherLists = Field(description="the model to distil, or its lists")
     student: RoleConfig = Field(description="the compact model")
-    ranking_loss: SerializeAsAny[Section] = Field(
-        default_factory=_pointwise, description="learns from the data"
-    )
+    ranking_loss: SerializeAsAny[Section] = Field(default_factory=_pointwise, description="learns from the data")
     distillation: SerializeAsAny[Section] = Field(
         default_factory=_ranking_distillation, description="learns from the teacher"
     )

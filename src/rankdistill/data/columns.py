@@ -38,16 +38,10 @@ class ColumnsConfig(DataConfig):
     """The keys that say which column is which."""
 
     path: Path = Field(description="the file to read")
-    user: str | None = Field(
-        None, description="column of the user ids (guessed from the usual names when left out)"
-    )
+    user: str | None = Field(None, description="column of the user ids (guessed from the usual names when left out)")
     item: str | None = Field(None, description="column of the item ids (guessed when left out)")
-    time: str | None = Field(
-        None, description="column of the times (guessed when left out; '' for none: file order)"
-    )
-    rating: str | None = Field(
-        None, description="column of the ratings, for min_rating (guessed when left out)"
-    )
+    time: str | None = Field(None, description="column of the times (guessed when left out; '' for none: file order)")
+    rating: str | None = Field(None, description="column of the ratings, for min_rating (guessed when left out)")
     min_rating: float | None = Field(None, description="rows with a lower rating are left out")
 
 
@@ -91,14 +85,11 @@ def choose(
             found[role] = guesses[role]
         elif role != "time":
             raise DataError(
-                f"{source}: none of the columns {_listed(header)} looks like the {role}; "
-                f'name it: [data] {role} = "..."'
+                f'{source}: none of the columns {_listed(header)} looks like the {role}; name it: [data] {role} = "..."'
             )
     columns = Columns(**found)
     if columns.user == columns.item:
-        raise DataError(
-            f"{source}: user and item are the same column, {header[columns.user]!r}; name two columns"
-        )
+        raise DataError(f"{source}: user and item are the same column, {header[columns.user]!r}; name two columns")
     return columns, _notes(columns, header, config, source)
 
 
@@ -139,9 +130,7 @@ def _notes(columns: Columns, header: Sequence[str], config: ColumnsConfig, sourc
     if columns.time is None:
         notes.append(f"{source}: no column of times; the rows are taken to be in the order of time")
     if config.rating is not None and config.min_rating is None:
-        notes.append(
-            f"{source}: rating = {config.rating!r} is only checked; set min_rating to leave rows out"
-        )
+        notes.append(f"{source}: rating = {config.rating!r} is only checked; set min_rating to leave rows out")
     return tuple(notes)
 
 

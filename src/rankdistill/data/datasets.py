@@ -30,9 +30,7 @@ class PublicSet:
     class Config(DataConfig):
         """The keys of `[data]`; the defaults are those of the set."""
 
-        path: Path | None = Field(
-            None, description="the folder that holds the files (found or fetched when left out)"
-        )
+        path: Path | None = Field(None, description="the folder that holds the files (found or fetched when left out)")
 
         @model_validator(mode="before")
         @classmethod
@@ -143,7 +141,5 @@ def _places(known: NamedSet) -> Iterator[Path]:
 
 def _named(name: str) -> NamedSet:
     if name not in SETS:
-        raise ConfigError(
-            f"{name!r} is no public data set{suggestion(name, SETS)} (there are: {', '.join(SETS)})"
-        )
+        raise ConfigError(f"{name!r} is no public data set{suggestion(name, SETS)} (there are: {', '.join(SETS)})")
     return SETS[name]

@@ -19,5 +19,5 @@ def fingerprint_of(user_ids: IdMap, item_ids: IdMap, *arrays: NDArray[Any] | Non
         digest.update("\x1f".join(ids.values.cast(pl.String).to_list()).encode())
     for array in arrays:
         if array is not None:
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

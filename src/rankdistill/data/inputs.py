@@ -46,9 +46,7 @@ def check_text(path: Path) -> None:
     start = first_bytes(path)
     expected = _MAGIC.get(path.suffix.lower())
     if expected is not None and not start.startswith(expected):
-        raise DataError(
-            f"{path.name}: is named {path.suffix} but is not compressed; rename it or fetch it again"
-        )
+        raise DataError(f"{path.name}: is named {path.suffix} but is not compressed; rename it or fetch it again")
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
             raise DataError(f"{path.name}: {what}")
@@ -75,8 +73,7 @@ def _explained(error: Exception) -> str:
     if "utf-8" in lowered or isinstance(error, UnicodeDecodeError):
         return f'is not text in the expected encoding ({text}); for instance [data] encoding = "latin-1"'
     if any(
-        sign in lowered
-        for sign in ("end of file", "end-of-stream", "deflate", "gzip", "zstd", "crc", "decompress")
+        sign in lowered for sign in ("end of file", "end-of-stream", "deflate", "gzip", "zstd", "crc", "decompress")
     ):
         return f"is truncated or damaged ({text}); fetch it again"
     return f"cannot be read ({text})"

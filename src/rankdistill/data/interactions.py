@@ -141,8 +141,8 @@ class Interactions:
         Raises:
             DataError: the log is too small, or lacks the times or parts that this kind needs.
         """
-        options = {"history_length": history_length, "target_length": target_length}
-        return split_interactions(self, kind, tuple(fractions), train_on_validation, options)
+        windows = (history_length, target_length)
+        return split_interactions(self, kind, tuple(fractions), train_on_validation, windows)
 
     @property
     def fingerprint(self) -> str:

@@ -6,7 +6,8 @@ rows of equal time in file order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -127,7 +128,7 @@ def split_interactions(
     kind: str,
     fractions: tuple[float, ...],
     train_on_validation: bool,
-    windows: dict[str, int],
+    windows: tuple[int, int],
 ) -> Split:
     """Splits `data`; see `Interactions.split` for the arguments."""
     if len(data.user_ids) < 2 or len(data.item_ids) < 2:
@@ -135,7 +136,7 @@ def split_interactions(
             f"{data.source}: {len(data.user_ids):,} user(s) and {len(data.item_ids):,} item(s) are left; "
             f"there is nothing to rank with fewer than two of each"
         )
-    rules = {
+    rules: dict[str, Callable[[Interactions], NDArray[np.int8]]] = {
         "user_fractions": partial(_by_user_fractions, fractions=fractions),
         "leave_last_out": _leave_last_out,
         "time": partial(_by_time, fractions=fractions),
@@ -160,7 +161,8 @@ def split_interactions(
         titles=data.titles,
         source=data.source,
         description=f"{kind}{shares}" + (", trained on train + validation" if merged else ""),
-        **windows,
+        history_length=windows[0],
+        target_length=windows[1],
     )
 
 
@@ -178,7 +180,8 @@ def _by_user_fractions(data: Interactions, fractions: tuple[float, ...]) -> NDAr
     """The first ceil(f1 N) rows of each user train, up to ceil((f1 + f2) N) validate, the rest test."""
     place, count = _places(data)
     cuts = [np.ceil(np.round(share * count, 6)) for share in (fractions[0], fractions[0] + fractions[1])]
-    return ((place >= cuts[0]).astype(np.int8) + (place >= cuts[1])).astype(np.int8)
+    parts: NDArray[np.int8] = (place >= cuts[0]).astype(np.int8) + (place >= cuts[1])
+    return parts
 
 
 def _leave_last_out(data: Interactions) -> NDArray[np.int8]:
@@ -198,15 +201,13 @@ def _by_time(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int
     cuts = [ordered[min(row, len(data) - 1)] for row in rows]
     if cuts[0] == ordered[0]:
         raise DataError(f"{data.source}: all rows before the cut have the same time; use another kind of split")
-    return ((data.timestamps >= cuts[0]).astype(np.int8) + (data.timestamps >= cuts[1])).astype(np.int8)
+    parts: NDArray[np.int8] = (data.timestamps >= cuts[0]).astype(np.int8) + (data.timestamps >= cuts[1])
+    return parts
 
 
 def _as_given(data: Interactions) -> NDArray[np.int8]:
     if data.parts is None:
-        raise DataError(f"{data.source}: the data brings no split of its own; use user_fractions, time or leave_last_out")
+        raise DataError(
+            f"{data.source}: the data brings no split of its own; use user_fractions, time or leave_last_out"
+        )
     return data.parts
-
-
-def with_windows(split: Split, history_length: int, target_length: int) -> Split:
-    """The same split with other windows."""
-    return replace(split, history_length=history_length, target_length=target_length)

@@ -15,6 +15,7 @@ from rankdistill.data.splitting import Split
 from rankdistill.errors import DataError
 from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
+from rankdistill.types import Ints, Items
 
 _ARRAYS, _ABOUT, _USERS, _ITEMS = "split.safetensors", "split.json", "activity.parquet", "items.parquet"
 
@@ -27,7 +28,7 @@ def write_split(split: Split, folder: Path) -> None:
     """
     with replacing(folder) as temporary:
         temporary.mkdir()
-        arrays = {}
+        arrays: dict[str, Ints | Items] = {}
         for name in ("train", "validation", "test"):
             part = getattr(split, name)
             if part is not None:

@@ -78,14 +78,10 @@ def generate(num_users: int, num_items: int, length: int, seed: int) -> Events:
         ConfigError: there are too few items for walks of that length, or nothing to draw.
     """
     if num_users < 1 or length < 1:
-        raise ConfigError(
-            f"synthetic data needs users and a length of 1 at least, not {num_users} and {length}"
-        )
+        raise ConfigError(f"synthetic data needs users and a length of 1 at least, not {num_users} and {length}")
     if num_items < max(2 * length, len(_SHARES) + 1):
         least = max(2 * length, len(_SHARES) + 1)
-        raise ConfigError(
-            f"synthetic data: items = {num_items} is too few for length = {length} (at least {least})"
-        )
+        raise ConfigError(f"synthetic data: items = {num_items} is too few for length = {length} (at least {least})")
     generator = np.random.default_rng(seed)
     model = MarkovModel.draw(num_items, generator)
     walks = model.walk(num_users, length, generator)

@@ -163,9 +163,7 @@ def _check_widths(file: TextFile, shape: Shape, odd: pl.DataFrame) -> None:
     for row, text, width in wrong.iter_rows():
         noun = "field" if width == 1 else "fields"
         first = "the header" if shape.has_header else "the first row"
-        raise DataError(
-            f"{file.name}: row {row} has {width} {noun}, {first} has {shape.width}: {_shortened(text)}"
-        )
+        raise DataError(f"{file.name}: row {row} has {width} {noun}, {first} has {shape.width}: {_shortened(text)}")
 
 
 def _quoted_table(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl.LazyFrame:
@@ -218,9 +216,7 @@ def _in_utf8(path: Path, encoding: str) -> Path | bytes:
         content = gzip.decompress(content) if first_bytes(path).startswith(b"\x1f\x8b") else content
         return content.decode(encoding).encode()
     except LookupError as error:
-        raise ConfigError(
-            f"[data] encoding: there is no encoding {encoding!r}; for instance 'latin-1'"
-        ) from error
+        raise ConfigError(f"[data] encoding: there is no encoding {encoding!r}; for instance 'latin-1'") from error
 
 
 def _shortened(text: str) -> str:

@@ -71,14 +71,10 @@ def ids(column: Column) -> pl.Series:
     if dtype == pl.Categorical or dtype == pl.Enum:
         values = values.cast(pl.String)
     if values.dtype == pl.String:
-        column.refuse(
-            values.str.strip_chars().fill_null("") == "", "is no id; every row needs a user and an item"
-        )
+        column.refuse(values.str.strip_chars().fill_null("") == "", "is no id; every row needs a user and an item")
         return values
     if not dtype.is_integer() and not dtype.is_float():
-        raise DataError(
-            f"{column.source}: column {column.name!r} is of type {dtype}; ids are integers or text"
-        )
+        raise DataError(f"{column.source}: column {column.name!r} is of type {dtype}; ids are integers or text")
     column.refuse(values.is_null(), "is no id; every row needs a user and an item")
     whole = values.cast(pl.Int64, strict=False)
     if dtype.is_float():
@@ -103,9 +99,7 @@ def times(column: Column) -> pl.Series:
         DataError: a time is missing or no time.
     """
     values, dtype = column.values, column.values.dtype
-    column.refuse(
-        values.is_null(), "is no time; every row needs one, or set [data] time = '' for the file's order"
-    )
+    column.refuse(values.is_null(), "is no time; every row needs one, or set [data] time = '' for the file's order")
     if dtype == pl.Date or dtype == pl.Datetime:
         return values.dt.epoch("us")
     if dtype.is_integer():

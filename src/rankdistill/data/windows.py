@@ -68,7 +68,8 @@ class Windows:
     def targets(self, rows: Ints | slice = slice(None)) -> Items:
         """The targets [m, T] of the given windows [m]."""
         first = self.sequences.starts[self.users[rows]] + self.positions[rows]
-        return self.sequences.items[first[:, None] + np.arange(self.target_length)]
+        targets: Items = self.sequences.items[first[:, None] + np.arange(self.target_length)]
+        return targets
 
     def queries(self, exclude: Literal["targets", "seen"], rows: slice, never: Items) -> Queries:
         """The windows as queries to a teacher.

@@ -67,9 +67,7 @@ class RankingDistillation(Loss):
         if config.weighting == "position" or step.epoch <= config.warmup_epochs:
             return position
         num_items = step.student.catalogue.num_items
-        sample = torch.randint(
-            1, num_items + 1, (config.rank_samples,), generator=step.generator, device=scores.device
-        )
+        sample = torch.randint(1, num_items + 1, (config.rank_samples,), generator=step.generator, device=scores.device)
         ranks = estimated_ranks(scores, step.student.score(step.queries.detach(), sample), num_items)
         weights = discrepancy_weights(ranks, config.discrepancy_sharpness)
         if config.weighting == "hybrid":

@@ -103,14 +103,11 @@ def _values(evaluation: Evaluation, metric: str, which: str) -> Doubles:
     if metric in evaluation.values:
         return evaluation.values[metric]
     if metric in evaluation.totals:
-        raise EvaluationError(
-            f"metric {metric!r} has no value per user, so that users cannot be paired: leave it out"
-        )
+        raise EvaluationError(f"metric {metric!r} has no value per user, so that users cannot be paired: leave it out")
     near = difflib.get_close_matches(metric, evaluation.values, n=1)
     nearest = f"; did you mean {near[0]!r}?" if near else "."
     raise EvaluationError(
-        f"metric {metric!r} is not in the {which} evaluation{nearest} "
-        f"It has {', '.join(evaluation.values) or 'none'}"
+        f"metric {metric!r} is not in the {which} evaluation{nearest} It has {', '.join(evaluation.values) or 'none'}"
     )
 
 

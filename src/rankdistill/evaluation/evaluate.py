@@ -32,10 +32,7 @@ class Evaluation:
 
     def mean(self) -> dict[str, float]:
         """Each metric's mean over the queries (NaN without any), then the totals."""
-        means = {
-            name: float(values.mean()) if len(values) else float("nan")
-            for name, values in self.values.items()
-        }
+        means = {name: float(values.mean()) if len(values) else float("nan") for name, values in self.values.items()}
         return means | self.totals
 
     def write(self, path: Path, user_ids: IdMap) -> None:
@@ -85,9 +82,7 @@ def _read_frame(path: Path) -> pl.DataFrame:
         if name != "user_id" and not frame[name].dtype.is_numeric()
     ]
     if wrong:
-        raise EvaluationError(
-            f"{path}: no evaluation, {wrong[0]}; its columns are {', '.join(frame.columns)}"
-        )
+        raise EvaluationError(f"{path}: no evaluation, {wrong[0]}; its columns are {', '.join(frame.columns)}")
     return frame
 
 

@@ -53,9 +53,7 @@ class SortedRanks:
                 f"rank {self.ranks[below][0]:.0f} of a target of query {queries[below][0]} is no rank: "
                 f"ranks count from 1, and {NEVER} stands for a target that is never ranked"
             )
-        same = (
-            (queries[1:] == queries[:-1]) & (self.ranks[1:] == self.ranks[:-1]) & np.isfinite(self.ranks[1:])
-        )
+        same = (queries[1:] == queries[:-1]) & (self.ranks[1:] == self.ranks[:-1]) & np.isfinite(self.ranks[1:])
         if same.any():
             raise EvaluationError(
                 f"two targets of query {queries[1:][same][0]} share rank {self.ranks[1:][same][0]:.0f} "
@@ -146,9 +144,7 @@ def coverage(items: Items, k: int, num_items: int) -> float:
     if not items.size or not num_items:
         return float("nan")
     if (highest := int(items.max())) > num_items:
-        raise EvaluationError(
-            f"the lists hold item {highest:,}, but the catalogue counts {num_items:,} items"
-        )
+        raise EvaluationError(f"the lists hold item {highest:,}, but the catalogue counts {num_items:,} items")
     seen = np.zeros(num_items + 1, dtype=np.bool_)
     seen[items[:, :k]] = True
     seen[PAD] = False

@@ -79,7 +79,8 @@ class Rankings:
     @property
     def lengths(self) -> Ints:
         """The length [Q] of each list."""
-        return np.count_nonzero(self.items != PAD, axis=1).astype(np.int64)
+        lengths: Ints = np.count_nonzero(self.items != PAD, axis=1).astype(np.int64)
+        return lengths
 
     @property
     def per_user(self) -> bool:

@@ -15,7 +15,7 @@ from rankdistill.errors import RankingsError
 from rankdistill.files import replacing
 from rankdistill.ids import IdMap
 from rankdistill.rankings.lists import ANY_POSITION, Rankings, pack, unpack
-from rankdistill.types import PAD, UNKNOWN, Ints
+from rankdistill.types import PAD, UNKNOWN, Bools, Floats, Ints, Items
 
 _FINGERPRINT = b"rankdistill.fingerprint"
 _ROWS_A_BLOCK = 1 << 17
@@ -114,10 +114,11 @@ def _columns(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
         if name in wanted and not frame[name].dtype.is_integer():
             raise RankingsError(f"{path}: column {name!r} holds {frame[name].dtype}, not whole numbers")
     whole = [name for name in ("position", "rank") if name in wanted]
-    return frame.with_columns(pl.col(whole).cast(pl.Int64), pl.col("score" if "score" in wanted else []).cast(pl.Float32))
+    floats = [name for name in ("score",) if name in wanted]
+    return frame.cast({**dict.fromkeys(whole, pl.Int64), **dict.fromkeys(floats, pl.Float32)})
 
 
-def _known(path: Path, frame: pl.DataFrame, encoded: dict[str, Ints], on_unknown: str) -> np.ndarray:  # type: ignore[type-arg]
+def _known(path: Path, frame: pl.DataFrame, encoded: dict[str, Ints], on_unknown: str) -> Bools:
     known = np.ones(len(frame), dtype=np.bool_)
     for what, dense in encoded.items():
         unknown = dense == UNKNOWN
@@ -154,7 +155,7 @@ def _check_ranks(path: Path, frame: pl.DataFrame, keys: Ints, order: Ints) -> No
         )
 
 
-def _check_repeats(path: Path, frame: pl.DataFrame, items: np.ndarray, starts: Ints, order: Ints) -> None:  # type: ignore[type-arg]
+def _check_repeats(path: Path, frame: pl.DataFrame, items: Items, starts: Ints, order: Ints) -> None:
     ordered = np.sort(items, axis=1)
     repeated = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD)).any(axis=1)
     if repeated.any():
@@ -165,7 +166,7 @@ def _check_repeats(path: Path, frame: pl.DataFrame, items: np.ndarray, starts: I
         )
 
 
-def _check_scores(path: Path, frame: pl.DataFrame, scores: np.ndarray, rows: Ints) -> None:  # type: ignore[type-arg]
+def _check_scores(path: Path, frame: pl.DataFrame, scores: Floats, rows: Ints) -> None:
     rising = ~(scores[:, 1:] <= scores[:, :-1]).all(axis=1)
     if rising.any():
         at = int(rows[int(rising.argmax())])

@@ -40,9 +40,7 @@ class Agreement:
 def agreement(run: Run) -> Agreement | None:
     """The overlap of the teacher's lists with each student's; None where there is nothing to compare."""
     teacher = run.model("teacher")
-    students = [
-        model for model in (run.model("student"), run.model("distilled")) if model and _has_lists(model)
-    ]
+    students = [model for model in (run.model("student"), run.model("distilled")) if model and _has_lists(model)]
     if teacher is None or teacher.lists is None or teacher.lists.is_empty() or not students:
         return None
     found = _found(teacher.lists, students)
@@ -66,9 +64,7 @@ def _found(teacher: pl.DataFrame, students: Sequence[Model]) -> pl.DataFrame:
     for model in students:
         if model.lists is None:
             continue
-        held = model.lists.select("user_id", "item_id", pl.lit(True).alias(model.role)).unique(
-            ["user_id", "item_id"]
-        )
+        held = model.lists.select("user_id", "item_id", pl.lit(True).alias(model.role)).unique(["user_id", "item_id"])
         found = found.join(model.lists.select("user_id").unique(), on="user_id", how="semi")
         found = found.join(held, on=["user_id", "item_id"], how="left").with_columns(
             pl.col(model.role).fill_null(value=False)

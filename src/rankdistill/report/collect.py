@@ -78,9 +78,7 @@ def _model(folder: Path) -> Model:
     evaluation = _frame(folder / "evaluation.parquet")
     rankings = _frame(folder / "rankings.parquet", depth=LIST_DEPTH)
     metrics = {} if evaluation is None else _means(evaluation)
-    metrics |= {
-        name: float(value) for name, value in (facts.get("totals") or {}).items() if value is not None
-    }
+    metrics |= {name: float(value) for name, value in (facts.get("totals") or {}).items() if value is not None}
     return Model(
         role=str(facts.get("role") or folder.name),
         folder=folder.resolve(),

@@ -49,9 +49,7 @@ def line(run: Run) -> Markup | None:
     ]
     if len(points) < 2:
         return None
-    return quality_line(
-        points, f"{metric_name(name)} of {', '.join(point.label for point in points)} on a line"
-    )
+    return quality_line(points, f"{metric_name(name)} of {', '.join(point.label for point in points)} on a line")
 
 
 def scatters(run: Run) -> list[Figure]:
@@ -81,9 +79,7 @@ def _scatter(
         return None
     sizes = [point.x for point in points]
     log = min(sizes) > 0 and max(sizes) / min(sizes) >= LOG_FROM
-    return scatter(
-        points, write, log=log, described=f"{metric_name(name)} of {', '.join(p.label for p in points)}"
-    )
+    return scatter(points, write, log=log, described=f"{metric_name(name)} of {', '.join(p.label for p in points)}")
 
 
 def forests(run: Run) -> list[Figure]:
@@ -157,6 +153,4 @@ def overview(report: Report) -> Overview | None:
         for run in report.runs
         for model in run.models
     )
-    return Overview(
-        metric_name(name) if name else "quality", rows, _scatter(labelled, name, ("parameters",), count)
-    )
+    return Overview(metric_name(name) if name else "quality", rows, _scatter(labelled, name, ("parameters",), count))

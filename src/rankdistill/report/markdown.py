@@ -57,9 +57,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = 
     if not body:
         return ""
     rule = ["---", *(["---:" if numbers else "---"] * (len(heads) - 1))]
-    return "\n".join(
-        ["| " + " | ".join(plain(head) for head in heads) + " |", "| " + " | ".join(rule) + " |", *body]
-    )
+    return "\n".join(["| " + " | ".join(plain(head) for head in heads) + " |", "| " + " | ".join(rule) + " |", *body])
 
 
 def _costs(run: Run) -> str:
@@ -73,8 +71,7 @@ def _qualities(run: Run) -> str:
     rows = []
     for quality in tables.qualities(run):
         differences = [
-            f"{one.mark} {one.value} {one.interval} {one.p_value}" if one else MISSING
-            for one in quality.differences
+            f"{one.mark} {one.value} {one.interval} {one.p_value}" if one else MISSING for one in quality.differences
         ]
         rows.append((quality.name, *quality.values, *differences))
     legend = "▲ better and ▼ worse at p < .05, ≈ no significant difference; 95 % interval, paired by user."
@@ -106,9 +103,7 @@ def _sample(sample: Sample) -> str:
     known = f", {whole(sample.interactions)} training interactions" if sample.interactions is not None else ""
     rows = []
     for place in range(max(len(column.entries) for column in sample.columns)):
-        entries = [
-            column.entries[place] if place < len(column.entries) else None for column in sample.columns
-        ]
+        entries = [column.entries[place] if place < len(column.entries) else None for column in sample.columns]
         cells = ["" if entry is None else _entry(entry) for entry in entries]
         rows.append((str(place + 1), *cells))
     heads = ("Rank", *(role_name(column.role) for column in sample.columns))

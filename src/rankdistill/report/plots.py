@@ -112,9 +112,7 @@ def differences(spans: Sequence[Span], axis: Axis, role: str, described: str) ->
     parts: list[Markup] = []
     for tick in ticks:
         parts.append(vertical(axis.at(tick), 0, height, "grid"))
-        label = percent(
-            tick, sign=tick > 0, decimals=0 if all(round(t * 100, 6) % 1 == 0 for t in ticks) else 1
-        )
+        label = percent(tick, sign=tick > 0, decimals=0 if all(round(t * 100, 6) % 1 == 0 for t in ticks) else 1)
         parts.append(text(axis.at(tick), height + 18, label, "tick middle"))
     parts.append(vertical(axis.at(0.0), -6, height, "zero"))
     for place, span in enumerate(spans):
@@ -124,9 +122,7 @@ def differences(spans: Sequence[Span], axis: Axis, role: str, described: str) ->
         if span.low is not None and span.high is not None:
             parts.append(horizontal(y, axis.at(span.low), axis.at(span.high), f"whisker role-{role}"))
         parts.append(marker(axis.at(span.value), y, role, "" if span.significant else "hollow"))
-        parts.append(
-            text(1, y + 4, percent(span.value, sign=True, decimals=1), "value end", 56) + Markup("</g>")
-        )
+        parts.append(text(1, y + 4, percent(span.value, sign=True, decimals=1), "value end", 56) + Markup("</g>"))
     return drawing(parts, height, "forest", described)
 
 
@@ -144,9 +140,7 @@ def shares(groups: Sequence[Group], unit: str, described: str) -> Markup:
         parts.append(text(axis.at(tick), height + 18, percent(tick), "tick middle"))
     for place, group in enumerate(groups):
         y = ROW * (place + 0.5)
-        values = ", ".join(
-            f"{role_name(role)} {percent(share, decimals=1)}" for role, share in group.shares.items()
-        )
+        values = ", ".join(f"{role_name(role)} {percent(share, decimals=1)}" for role, share in group.shares.items())
         tip = f"{group.label} interactions ({whole(group.count)} {unit}): {values}"
         parts.append(Markup('<g class="row"><title>{}</title>').format(tip) + _hit_row(y))
         parts.append(text(0, y + 4, group.label, "name end", -12))
@@ -208,16 +202,12 @@ def links(pairs: Sequence[tuple[int, int, str]], rows: int, row_height: float) -
         )
         for left, right, item in pairs
     )
-    return Markup('<svg class="links" height="{:g}" aria-hidden="true">{}</svg>').format(
-        rows * row_height, lines
-    )
+    return Markup('<svg class="links" height="{:g}" aria-hidden="true">{}</svg>').format(rows * row_height, lines)
 
 
 def dot(role: str) -> Markup:
     """A role's marker for use in running text and table heads."""
-    return Markup('<svg class="dot" width="12" height="12" aria-hidden="true">{}</svg>').format(
-        marker(0.5, 6, role)
-    )
+    return Markup('<svg class="dot" width="12" height="12" aria-hidden="true">{}</svg>').format(marker(0.5, 6, role))
 
 
 def axis_of(spans: Sequence[Span]) -> Axis:

@@ -169,12 +169,8 @@ class Report:
         return {
             "data": data,
             "rows": [_named(run, model.row(), several) for run in self.runs for model in run.models],
-            "comparisons": [
-                _named(run, made.row(), several) for run in self.runs for made in run.comparisons
-            ],
-            "runs": [
-                {"name": run.name, "data": run.data, "seed": run.config.get("seed")} for run in self.runs
-            ],
+            "comparisons": [_named(run, made.row(), several) for run in self.runs for made in run.comparisons],
+            "runs": [{"name": run.name, "data": run.data, "seed": run.config.get("seed")} for run in self.runs],
         }
 
 

@@ -53,9 +53,7 @@ class Sample:
         """Items that the columns `left` and `left + 1` share: (place left, place right, item), from 0."""
         right = {entry.item_id: place for place, entry in enumerate(self.columns[left + 1].entries)}
         here = enumerate(self.columns[left].entries)
-        return [
-            (place, right[entry.item_id], entry.item_id) for place, entry in here if entry.item_id in right
-        ]
+        return [(place, right[entry.item_id], entry.item_id) for place, entry in here if entry.item_id in right]
 
     def overlap(self, role: str) -> int | None:
         """How many of the teacher's items the list of a role holds; None without both lists."""
@@ -82,9 +80,7 @@ def _chosen(run: Run, models: Sequence[Model], users: int) -> list[str]:
         common = common.join(others.select("user_id").unique(), on="user_id", how="semi")
     if run.targets is not None:
         listed = pl.concat([others.select("user_id", "item_id") for others in lists])
-        hit = common.join(
-            listed.join(run.targets, on=["user_id", "item_id"], how="semi"), on="user_id", how="semi"
-        )
+        hit = common.join(listed.join(run.targets, on=["user_id", "item_id"], how="semi"), on="user_id", how="semi")
         common = hit if len(hit) >= users else common
     if run.activity is not None:
         common = common.join(run.activity.unique("user_id"), on="user_id", how="left").fill_null(0)
@@ -100,11 +96,7 @@ def _sample(run: Run, models: Sequence[Model], titles: dict[str, str], user: str
     activity = _column(run.activity, user, "interactions")
     lists = {m.role: _column(m.lists.sort("rank"), user, "item_id") for m in models if m.lists is not None}
     shared = {
-        item
-        for role, items in lists.items()
-        if role != "teacher"
-        for item in items
-        if item in lists.get("teacher", [])
+        item for role, items in lists.items() if role != "teacher" for item in items if item in lists.get("teacher", [])
     }
     columns = tuple(
         Column(role, tuple(Entry(item, titles.get(item), item in targets, item in shared) for item in items))

@@ -27,9 +27,7 @@ class Axis:
     log: bool = False
 
     @classmethod
-    def around(
-        cls, values: Iterable[float], *, pad: float = 0.08, zero: bool = False, log: bool = False
-    ) -> Axis:
+    def around(cls, values: Iterable[float], *, pad: float = 0.08, zero: bool = False, log: bool = False) -> Axis:
         """The axis that holds all values (and 0 if `zero`), longer by `pad` at both ends."""
         known = [math.log10(value) if log else value for value in values] or [0.0, 1.0]
         low, high = min(known), max(known)
@@ -99,9 +97,7 @@ def text(share: float, y: float, content: str, classes: str = "", dx: float = 0)
 def vertical(share: float, top: float, bottom: float, classes: str) -> Markup:
     """A vertical line over a range of pixels."""
     x = percent_of(share)
-    return Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="{}"/>').format(
-        x, x, top, bottom, classes
-    )
+    return Markup('<line x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}" class="{}"/>').format(x, x, top, bottom, classes)
 
 
 def horizontal(y: float, left: float, right: float, classes: str) -> Markup:
@@ -113,9 +109,9 @@ def horizontal(y: float, left: float, right: float, classes: str) -> Markup:
 
 def drawing(parts: Iterable[Markup], height: float, kind: str, described: str) -> Markup:
     """The whole plot, with what it shows in words for those who do not see it."""
-    return Markup(
-        '<div class="plot plot-{}"><svg role="img" aria-label="{}" height="{:.0f}">{}</svg></div>'
-    ).format(kind, described, height, Markup("").join(parts))
+    return Markup('<div class="plot plot-{}"><svg role="img" aria-label="{}" height="{:.0f}">{}</svg></div>').format(
+        kind, described, height, Markup("").join(parts)
+    )
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -128,10 +124,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     blocks: list[tuple[list[int], float]] = []  # (members, mean of their wishes)
     for place in order:
         members, centre = [place], heights[place]
-        while (
-            blocks
-            and centre - gap * (len(members) - 1) / 2 < blocks[-1][1] + gap * (len(blocks[-1][0]) + 1) / 2
-        ):
+        while blocks and centre - gap * (len(members) - 1) / 2 < blocks[-1][1] + gap * (len(blocks[-1][0]) + 1) / 2:
             earlier, middle = blocks.pop()
             centre = (middle * len(earlier) + centre * len(members)) / (len(earlier) + len(members))
             members = earlier + members

@@ -147,9 +147,7 @@ def cards(run: Run) -> list[Card]:
 
 def _data_card(run: Run) -> Card:
     data = run.data
-    counts = [
-        (key, whole(data[key])) for key in ("users", "items", "interactions") if data.get(key) is not None
-    ]
+    counts = [(key, whole(data[key])) for key in ("users", "items", "interactions") if data.get(key) is not None]
     parts = [whole(data[key]) for key in ("train", "validation", "test") if data.get(key) is not None]
     rows = [*counts, ("split", str(data.get("split") or MISSING))]
     if len(parts) == 3:
@@ -178,9 +176,7 @@ def _settings(mapping: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def _described(section: Json) -> str:
-    rest = ", ".join(
-        f"{key.replace('_', ' ')} {_written(value)}" for key, value in section.items() if key != "kind"
-    )
+    rest = ", ".join(f"{key.replace('_', ' ')} {_written(value)}" for key, value in section.items() if key != "kind")
     return f"{section.get('kind', '')}{f' ({rest})' if rest else ''}"
 
 

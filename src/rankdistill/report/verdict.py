@@ -64,9 +64,7 @@ def key_figures(run: Run) -> tuple[Figure, ...]:
         figures.append(Figure(percent(gain - 1, sign=True, decimals=1), "against the plain student", note))
     if teacher and (speed := ratio(distilled.number("users_per_second"), teacher.number("users_per_second"))):
         rates = [count(model.number("users_per_second")) for model in (distilled, teacher)]
-        figures.append(
-            Figure(times(speed), "the teacher’s speed", f"{rates[0]} against {rates[1]} users a second")
-        )
+        figures.append(Figure(times(speed), "the teacher’s speed", f"{rates[0]} against {rates[1]} users a second"))
     return tuple(figures)
 
 
@@ -143,9 +141,7 @@ def _against_student(run: Run, distilled: Model, student: Model | None, name: st
     if made is None or made.difference is None or made.p_value is None:
         return [f"The same model trained without a teacher reaches {values}."]
     if not made.significant:
-        return [
-            f"Distillation made no significant difference: without a teacher the same model reaches {values}."
-        ]
+        return [f"Distillation made no significant difference: without a teacher the same model reaches {values}."]
     if made.difference < 0:
         return [f"Distillation did harm: without a teacher the same model reaches {values}."]
     return [f"Distillation made the difference: without a teacher the same model reaches {values}."]

@@ -111,7 +111,8 @@ class Checkpoint:
             ),
         }
         with replacing(self.path) as temporary:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+            whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            save_file(whole, temporary, metadata)
         self._written_at = time.monotonic()
         self._cost = self._written_at - now
 

@@ -6,10 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rankdistill.config import TrainConfig
@@ -34,26 +35,25 @@ class TrainingData:
 
     Attributes:
         windows: the training queries.
-        num_items: I.
+        sampler: draws items that a user does not have.
         negatives: negatives per target.
         teacher_items: [n, K], the teacher's list for each window, or None.
     """
 
     windows: Windows
-    num_items: int
+    sampler: NegativeSampler
     negatives: int
     teacher_items: Items | None = None
 
     def batches(self, size: int, generator: np.random.Generator, device: torch.device) -> Iterator[Batch]:
         """One epoch in random order, with its negatives drawn at once."""
         windows = self.windows
-        sampler = NegativeSampler.of(windows.sequences, self.num_items)
         order = generator.permutation(len(windows))
-        negatives = sampler.draw(windows.users, self.negatives * windows.target_length, generator)
+        negatives = self.sampler.draw(windows.users, self.negatives * windows.target_length, generator)
         nothing = np.zeros((len(windows), 0), dtype=np.int32)
         teacher = nothing if self.teacher_items is None else self.teacher_items
 
-        def move(array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+        def move(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
 
         for start in range(0, len(order), size):
@@ -99,9 +99,7 @@ class Session:
     checkpoint: Checkpoint | None = None
 
 
-def fit(
-    model: Ranker, data: TrainingData, objective: Objective, config: TrainConfig, session: Session
-) -> FitResult:
+def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainConfig, session: Session) -> FitResult:
     """Trains `model` in place; with validation, it ends with the numbers of its best epoch.
 
     A model without anything to learn by gradient has no epochs. The same seed, threads and device give the same
@@ -178,7 +176,7 @@ def _train_epoch(
             step = Step(batch, model.encode(batch.users, batch.history), model, epoch.number, samples)
             terms = objective(step)
             optimizer.zero_grad(set_to_none=True)
-            objective.total(terms).backward()
+            torch.autograd.backward(objective.total(terms))
             optimizer.step()
             for term, value in terms.items():
                 sums[term] = sums.get(term, torch.zeros((), device=epoch.device)) + value.detach() * len(batch.users)

@@ -28,9 +28,7 @@ class Delimited:
         separator: str | None = Field(
             None, min_length=1, description="what separates the fields; ' ' is any white space (guessed)"
         )
-        has_header: bool | None = Field(
-            None, description="whether the first row holds the column names (guessed)"
-        )
+        has_header: bool | None = Field(None, description="whether the first row holds the column names (guessed)")
         encoding: str = Field("utf-8", description="how the text is encoded")
 
     def __init__(self, config: Config) -> None:
@@ -85,9 +83,7 @@ def by_position(first: Sequence[str]) -> dict[str, int]:
     timelike = next((position for position in rest if _is_time(first[position])), None)
     if timelike is not None:
         found["time"] = timelike
-    rating = next(
-        (position for position in rest if position != timelike and _is_number(first[position])), None
-    )
+    rating = next((position for position in rest if position != timelike and _is_number(first[position])), None)
     if rating is not None:
         found["rating"] = rating
     return found

@@ -83,9 +83,7 @@ def _files(folder: Path) -> dict[str, Path]:
     if flat["train"] or flat["test"]:
         return _complete(flat, folder, ("train", "test"))
     nested = {
-        f"{cut}/{name}": _find(folder / cut, name)
-        for cut in ("test", "validation")
-        for name in ("train", "test")
+        f"{cut}/{name}": _find(folder / cut, name) for cut in ("test", "validation") for name in ("train", "test")
     }
     wanted = ["test/train", "test/test"]
     if (folder / "validation").is_dir():
@@ -97,9 +95,7 @@ def _find(folder: Path, name: str) -> Path | None:
     return next((file for suffix in _SUFFIXES if (file := folder / f"{name}{suffix}").is_file()), None)
 
 
-def _complete(
-    found: dict[str, Path | None], folder: Path, wanted: list[str] | tuple[str, ...]
-) -> dict[str, Path]:
+def _complete(found: dict[str, Path | None], folder: Path, wanted: list[str] | tuple[str, ...]) -> dict[str, Path]:
     missing = [f"{name}.txt" for name in wanted if found[name] is None]
     if missing:
         raise DataError(
@@ -128,9 +124,7 @@ def _read(path: Path, folder: Path) -> pl.DataFrame:
 def _check_cuts(parts: dict[str, pl.DataFrame], source: str) -> None:
     """Checks that a user's rows of test/train are those of validation/train, then of validation/test."""
     whole = parts["test/train"].sort("user", maintain_order=True)
-    joined = pl.concat([parts["validation/train"], parts["validation/test"]]).sort(
-        "user", maintain_order=True
-    )
+    joined = pl.concat([parts["validation/train"], parts["validation/test"]]).sort("user", maintain_order=True)
     if whole.equals(joined):
         return
     counts = (
