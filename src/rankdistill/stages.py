@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,24 @@ import polars as pl
 import torch
 
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
+from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
 from rankdistill.evaluation.compare import compare
 from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
+from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, save_model
-from rankdistill.pipeline import Distillation, Settings, evaluate, fit_model
+from rankdistill.pipeline import Distillation, Settings, evaluate, fit_model, ranks_in_lists
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
 from rankdistill.training import Checkpoint
 from rankdistill.types import Json
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None) -
         "distillation": None if distillation is None else experiment.distillation.model_dump(mode="json"),
     }
     save_model(task.folder, model, split.user_ids, split.item_ids, about)
-    checkpoint.remove()
+    checkpoint.finish(result.rows)
     return model
 
 
@@ -117,6 +124,37 @@ def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateCo
     return evaluation
 
 
+def evaluate_lists(path: Path, split: Split, config: EvaluateConfig, *, exactly: bool = False) -> Evaluation:
+    """Evaluates somebody's recommendations for the test users.
+
+    Args:
+        path: parquet with `user_id, rank, item_id[, score]`.
+        split: the data.
+        config: the metrics.
+        exactly: refuse a metric that the lists are not deep enough for, instead of leaving it out with a warning.
+
+    Raises:
+        RankingsError: the file does not fit the data, or a test user has no list.
+        EvaluationError: a metric needs deeper lists.
+    """
+    lists = Rankings.read(path, split.item_ids, split.user_ids, on_unknown="drop")
+    queries = split.queries("test", exclude_seen=config.exclude_seen)
+    assert queries.relevant is not None
+    targets = Sequences.from_pairs(queries.users[queries.relevant.users], queries.relevant.items, split.num_users)
+    ranks = ranks_in_lists(lists, targets)
+    metrics = config.metrics if exactly else _within(config.metrics, lists.depth, path)
+    return evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items)
+
+
+def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:
+    """The metrics that lists of this depth allow; the others are named in a warning."""
+    parsed = {name: Metric.parse(name).k for name in metrics}
+    deep = [name for name, k in parsed.items() if k is None or k > depth]
+    if deep:
+        logger.warning("%s: lists of %d do not reach for %s; left out", path, depth, ", ".join(deep))
+    return [name for name in metrics if name not in deep]
+
+
 def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> list[Json]:
     """Paired comparisons of the models that were evaluated: distilled and student, and each with the teacher."""
     evaluations = {
@@ -128,7 +166,7 @@ def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> lis
     for a, b in _PAIRS:
         if a not in evaluations or b not in evaluations:
             continue
-        for metric in evaluations[a].values:
+        for metric in (name for name in evaluations[a].values if name in evaluations[b].values):
             result = compare(evaluations[a], evaluations[b], metric, samples=samples)
             rows.append(
                 {

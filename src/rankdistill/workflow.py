@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rankdistill import stages
@@ -12,14 +13,15 @@ from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
 from rankdistill.evaluation.metrics import Metric
-from rankdistill.files import write_json, write_text
+from rankdistill.files import replacing, write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, load_model
 from rankdistill.pipeline import Distillation, label, prepare
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
-from rankdistill.runs import ROLES, Role, RunFolder, stamp_of, state_of
+from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
+from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +52,10 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
         lists = work.label(split)
     work.train("distilled", experiment.student, split, lists)
     work.compare(split)
-    logger.info("the run took %.0f s", time.perf_counter() - begin)
+    seconds, memory = time.perf_counter() - begin, peak_memory_bytes()
+    made = {"seconds": round(seconds, 1), "peak_memory_bytes": memory, "skipped": work.skipped}
+    write_json(out / "run.json", made)
+    logger.info("the run took %.0f s%s", seconds, f" and at most {memory / 1e6:.0f} MB of memory" if memory else "")
     page = out / "report.html"
     write(build([out]), page)
     return page
@@ -71,6 +76,16 @@ class _Run:
     experiment: Experiment
     folder: RunFolder
     resume: bool
+    skipped: list[str] = field(default_factory=list)
+
+    def _is_done(self, stage: str, stamp: str, *files: Path) -> bool:
+        """Whether a stage can be skipped; if not, its old results no longer count."""
+        if self.folder.is_done(stage, stamp, *files):
+            logger.info("%s: up to date", stage)
+            self.skipped.append(stage)
+            return True
+        self.folder.forget(stage)
+        return False
 
     def prepare(self) -> Split:
         """The data, read again only when the file or its settings changed."""
@@ -81,11 +96,9 @@ class _Run:
             windows=experiment.windows.model_dump(),
             files=state_of(experiment.data.path),
         )
-        if folder.is_done("data", stamp, folder.data):
-            logger.info("data: up to date")
+        if self._is_done("data", stamp, folder.data):
             split = read_split(folder.data)
         else:
-            folder.forget("data")
             split = prepare(experiment)
             write_split(split, folder.data)
             folder.done("data", stamp)
@@ -108,14 +121,12 @@ class _Run:
         )
         evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
         ranker: Ranker | None = None
-        if not self.folder.is_done(role, trained, path / CARD):
-            self.folder.forget(role)
+        if not self._is_done(role, trained, path / CARD):
             task = stages.Assignment(role, model, experiment, path, self.resume)
             ranker = stages.train_model(task, split, lists)
             self.folder.done(role, trained)
         stage = f"{role} evaluation"
-        if self.folder.is_done(stage, evaluated, path / "rankings.parquet", path / "evaluation.parquet"):
-            logger.info("%s: up to date", role)
+        if self._is_done(stage, evaluated, path / "rankings.parquet", path / "evaluation.parquet"):
             return
         ranker = ranker or load_model(path, model.train.device)[0]
         means = stages.evaluate_model(path, ranker, split, experiment.evaluate).mean()
@@ -129,10 +140,8 @@ class _Run:
         assert isinstance(method, DistillationConfig)
         teacher, card = load_model(folder.model("teacher"), self.experiment.teacher.train.device)
         stamp = stamp_of(teacher=card["sha256"], data=split.fingerprint, k=method.k, exclude=method.exclude)
-        if folder.is_done("labels", stamp, folder.labels):
-            logger.info("labels: up to date")
+        if self._is_done("labels", stamp, folder.labels):
             return Rankings.read(folder.labels, split.item_ids, split.user_ids)
-        folder.forget("labels")
         begin = time.perf_counter()
         lists = label(teacher, split, k=method.k, exclude=method.exclude)
         lists.write(folder.labels, split.user_ids, split.item_ids, positions=True)
@@ -146,12 +155,21 @@ class _Run:
         assert isinstance(method, DistillationConfig)
         lists = Rankings.read(teacher.rankings, split.item_ids, split.user_ids, on_unknown=teacher.on_unknown)
         Distillation(lists, method).items_for(split)
-        write_json(
-            self.folder.model("teacher") / CARD,
-            {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)},
-        )
+        card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}
+        if teacher.test_rankings is not None:
+            self._evaluate_lists(teacher.test_rankings, split, card)
+        write_json(self.folder.model("teacher") / CARD, card)
         logger.info("teacher: %s lists of %d from %s", f"{len(lists):,}", lists.depth, teacher.rankings)
         return lists
+
+    def _evaluate_lists(self, path: Path, split: Split, card: Json) -> None:
+        """The foreign teacher's own lists for the test users, measured like those of a model."""
+        folder = self.folder.model("teacher")
+        evaluation = stages.evaluate_lists(path, split, self.experiment.evaluate)
+        evaluation.write(folder / "evaluation.parquet", split.user_ids)
+        with replacing(folder / "rankings.parquet") as temporary:
+            shutil.copyfile(path, temporary)
+        card |= {"metrics": evaluation.mean(), "totals": evaluation.totals}
 
     def compare(self, split: Split) -> None:
         """The paired comparisons of the models."""

@@ -147,7 +147,10 @@ class EvaluateConfig(Section):
 class TeacherLists(Section):
     """`[teacher] rankings = ...`: somebody's lists in place of a teacher that is trained here."""
 
-    rankings: Path = Field(description="parquet file of the teacher's lists")
+    rankings: Path = Field(description="parquet file of the teacher's lists for the training queries")
+    test_rankings: Path | None = Field(
+        default=None, description="parquet file of its lists for the test users, for the report"
+    )
     on_unknown: Literal["error", "drop"] = Field(
         default="error", description="what to do with users or items that the data does not have"
     )

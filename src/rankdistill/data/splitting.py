@@ -7,7 +7,7 @@ rows of equal time in file order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -180,7 +180,7 @@ def _by_user_fractions(data: Interactions, fractions: tuple[float, ...]) -> NDAr
     """The first ceil(f1 N) rows of each user train, up to ceil((f1 + f2) N) validate, the rest test."""
     place, count = _places(data)
     cuts = [np.ceil(np.round(share * count, 6)) for share in (fractions[0], fractions[0] + fractions[1])]
-    parts: NDArray[np.int8] = (place >= cuts[0]).astype(np.int8) + (place >= cuts[1])
+    parts: NDArray[np.int8] = np.add(place >= cuts[0], place >= cuts[1], dtype=np.int8)
     return parts
 
 
@@ -189,7 +189,8 @@ def _leave_last_out(data: Interactions) -> NDArray[np.int8]:
     place, count = _places(data)
     test = (place == count - 1) & (count > 1)
     validation = (place == count - 2) & (count > 2)
-    return (TEST * test + VALIDATION * validation).astype(np.int8)
+    parts: NDArray[np.int8] = np.where(test, TEST, np.where(validation, VALIDATION, TRAIN)).astype(np.int8)
+    return parts
 
 
 def _by_time(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int8]:
@@ -201,7 +202,7 @@ def _by_time(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int
     cuts = [ordered[min(row, len(data) - 1)] for row in rows]
     if cuts[0] == ordered[0]:
         raise DataError(f"{data.source}: all rows before the cut have the same time; use another kind of split")
-    parts: NDArray[np.int8] = (data.timestamps >= cuts[0]).astype(np.int8) + (data.timestamps >= cuts[1])
+    parts: NDArray[np.int8] = np.add(data.timestamps >= cuts[0], data.timestamps >= cuts[1], dtype=np.int8)
     return parts
 
 
@@ -211,3 +212,8 @@ def _as_given(data: Interactions) -> NDArray[np.int8]:
             f"{data.source}: the data brings no split of its own; use user_fractions, time or leave_last_out"
         )
     return data.parts
+
+
+def with_windows(split: Split, history_length: int, target_length: int) -> Split:
+    """The same split with windows of other lengths."""
+    return replace(split, history_length=history_length, target_length=target_length)

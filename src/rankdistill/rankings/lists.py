@@ -116,17 +116,26 @@ class Rankings:
         )
 
     def with_users(self, user_ids: IdMap) -> Rankings:
-        """The same lists keyed by the users of `user_ids`; lists of users it does not know are left out."""
+        """The same lists keyed by the users of `user_ids`.
+
+        Raises:
+            RankingsError: it does not know a user of these lists.
+        """
         if self.user_ids is None:
             return self
+        users = user_ids.encode(self.user_ids.values)
+        unknown = users == UNKNOWN
+        if unknown.any():
+            first = self.user_ids.decode(np.flatnonzero(unknown)[:1])[0]
+            raise RankingsError(
+                f"{self.source}: {int(unknown.sum()):,} of {len(users):,} users are not in the data "
+                f"(first: {first!r}); made from other data? reading with these user_ids and on_unknown = 'drop' leaves them out"
+            )
         own_users, positions = unpack(self.query_ids)
-        users = user_ids.encode(self.user_ids.values)[own_users]
-        known = users != UNKNOWN
-        keys = pack(users[known], positions[known])
+        keys = pack(users[own_users], positions)
         order = np.argsort(keys, kind="stable")
-        rows = np.flatnonzero(known)[order]
-        scores = None if self.scores is None else self.scores[rows]
-        return replace(self, query_ids=keys[order], items=self.items[rows], scores=scores, user_ids=None)
+        scores = None if self.scores is None else self.scores[order]
+        return replace(self, query_ids=keys[order], items=self.items[order], scores=scores, user_ids=None)
 
     def cut(self, k: int) -> Rankings:
         """The first `k` places of every list."""

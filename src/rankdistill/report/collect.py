@@ -67,6 +67,7 @@ def _run(home: Path | None, folders: Sequence[Path]) -> Run:
         data=_json(home / "data.json") or {},
         config=_toml(config_text, home / "config.toml"),
         config_text=config_text,
+        made=_json(home / "run.json") or {},
         activity=_frame(home / "data" / "activity.parquet"),
         items=_frame(home / "data" / "items.parquet"),
         targets=_frame(home / "targets.parquet"),

@@ -116,6 +116,8 @@ class Run:
     data: Json = field(default_factory=dict)
     config: Json = field(default_factory=dict)
     config_text: str = ""
+    made: Json = field(default_factory=dict)
+    """Seconds and memory of the run (`run.json`)."""
     activity: pl.DataFrame | None = None
     """`user_id`, `interactions` in training."""
     items: pl.DataFrame | None = None
@@ -170,7 +172,9 @@ class Report:
             "data": data,
             "rows": [_named(run, model.row(), several) for run in self.runs for model in run.models],
             "comparisons": [_named(run, made.row(), several) for run in self.runs for made in run.comparisons],
-            "runs": [{"name": run.name, "data": run.data, "seed": run.config.get("seed")} for run in self.runs],
+            "runs": [
+                {"name": run.name, "data": run.data, "seed": run.config.get("seed"), **run.made} for run in self.runs
+            ],
         }
 
 

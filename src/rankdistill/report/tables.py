@@ -201,10 +201,21 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         ("Device", _distinct(one.get("device") for one in facts)),
         ("Threads", _distinct(one.get("threads") for one in facts)),
         ("Training time", f"{duration(sum(known))} in all" if known else None),
+        ("Last run", _last_run(run)),
         ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or None),
         ("Again with", "rankdistill run config.toml --out DIR" if run.config else None),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _last_run(run: Run) -> str | None:
+    """Wall time and memory of the last `rankdistill run`, and whether it found stages already done."""
+    seconds, memory = run.made.get("seconds"), run.made.get("peak_memory_bytes")
+    if seconds is None or memory is None:
+        return None
+    skipped = run.made.get("skipped") or []
+    rest = f" ({', '.join(skipped)} done before)" if skipped else ""
+    return f"{duration(seconds)}, at most {megabytes(memory)} of memory{rest}"
 
 
 def _distinct(values: Iterable[object]) -> str | None:

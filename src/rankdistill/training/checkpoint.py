@@ -96,7 +96,7 @@ class Checkpoint:
 
     def save(self, model: Ranker, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         """Writes the log after each epoch, and the state as often as costs at most a twentieth of the time."""
-        write_text(self.log, "".join(json.dumps(row) + "\n" for row in progress.rows))
+        self._write_log(progress.rows)
         now = time.monotonic()
         if now - self._written_at < self._cost / _SHARE_OF_TIME:
             return
@@ -116,9 +116,13 @@ class Checkpoint:
         self._written_at = time.monotonic()
         self._cost = self._written_at - now
 
-    def remove(self) -> None:
-        """Removes the state, when the training is done and its model is written; the log stays."""
+    def finish(self, rows: list[Json]) -> None:
+        """Writes the whole log and removes the state, when the model is written."""
+        self._write_log(rows)
         self.path.unlink(missing_ok=True)
+
+    def _write_log(self, rows: list[Json]) -> None:
+        write_text(self.log, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
