@@ -1,7 +1,20 @@
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
+
+import rankdistill as rd
+
+# Two files of the name conftest.py cannot both be searched for doctests.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
+
+# A busy machine must not fail a property for being slow.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +25,36 @@ def public_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the public data sets: set RANKDISTILL_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Any]:
+    """Reads a golden file by name: outputs of other implementations."""
+    folder = Path(os.environ.get("RANKDISTILL_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
+
+    def read(name: str) -> Any:
+        path = folder / name
+        if not path.is_file():
+            pytest.skip(f"no golden file {name}: set RANKDISTILL_GOLDEN to the folder that holds it")
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    return read
+
+
+@pytest.fixture(params=range(3))
+def golden_case(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> dict[str, Any]:
+    """Scores, weights and losses of the published code, in float64."""
+    cases: list[dict[str, Any]] = golden("losses.json")["cases"]
+    return cases[request.param]
+
+
+@pytest.fixture(scope="session")
+def split() -> rd.Split:
+    """A small synthetic log, trained on training + validation."""
+    return rd.read("synthetic", users=60, items=40, length=15).split("user_fractions")
+
+
+@pytest.fixture(scope="session")
+def validated() -> rd.Split:
+    """The same log with its validation part kept apart."""
+    return rd.read("synthetic", users=60, items=40, length=15).split("user_fractions", train_on_validation=False)

@@ -1,7 +1,7 @@
 """Ranking distillation: make a big ranking model small, and prove that it still ranks as well.
 
 >>> import rankdistill as rd
->>> split = rd.read("synthetic", users=60, items=40).k_core(users=5, items=1).split("user_fractions")
+>>> split = rd.read("synthetic", users=60, items=40, length=15).k_core(users=5, items=1).split("user_fractions")
 >>> split.num_users
 60
 """

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from polars.exceptions import PolarsError
+from safetensors import SafetensorError
+
 from rankdistill.errors import StorageError
 from rankdistill.types import Json
 
@@ -31,8 +34,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         _put(temporary, path)
-    except OSError as error:
-        raise StorageError(f"{path}: could not be written ({error.strerror or error}); nothing was changed") from error
+    except (OSError, SafetensorError, PolarsError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise StorageError(f"{path}: could not be written ({reason}); nothing was changed") from error
     finally:
         _remove(temporary)
 
@@ -51,7 +55,11 @@ def _put(temporary: Path, path: Path) -> None:
     if temporary.is_dir() and path.exists():  # a folder cannot be renamed over another one
         earlier = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
         path.rename(earlier)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            earlier.rename(path)
+            raise
         _remove(earlier)
     else:
         temporary.replace(path)

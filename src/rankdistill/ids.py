@@ -72,7 +72,7 @@ class IdMap:
             DataError: the file is missing or damaged.
         """
         try:
-            return cls(pl.read_parquet(path)["id"], first)
+            return cls(pl.read_parquet(path, glob=False)["id"], first)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path}: the ids cannot be read ({str(error).splitlines()[0]})") from error
 

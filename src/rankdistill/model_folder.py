@@ -63,11 +63,13 @@ def load_card(folder: Path) -> Json:
     """
     path = folder / CARD
     try:
-        card: Json = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: no model here ({CARD} is missing); name a folder that train made") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); train the model again") from error
+    if not isinstance(card, dict):
+        raise CheckpointError(f"{path}: holds no model card; train the model again")
     return card
 
 

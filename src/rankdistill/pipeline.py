@@ -96,7 +96,7 @@ def train(model: Section, split: Split, settings: Settings | None = None) -> Ran
     """A model of the given `Config`, trained on `split`.
 
     >>> import rankdistill as rd
-    >>> split = rd.read("synthetic", users=60, items=40).split("leave_last_out")
+    >>> split = rd.read("synthetic", users=60, items=40, length=15).split("leave_last_out")
     >>> popular = rd.train(rd.Popularity.Config(), split)
     """
     return fit_model(model, split, settings or Settings())[0]
@@ -267,7 +267,9 @@ def evaluate(lists: Rankings, targets: Sequences, metrics: Sequence[str], num_it
         EvaluationError: an unknown metric, or one that needs deeper lists.
         RankingsError: a test user has no list.
     """
-    ranks = lists.target_ranks or ranks_in_lists(lists, targets)
+    ranks = lists.target_ranks
+    if ranks is None or not targets.members()(unpack(ranks.query_ids)[0], ranks.items).all():  # of other targets
+        ranks = ranks_in_lists(lists, targets)
     if num_items is None:
         num_items = int(max(lists.items.max(initial=0), targets.items.max(initial=0)))
     return evaluate_ranks(ranks, metrics, lists=lists, num_items=num_items)
@@ -281,6 +283,6 @@ def ranks_in_lists(lists: Rankings, targets: Sequences) -> TargetRanks:
     keys = pack(first_of_user[0], ANY_POSITION)
     by_user = replace(lists, query_ids=keys, items=lists.items[first_of_user[1]], scores=None)
     found = by_user.for_queries(wanted)
-    relevant = targets.take(users)
+    relevant = targets.distinct().take(users)
     ranks = found.ranks_of(relevant.users, relevant.items)
     return TargetRanks(wanted[relevant.users], relevant.items, ranks, depth=lists.depth)

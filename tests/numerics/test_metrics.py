@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,14 +16,6 @@ from rankdistill.rankings import TargetRanks
 from rankdistill.testing import oracles
 
 NAMES = [f"{name}@{k}" for name in AT_K for k in (1, 2, 3, 5, 10, 100)] + ["map"]
-
-
-def golden(name: str) -> Any:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "golden"
-    path = Path(os.environ.get("RANKDISTILL_GOLDEN", beside)) / name
-    if not path.exists():
-        pytest.skip(f"no golden file {name}: set RANKDISTILL_GOLDEN to the folder that holds it")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ def random_queries(draw: st.DrawFn, unranked: bool = True) -> list[Query]:
     return draw(st.lists(query, min_size=1, max_size=6))
 
 
-def test_the_published_metrics_agree_with_the_golden_file() -> None:
+def test_the_published_metrics_agree_with_the_golden_file(golden: Callable[[str], Any]) -> None:
     users = golden("metrics.json")["users"]
     ours = evaluate(
         target_ranks([Query(user["ranking"], user["targets"]) for user in users]),
@@ -67,7 +56,7 @@ def test_the_published_metrics_agree_with_the_golden_file() -> None:
         np.testing.assert_allclose(values, [user[key] for user in users], rtol=0, atol=1e-12, err_msg=name)
 
 
-def test_the_golden_file_tells_the_published_ndcg_from_the_standard_one() -> None:
+def test_the_golden_file_tells_the_published_ndcg_from_the_standard_one(golden: Callable[[str], Any]) -> None:
     users = golden("metrics.json")["users"]
     queries = [Query(user["ranking"], user["targets"]) for user in users]
     standard = evaluate(target_ranks(queries), ["ndcg@10"]).values["ndcg@10"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
 
@@ -16,15 +13,6 @@ from hypothesis import strategies as st
 from rankdistill.testing import oracles
 
 
-def golden_cases() -> list[dict[str, Any]]:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "golden"
-    path = Path(os.environ.get("RANKDISTILL_GOLDEN", beside)) / "losses.json"
-    if not path.exists():
-        pytest.skip("no golden file losses.json: set RANKDISTILL_GOLDEN to the folder that holds it")
-    cases: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cases"]
-    return cases
-
-
 def estimated_ranks(case: dict[str, Any]) -> list[list[int]]:
     return [
         [oracles.estimated_rank(score, samples, case["num_items"]) for score in scores]
@@ -32,38 +20,38 @@ def estimated_ranks(case: dict[str, Any]) -> list[list[int]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_estimated_ranks_are_those_of_the_published_code_counted_from_one(number: int) -> None:
-    case = golden_cases()[number]
-    assert [[rank - 1 for rank in row] for row in estimated_ranks(case)] == case["estimated_rank_zero_based"]
+def test_estimated_ranks_are_those_of_the_published_code_counted_from_one(
+    golden_case: dict[str, Any],
+) -> None:
+    assert [[rank - 1 for rank in row] for row in estimated_ranks(golden_case)] == golden_case[
+        "estimated_rank_zero_based"
+    ]
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_discrepancy_weights_are_those_of_the_published_code(number: int) -> None:
-    case = golden_cases()[number]
-    for ranks, expected in zip(estimated_ranks(case), case["discrepancy"], strict=True):
-        assert oracles.discrepancy_weights(ranks, case["mu"]) == pytest.approx(expected, rel=0, abs=1e-12)
+def test_discrepancy_weights_are_those_of_the_published_code(golden_case: dict[str, Any]) -> None:
+    for ranks, expected in zip(estimated_ranks(golden_case), golden_case["discrepancy"], strict=True):
+        assert oracles.discrepancy_weights(ranks, golden_case["mu"]) == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 @pytest.mark.parametrize("weighting", ["position", "hybrid"])
-@pytest.mark.parametrize("number", range(3))
 def test_weights_and_losses_are_those_of_the_published_code(
-    number: int, weighting: oracles.Weighting
+    golden_case: dict[str, Any], weighting: oracles.Weighting
 ) -> None:
-    case = golden_cases()[number]
-    expected = case["by_weighting"][weighting]
+    expected = golden_case["by_weighting"][weighting]
     weights = [
-        oracles.weights(weighting, ranks, position_sharpness=case["lam"], discrepancy_sharpness=case["mu"])
-        for ranks in estimated_ranks(case)
+        oracles.weights(
+            weighting, ranks, position_sharpness=golden_case["lam"], discrepancy_sharpness=golden_case["mu"]
+        )
+        for ranks in estimated_ranks(golden_case)
     ]
-    distilled = [oracles.distillation(*pair) for pair in zip(case["teacher"], weights, strict=True)]
-    plain = [oracles.pointwise(*pair) for pair in zip(case["positive"], case["negative"], strict=True)]
+    distilled = [oracles.distillation(*pair) for pair in zip(golden_case["teacher"], weights, strict=True)]
+    plain = [oracles.pointwise(*pair) for pair in zip(golden_case["positive"], golden_case["negative"], strict=True)]
     shared = expected["weights"] * len(weights) if weighting == "position" else expected["weights"]
     for ours, theirs in zip(weights, shared, strict=True):
         assert ours == pytest.approx(theirs, rel=0, abs=1e-12)
     assert mean(plain) == pytest.approx(expected["ranking"], rel=0, abs=1e-12)
-    assert mean(plain) == pytest.approx(case["plain"], rel=0, abs=1e-12)
-    assert mean(plain) + case["alpha"] * mean(distilled) == pytest.approx(expected["total"], rel=0, abs=1e-12)
+    assert mean(plain) == pytest.approx(golden_case["plain"], rel=0, abs=1e-12)
+    assert mean(plain) + golden_case["alpha"] * mean(distilled) == pytest.approx(expected["total"], rel=0, abs=1e-12)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=12), st.floats(0.01, 100), st.floats(0.001, 10))

@@ -210,9 +210,7 @@ class FakeRun:
             "distillation_loss": None,
         }
         if role == "distilled":
-            line["distillation_loss"] = (
-                (2.0 if epoch <= 10 else 1.2) * float(np.exp(-epoch / 25)) + 0.3 + noise
-            )
+            line["distillation_loss"] = (2.0 if epoch <= 10 else 1.2) * float(np.exp(-epoch / 25)) + 0.3 + noise
         if self.validation:
             top = self.quality.get(role, 0.1) * 0.72
             line["validation"] = {"map": top * (1 - float(np.exp(-epoch / speed))) + noise * 0.1}

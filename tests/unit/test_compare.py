@@ -15,9 +15,7 @@ from rankdistill.rankings import pack
 from rankdistill.types import Doubles
 
 
-def evaluation(
-    values: Doubles | list[float], users: list[int] | None = None, position: int = 4
-) -> Evaluation:
+def evaluation(values: Doubles | list[float], users: list[int] | None = None, position: int = 4) -> Evaluation:
     numbers = np.asarray(values, dtype=np.float64)
     ids = np.arange(len(numbers)) if users is None else np.array(users)
     return Evaluation(pack(ids, position), {"map": numbers}, {"coverage@10": 0.5})
@@ -45,9 +43,7 @@ def test_the_interval_is_that_of_a_naive_bootstrap() -> None:
     generator = np.random.default_rng(11)
     means = [differences[generator.integers(60, size=60, dtype=np.int32)].mean() for _ in range(400)]
     ours = compare(a, b, "map", samples=400, seed=11, confidence=0.9)
-    assert (ours.low, ours.high) == pytest.approx(
-        (np.quantile(means, 0.05), np.quantile(means, 0.95)), abs=1e-14
-    )
+    assert (ours.low, ours.high) == pytest.approx((np.quantile(means, 0.05), np.quantile(means, 0.95)), abs=1e-14)
 
 
 def test_the_interval_is_near_that_of_the_normal_distribution() -> None:

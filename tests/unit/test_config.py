@@ -76,9 +76,7 @@ kind = "{__name__}:RankingLoss"
 [distillation]
 kind = "{__name__}:Method"
 """
-LISTS = BASE.replace(
-    f'[teacher]\nkind = "{__name__}:Model"\ndim = 100', '[teacher]\nrankings = "lists.parquet"'
-)
+LISTS = BASE.replace(f'[teacher]\nkind = "{__name__}:Model"\ndim = 100', '[teacher]\nrankings = "lists.parquet"')
 PRESPLIT = BASE.replace(f'"{__name__}:Reader"\npath = "events.csv"', f'"{__name__}:ReaderOfSplitData"')
 
 
@@ -100,9 +98,7 @@ def mistake(path, *overrides):
 def test_what_is_left_out_has_the_published_settings(file):
     experiment = load(file)
     assert experiment.seed == 1234
-    assert experiment.split == SplitConfig(
-        kind="user_fractions", fractions=(0.7, 0.1, 0.2), train_on_validation=True
-    )
+    assert experiment.split == SplitConfig(kind="user_fractions", fractions=(0.7, 0.1, 0.2), train_on_validation=True)
     assert (experiment.windows.history_length, experiment.windows.target_length) == (5, 1)
     assert experiment.train == TrainConfig(epochs=50, batch_size=512, learning_rate=1e-3, weight_decay=1e-6)
     assert experiment.evaluate.metrics[:7] == (
@@ -249,8 +245,7 @@ MISTAKES = [
     ),
     (
         "split.kind=tim",
-        "[split] kind: 'tim' is not 'user_fractions', 'leave_last_out', 'time' or 'presplit'"
-        "; did you mean 'time'?",
+        "[split] kind: 'tim' is not 'user_fractions', 'leave_last_out', 'time' or 'presplit'; did you mean 'time'?",
     ),
     ("student.activation=tahn", "[student] activation: 'tahn' is not 'relu' or 'tanh'; did you mean 'tanh'?"),
     ("data.path=3", "[data] path: 3 is not a path (write it in quotes)"),
@@ -286,19 +281,13 @@ def test_a_mistake_is_one_line_with_its_place_and_what_to_write(file, override, 
     assert mistake(file, override) == f"--set: {message}"
 
 
-@pytest.mark.parametrize(
-    "override", ["student.dim", "=3", "student.dim=", "student..dim=3", ".dim=3", "student. =3"]
-)
+@pytest.mark.parametrize("override", ["student.dim", "=3", "student.dim=", "student..dim=3", ".dim=3", "student. =3"])
 def test_an_override_of_another_form_is_refused(file, override):
-    assert mistake(file, override) == (
-        f"--set {override!r}: write it as section.key=value, for example student.dim=20"
-    )
+    assert mistake(file, override) == (f"--set {override!r}: write it as section.key=value, for example student.dim=20")
 
 
 def test_an_override_inside_of_a_value_is_refused(file):
-    assert (
-        mistake(file, "teacher.dim.x=3") == "--set 'teacher.dim.x=3': teacher.dim is a value, not a section"
-    )
+    assert mistake(file, "teacher.dim.x=3") == "--set 'teacher.dim.x=3': teacher.dim is a value, not a section"
 
 
 def test_a_mistake_in_the_file_names_the_file(file):
@@ -316,9 +305,7 @@ def test_the_first_of_several_mistakes_is_reported_with_the_number_of_the_others
     assert mistake(file, "train.epochs=-1", "student.dim=0") == (
         "--set: [train] epochs: -1 is out of range (at least 0) (and 1 more mistake)"
     )
-    assert mistake(file, "train.epochs=-1", "student.dim=0", "evaluate.depth=0").endswith(
-        "(and 2 more mistakes)"
-    )
+    assert mistake(file, "train.epochs=-1", "student.dim=0", "evaluate.depth=0").endswith("(and 2 more mistakes)")
 
 
 def test_a_misspelt_name_is_reported_before_what_is_missing_because_of_it(file):
@@ -327,10 +314,7 @@ def test_a_misspelt_name_is_reported_before_what_is_missing_because_of_it(file):
         "experiment.toml: [studnet]: unknown section; did you mean [student]? (and 1 more mistake)"
     )
     file.write_text(BASE.replace("path =", "paht ="))
-    assert (
-        mistake(file)
-        == "experiment.toml: [data] paht: unknown key; did you mean 'path'? (and 1 more mistake)"
-    )
+    assert mistake(file) == "experiment.toml: [data] paht: unknown key; did you mean 'path'? (and 1 more mistake)"
 
 
 @pytest.mark.parametrize(
@@ -378,8 +362,7 @@ def test_a_kind_that_does_not_exist_is_refused_with_the_nearest(file):
 def test_split_data_takes_no_other_split(file):
     file.write_text(PRESPLIT)
     assert mistake(file, "split.kind=time") == (
-        f"--set: [split] kind: 'time', but '{__name__}:ReaderOfSplitData' brings its own split"
-        "; leave the key out"
+        f"--set: [split] kind: 'time', but '{__name__}:ReaderOfSplitData' brings its own split; leave the key out"
     )
 
 
@@ -397,9 +380,7 @@ def test_a_file_that_is_no_toml_is_refused_with_the_line(file):
 
 
 def test_a_file_that_is_not_there_is_refused_with_the_nearest(file):
-    assert mistake(Path("experment.toml")) == (
-        "experment.toml: there is no such file; did you mean 'experiment.toml'?"
-    )
+    assert mistake(Path("experment.toml")) == ("experment.toml: there is no such file; did you mean 'experiment.toml'?")
     assert mistake(Path("nowhere/x.toml")) == "nowhere/x.toml: there is no such file"
 
 
@@ -445,8 +426,6 @@ def test_the_options_of_a_section_are_described():
     assert reader["columns"].type == "list of text"
 
 
-@pytest.mark.parametrize(
-    "section", [DataConfig, SplitConfig, TrainConfig, EvaluateConfig, TeacherLists, Experiment]
-)
+@pytest.mark.parametrize("section", [DataConfig, SplitConfig, TrainConfig, EvaluateConfig, TeacherLists, Experiment])
 def test_every_option_has_a_description(section):
     assert all(option.description for option in describe(section))

@@ -87,6 +87,4 @@ def test_a_table_in_a_file_keeps_each_row_on_one_line(capsys):
 def test_numbers_stand_flush_right(capsys):
     console.table(["users"], [["7"], ["1,234"]])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert len(next(line for line in lines if "7" in line)) == len(
-        next(line for line in lines if "1,234" in line)
-    )
+    assert len(next(line for line in lines if "7" in line)) == len(next(line for line in lines if "1,234" in line))

@@ -76,9 +76,7 @@ def test_the_folder_named_by_the_environment_comes_before_the_cache(
     assert locate("tiny") == tmp_path / "mine" / "tiny"
 
 
-def test_the_cache_serves_what_the_named_folder_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_serves_what_the_named_folder_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SETS, "tiny", tiny_set())
     monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
     fill(tmp_path / "cache" / "tiny")
@@ -93,9 +91,7 @@ def test_the_cache_follows_the_users_settings(monkeypatch: pytest.MonkeyPatch) -
     assert cache() == Path.home() / ".cache" / "rankdistill"
 
 
-def test_a_set_is_fetched_into_the_cache_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, website: str
-) -> None:
+def test_a_set_is_fetched_into_the_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, website: str) -> None:
     monkeypatch.setitem(SETS, "tiny", tiny_set(web_folder(website, list(FILES))))
     events = PublicSet(PublicSet.Config(kind="tiny")).read()
     assert events.frame.rows() == [(1, 2, 0), (1, 3, 0), (1, 4, 2)]
@@ -110,9 +106,7 @@ def test_a_fetched_file_with_another_checksum_is_not_kept(
 ) -> None:
     fill(tmp_path / "website", test=b"9 9\n")
     monkeypatch.setitem(SETS, "tiny", tiny_set(web_folder(website, list(FILES))))
-    with pytest.raises(
-        DataError, match=r"test\.txt: is not the published file .SHA-256 \w{12}, expected \w{12}"
-    ):
+    with pytest.raises(DataError, match=r"test\.txt: is not the published file .SHA-256 \w{12}, expected \w{12}"):
         locate("tiny")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -144,16 +138,12 @@ def test_without_a_network_one_line_lists_all_places_tried(
         assert part in message
 
 
-def test_a_wrong_or_missing_file_of_a_local_copy_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_or_missing_file_of_a_local_copy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SETS, "tiny", tiny_set())
     config = PublicSet.Config(kind="tiny", path=tmp_path / "copy")
     fill(tmp_path / "copy", train=b"1 2\n")
     got, expected = sha256(b"1 2\n").hexdigest()[:12], sha256(FILES["train.txt"]).hexdigest()[:12]
-    with pytest.raises(
-        DataError, match=rf"train\.txt: is not the published file .SHA-256 {got}, expected {expected}"
-    ):
+    with pytest.raises(DataError, match=rf"train\.txt: is not the published file .SHA-256 {got}, expected {expected}"):
         PublicSet(config).read()
     (tmp_path / "copy" / "train.txt").unlink()
     with pytest.raises(DataError, match=r"train\.txt: no such file; get it from https://example\.org/tiny"):
@@ -185,9 +175,7 @@ def test_there_is_no_download_of_what_may_not_be_redistributed() -> None:
         locate("foursquare-nyc")
 
 
-def test_movielens_is_made_from_the_archive_of_grouplens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_movielens_is_made_from_the_archive_of_grouplens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writer:
         writer.writestr("ml-100k/u.data", b"196\t242\t3\t881250949\n")
@@ -262,9 +250,7 @@ def test_the_public_sets_have_the_published_sizes(
 def test_the_columns_of_the_check_ins_are_guessed(public_data: Path) -> None:
     path = public_data / "foursquare-nyc" / "checkins.csv.gz"
     events = Delimited(Delimited.Config(path=path)).read()
-    assert events.notes == (
-        "checkins.csv.gz: user = 'user_idx', item = 'poi_idx', time = 'unix_s' (guessed)",
-    )
+    assert events.notes == ("checkins.csv.gz: user = 'user_idx', item = 'poi_idx', time = 'unix_s' (guessed)",)
 
 
 def test_synthetic_data_is_the_same_for_the_same_seed_and_other_for_another() -> None:

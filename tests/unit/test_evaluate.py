@@ -51,9 +51,7 @@ def test_every_metric_that_is_listed_can_be_asked_for() -> None:
 
 
 def test_a_misspelt_metric_is_refused_with_the_nearest_name() -> None:
-    assert message("ndgc@10").startswith(
-        "metric 'ndgc@10' does not exist; did you mean 'ndcg@10'? There are "
-    )
+    assert message("ndgc@10").startswith("metric 'ndgc@10' does not exist; did you mean 'ndcg@10'? There are ")
     assert "did you mean 'precision@5'?" in message("precision5")
     assert "did you mean 'ndcg_kdd18@5'?" in message("NDCG_KDD18@5")
     assert "did you mean 'recall@10'?" in message("Recall")
@@ -87,8 +85,7 @@ def test_full_catalogue_map_of_cut_lists_is_refused_and_map_at_their_depth_offer
 def test_a_cutoff_deeper_than_the_lists_is_refused() -> None:
     cut = ranks_of([(0, 3, 4)], depth=5)
     assert message("ndcg@10", cut) == (
-        "metric 'ndcg@10' needs lists at least 10 deep, and these are 5 deep: "
-        "ask for 'ndcg@5' or make deeper lists"
+        "metric 'ndcg@10' needs lists at least 10 deep, and these are 5 deep: ask for 'ndcg@5' or make deeper lists"
     )
     assert evaluate(cut, ["hit@5"]).mean() == {"hit@5": 1.0}
 
@@ -114,9 +111,7 @@ def test_coverage_counts_distinct_items_of_all_lists() -> None:
 
 
 def test_coverage_without_lists_is_refused() -> None:
-    assert message("coverage@10").startswith(
-        "metric 'coverage@10' needs the ranked lists and the number of items"
-    )
+    assert message("coverage@10").startswith("metric 'coverage@10' needs the ranked lists and the number of items")
 
 
 def test_coverage_deeper_than_the_lists_is_refused_unless_they_hold_the_whole_catalogue() -> None:

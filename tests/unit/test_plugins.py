@@ -92,9 +92,7 @@ def test_a_module_that_lacks_something_itself_is_not_reported_as_missing(tmp_pat
         plugins.find("models", "needs_more:Model")
 
 
-@pytest.mark.parametrize(
-    ("config", "kind"), [(Outside.Config(), f"{__name__}:Outside"), (Named.Config(), "called_so")]
-)
+@pytest.mark.parametrize(("config", "kind"), [(Outside.Config(), f"{__name__}:Outside"), (Named.Config(), "called_so")])
 def test_a_config_leads_back_to_its_kind(config, kind):
     assert plugins.kind_of(config) == kind
 

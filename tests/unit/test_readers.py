@@ -67,9 +67,7 @@ class TestDelimitedText:
             stream.write((tmp_path / "plain.csv").read_bytes())
         assert delimited(tmp_path / "events.csv.zst").frame.rows() == ROWS
 
-    def test_named_columns_are_taken_in_any_order_and_nothing_is_said_to_be_guessed(
-        self, tmp_path: Path
-    ) -> None:
+    def test_named_columns_are_taken_in_any_order_and_nothing_is_said_to_be_guessed(self, tmp_path: Path) -> None:
         path = written(tmp_path, "when,what,who,user\n5,b,a,x\n6,d,c,x\n")
         events = delimited(path, user="who", item="what", time="when")
         assert events.frame.rows() == [("a", "b", 5), ("c", "d", 6)]
@@ -176,9 +174,7 @@ class TestDelimitedTextIsRefused:
         assert message == f"{tmp_path / 'event.csv'}: no such file; did you mean 'events.csv'?"
 
     def test_when_its_folder_is_missing(self, tmp_path: Path) -> None:
-        assert f"nor its folder {tmp_path / 'x'}" in refused(
-            DataError, delimited, tmp_path / "x" / "events.csv"
-        )
+        assert f"nor its folder {tmp_path / 'x'}" in refused(DataError, delimited, tmp_path / "x" / "events.csv")
 
     def test_when_it_is_a_folder(self, tmp_path: Path) -> None:
         assert "is a folder; name a file in it" in refused(DataError, delimited, tmp_path)
@@ -258,9 +254,7 @@ class TestDelimitedTextIsRefused:
             "events.csv: row 3, column 'time': '2014-03-27' is another kind of time than '3' in the first row"
         )
 
-    @pytest.mark.parametrize(
-        ("row", "column"), [(",5,6", "uid"), ("4,,6", "poi"), ("4,  ,6", "poi"), (",,", "uid")]
-    )
+    @pytest.mark.parametrize(("row", "column"), [(",5,6", "uid"), ("4,,6", "poi"), ("4,  ,6", "poi"), (",,", "uid")])
     def test_when_an_id_is_empty(self, tmp_path: Path, row: str, column: str) -> None:
         message = refused(DataError, delimited, written(tmp_path, f"uid,poi,ts\n1,2,3\n\n{row}\n"))
         assert message.startswith(f"events.csv: row 4, column {column!r}: ")
@@ -272,9 +266,7 @@ class TestDelimitedTextIsRefused:
         assert message == "events.csv: row 3, column 'stars': 'good' is no rating; ratings are numbers"
 
     def test_when_no_rating_is_high_enough(self, tmp_path: Path) -> None:
-        message = refused(
-            DataError, delimited, written(tmp_path, "user,item,rating\n1,2,3\n1,3,4\n"), min_rating=4.5
-        )
+        message = refused(DataError, delimited, written(tmp_path, "user,item,rating\n1,2,3\n1,3,4\n"), min_rating=4.5)
         assert message == "events.csv: no 'rating' reaches min_rating = 4.5 (the highest is 4)"
 
     def test_when_a_rating_is_wanted_and_there_is_none(self, tmp_path: Path) -> None:
@@ -334,9 +326,7 @@ class TestParquet:
     @pytest.mark.parametrize("where", ["", "part-*.parquet"])
     def test_a_folder_and_a_pattern_are_read_in_the_order_of_names(self, tmp_path: Path, where: str) -> None:
         for name, row in (("part-2", [3, 4]), ("part-1", [1, 2])):
-            pl.DataFrame([row], schema=["user", "item"], orient="row").write_parquet(
-                tmp_path / f"{name}.parquet"
-            )
+            pl.DataFrame([row], schema=["user", "item"], orient="row").write_parquet(tmp_path / f"{name}.parquet")
         assert parquet(tmp_path / where).frame.rows() == [(1, 2), (3, 4)]
 
     def test_low_ratings_are_left_out(self, tmp_path: Path) -> None:
@@ -377,9 +367,7 @@ class TestParquet:
         assert "is no parquet file" in refused(DataError, parquet, written(tmp_path, "user,item\n1,2\n"))
         assert "no such file" in refused(DataError, parquet, tmp_path / "none.parquet")
         assert "no parquet file there" in refused(DataError, parquet, tmp_path / "none*.parquet")
-        pl.DataFrame({"user": [], "item": []}, schema={"user": pl.Int64, "item": pl.Int64}).write_parquet(
-            path
-        )
+        pl.DataFrame({"user": [], "item": []}, schema={"user": pl.Int64, "item": pl.Int64}).write_parquet(path)
         assert "holds no rows" in refused(DataError, parquet, path)
 
 
@@ -390,15 +378,11 @@ class TestRecBole:
         events = recbole(written(tmp_path, self.INTER, "shop.inter"))
         assert events.frame.rows() == [(7, "a", 5), (8, "b", 6)]
         assert events.titles is None
-        assert events.notes == (
-            "shop.inter: user = 'user_id', item = 'item_id', time = 'timestamp' (guessed)",
-        )
+        assert events.notes == ("shop.inter: user = 'user_id', item = 'item_id', time = 'timestamp' (guessed)",)
 
     def test_titles_come_from_the_item_file_beside_it(self, tmp_path: Path) -> None:
         written(tmp_path, self.INTER, "shop.inter")
-        item = (
-            'c:token_seq\titem_id:token\tmovie_title:token_seq\nx\ta\tThe "A" 12" Single\ny\tb\t\nz\tc\tC\n'
-        )
+        item = 'c:token_seq\titem_id:token\tmovie_title:token_seq\nx\ta\tThe "A" 12" Single\ny\tb\t\nz\tc\tC\n'
         written(tmp_path, item, "shop.item")
         events = recbole(tmp_path)
         assert events.titles is not None
@@ -474,9 +458,7 @@ class TestPresplitData:
         assert presplit(tmp_path).frame.rows() == [(1, "2", 0), (1, "x", 2)]
 
     @pytest.mark.parametrize("text", ["1 9 1\n2 8 1\n2 2 1\n", "1 9 1\n2 4 1\n"])
-    def test_cuts_of_different_data_are_refused_with_the_first_user_named(
-        self, tmp_path: Path, text: str
-    ) -> None:
+    def test_cuts_of_different_data_are_refused_with_the_first_user_named(self, tmp_path: Path, text: str) -> None:
         self.cuts(tmp_path)
         written(tmp_path, text, "validation/train.txt")
         message = refused(DataError, presplit, tmp_path)

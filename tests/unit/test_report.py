@@ -20,8 +20,6 @@ from rankdistill.report import build, write
 from rankdistill.report.agreement import agreement
 from rankdistill.report.samples import samples
 from rankdistill.report.svg import Axis, spread
-from rankdistill.report.verdict import key_figures, verdict
-
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -132,59 +130,9 @@ def test_the_markdown_tells_the_verdict_and_every_metric_of_every_model(run: Fak
     write(build([run.write()]), tmp_path / "report.html")
     written = (tmp_path / "report.md").read_text()
     assert "The student has 50 % of the teacher’s parameters and ranks as well" in written
-    rows = [
-        line
-        for line in written.splitlines()
-        if line.startswith(("| Precision", "| nDCG", "| MAP", "| Cover"))
-    ]
+    rows = [line for line in written.splitlines() if line.startswith(("| Precision", "| nDCG", "| MAP", "| Cover"))]
     assert len(rows) == 9
     assert {line.count("|") for line in rows} == {8}
-
-
-@pytest.mark.parametrize(
-    ("quality", "p_value", "words"),
-    [
-        (0.1255, 0.31, "has 50 % of the teacher’s parameters and ranks as well."),
-        (0.1400, 0.0001, "has 50 % of the teacher’s parameters and ranks better."),
-        (0.1100, 0.0001, "% worse."),
-        (0.1150, 0.2, "lower (not significantly)."),
-    ],
-)
-def test_the_headline_follows_the_figures(run: FakeRun, quality: float, p_value: float, words: str) -> None:
-    run.quality["distilled"] = quality
-    run.p_values["distilled-teacher"] = p_value
-    assert words in verdict(build([run.write()]).runs[0]).headline
-
-
-@pytest.mark.parametrize(("p_value", "words"), [(0.4, "ranks no better than"), (0.001, "ranks better than")])
-def test_without_a_measured_teacher_the_headline_speaks_of_the_plain_student(
-    tmp_path: Path, p_value: float, words: str
-) -> None:
-    run = FakeRun(tmp_path / "run", users=20, items=30, foreign_teacher=True)
-    run.quality.pop("teacher")
-    run.p_values["distilled-student"] = p_value / 4
-    said = verdict(build([run.write()]).runs[0]).headline
-    assert f"The student {words} the same model trained without a teacher." in said
-
-
-def test_a_tie_among_too_few_users_is_called_uncertain(run: FakeRun) -> None:
-    folder = run.write()
-    rows = json.loads((folder / "comparisons.json").read_text())
-    (folder / "comparisons.json").write_text(json.dumps([row | {"low": -0.05, "high": 0.06} for row in rows]))
-    assert "as far as so few users can tell" in verdict(build([folder]).runs[0]).headline
-
-
-def test_a_teacher_no_better_than_the_plain_student_is_said(run: FakeRun) -> None:
-    run.quality = {"teacher": 0.118, "student": 0.119, "distilled": 0.112}
-    run.p_values |= {"student-teacher": 0.6, "distilled-student": 0.0001}
-    details = " ".join(verdict(build([run.write()]).runs[0]).details)
-    assert "The teacher is no better than the plain student" in details
-    assert "Distillation did harm" in details
-
-
-def test_a_student_as_large_as_its_teacher_is_said(run: FakeRun) -> None:
-    run.parameters["distilled"] = run.parameters["teacher"]
-    assert "is as large as its teacher" in verdict(build([run.write()]).runs[0]).headline
 
 
 def test_a_foreign_teacher_that_was_not_measured_leaves_a_report_of_the_students(tmp_path: Path) -> None:
@@ -224,10 +172,7 @@ def test_one_user_and_undefined_metrics_do_not_crash_and_stay_out_of_the_json(tm
     folder = run.write()
     path = folder / "distilled" / "evaluation.parquet"
     pl.read_parquet(path).with_columns(pl.lit(math.nan).alias("ndcg@10")).write_parquet(path)
-    rows = [
-        row | {"p_value": math.nan, "low": None}
-        for row in json.loads((folder / "comparisons.json").read_text())
-    ]
+    rows = [row | {"p_value": math.nan, "low": None} for row in json.loads((folder / "comparisons.json").read_text())]
     (folder / "comparisons.json").write_text(json.dumps(rows))
     page_of(folder)
     text = (tmp_path / "out" / "report.json").read_text()
@@ -319,19 +264,12 @@ def test_many_students_of_one_role_are_told_apart_by_their_folders(run: FakeRun,
 
 
 def test_several_runs_are_shown_at_a_glance_and_named_in_the_json(tmp_path: Path) -> None:
-    folders = [
-        FakeRun(tmp_path / name, users=40, items=50, seed=place).write() for place, name in enumerate("ab")
-    ]
+    folders = [FakeRun(tmp_path / name, users=40, items=50, seed=place).write() for place, name in enumerate("ab")]
     text = page_of(*folders)
     assert "2 runs at a glance" in text
     assert Page(text).scripts == 1
     rows = json.loads((tmp_path / "out" / "report.json").read_text())["rows"]
     assert [row["run"] for row in rows] == ["a", "a", "a", "b", "b", "b"]
-
-
-def test_key_figures_are_size_quality_gain_and_speed(run: FakeRun) -> None:
-    figures = key_figures(build([run.write()]).runs[0])
-    assert [figure.value for figure in figures] == ["50 %", "100.6 %", "+5.7 %", "1.7×"]
 
 
 def test_a_folder_that_is_no_run_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ class Sequences:
         """The items [n] that `keep` [n] marks."""
         return Sequences.from_pairs(self.users[keep], self.items[keep], len(self))
 
+    def distinct(self) -> Sequences:
+        """Each user's items once, where they first occur."""
+        first = np.zeros(len(self.items), dtype=np.bool_)
+        pairs = self.users * (int(self.items.max(initial=0)) + 1) + self.items
+        first[np.unique(pairs, return_index=True)[1]] = True
+        return self.where(first)
+
     def members(self) -> Membership:
         """A lookup of who has which item."""
         return Membership.of(self)

@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rankdistill import plugins
 from rankdistill.data.fingerprint import fingerprint_of
 from rankdistill.data.queries import Exclude, Queries, last_items
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.windows import Windows
-from rankdistill.errors import DataError
+from rankdistill.errors import ConfigError, DataError
 from rankdistill.ids import IdMap
 from rankdistill.rankings import pack
 from rankdistill.types import Bools, Ints, Items
@@ -115,12 +116,8 @@ class Split:
 
 def _relevant(known: Sequences, later: Sequences, exclude_seen: bool) -> Sequences:
     """Each user's targets in `later`, each item once, without those that she has already if these are excluded."""
-    pairs = later.users * (int(later.items.max(initial=0)) + 1) + later.items
-    first = np.zeros(len(pairs), dtype=np.bool_)
-    first[np.unique(pairs, return_index=True)[1]] = True
-    if exclude_seen:
-        first &= ~known.members()(later.users, later.items)
-    return later.where(first)
+    targets = later.distinct()
+    return targets.where(~known.members()(targets.users, targets.items)) if exclude_seen else targets
 
 
 def split_interactions(
@@ -143,7 +140,8 @@ def split_interactions(
         "presplit": _as_given,
     }
     if kind not in rules:
-        raise DataError(f"split kind {kind!r} is not one of {', '.join(rules)}")
+        near = plugins.suggestion(kind, list(rules))
+        raise ConfigError(f"split kind {kind!r} is not one of {', '.join(rules)}{near}")
     parts = rules[kind](data)
     train, validation, test = (_part(data, parts == part) for part in (TRAIN, VALIDATION, TEST))
     for name, part in (("training", train), ("test", test)):

@@ -63,7 +63,7 @@ def read_split(folder: Path) -> Split:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         arrays = load_file(folder / _ARRAYS)
-        users, items = pl.read_parquet(folder / _USERS), pl.read_parquet(folder / _ITEMS)
+        users, items = (pl.read_parquet(folder / name, glob=False) for name in (_USERS, _ITEMS))
         parts = {
             name: Sequences(arrays[f"{name}/starts"], arrays[f"{name}/items"]) if f"{name}/starts" in arrays else None
             for name in ("train", "validation", "test")
@@ -83,7 +83,7 @@ def read_split(folder: Path) -> Split:
             history_length=about["history_length"],
             target_length=about["target_length"],
         )
-    except (OSError, ValueError, KeyError, SafetensorError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{folder}: prepared data is damaged ({reason}); prepare it again") from error
     if split.fingerprint != about["fingerprint"]:

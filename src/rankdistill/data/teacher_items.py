@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from rankdistill.data.splitting import Split
-from rankdistill.data.windows import Windows
 from rankdistill.errors import RankingsError
 from rankdistill.rankings import Rankings, unpack
 from rankdistill.types import PAD, Bools, Items
@@ -34,7 +33,8 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
     windows = split.windows
     lists = lists.with_users(split.user_ids)
     lists.for_queries(windows.ids, split.user_ids)  # all there? before any work
-    items = np.empty((len(windows), k), dtype=np.int32)
+    items = np.full((len(windows), k), PAD, dtype=np.int32)
+    labelled = np.zeros(len(windows), dtype=np.bool_)
     known = split.train.members() if exclude == "seen" else None
     for start in range(0, len(windows), _QUERIES_A_BLOCK):
         rows = slice(start, start + _QUERIES_A_BLOCK)
@@ -42,16 +42,16 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
         drop_targets = lists.per_user and exclude == "targets"
         found = lists.cut(k + windows.target_length if drop_targets else k).for_queries(windows.ids[rows]).items
         if known is not None:
-            inside = known(users[:, None], found) & (found != PAD)
-            _refuse_known(inside, lists, split, windows, start, "items that the user has already")
+            labelled[rows] = (known(users[:, None], found) & (found != PAD)).any(axis=1)
         else:
             inside = (found[:, :, None] == windows.targets(rows)[:, None, :]).any(axis=2)
             if drop_targets:
                 found = _without(found, inside)
             else:
-                _refuse_known(inside, lists, split, windows, start, "the query's own target")
-        _refuse_short(found[:, :k], k, lists, split, windows, start)
-        items[rows] = found[:, :k]
+                labelled[rows] = inside.any(axis=1)
+        items[rows, : min(k, found.shape[1])] = found[:, :k]
+    _refuse_labelled(labelled, lists, split, exclude)
+    _refuse_short(items, lists, split)
     return items
 
 
@@ -62,28 +62,28 @@ def _without(items: Items, inside: Bools) -> Items:
     return np.take_along_axis(kept, order, axis=1)
 
 
-def _first(split: Split, windows: Windows, row: int) -> str:
-    users, positions = unpack(windows.ids[row : row + 1])
-    return f"user {split.user_ids.decode(users)[0]!r}, position {int(positions[0])}"
+def _first(split: Split, wrong: Bools) -> tuple[int, str]:
+    """The first window that `wrong` [n] marks, and its name."""
+    row = int(wrong.argmax())
+    users, positions = unpack(split.windows.ids[row : row + 1])
+    return row, f"user {split.user_ids.decode(users)[0]!r}, position {int(positions[0])}"
 
 
-def _refuse_known(inside: Bools, lists: Rankings, split: Split, windows: Windows, start: int, what: str) -> None:
-    wrong = inside.any(axis=1)
-    if wrong.any():
+def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: str) -> None:
+    if labelled.any():
+        what = "items that the user has already" if exclude == "seen" else "the query's own target"
         raise RankingsError(
-            f"{lists.source}: {int(wrong.sum()):,} lists hold {what} (first: "
-            f"{_first(split, windows, start + int(wrong.argmax()))}); leave them out of the lists, or set "
-            f"[distillation] exclude to what the lists leave out"
+            f"{lists.source}: {int(labelled.sum()):,} lists hold {what} (first: {_first(split, labelled)[1]}); leave "
+            f"them out of the lists, or set [distillation] exclude to what the lists leave out"
         )
 
 
-def _refuse_short(items: Items, k: int, lists: Rankings, split: Split, windows: Windows, start: int) -> None:
+def _refuse_short(items: Items, lists: Rankings, split: Split) -> None:
     lengths = np.count_nonzero(items != PAD, axis=1)
-    short = lengths < k
+    short = lengths < items.shape[1]
     if short.any():
-        at = int(short.argmax())
+        row, name = _first(split, short)
         raise RankingsError(
-            f"{lists.source}: {int(short.sum()):,} lists are shorter than k = {k} (first: "
-            f"{_first(split, windows, start + at)} with {lengths[at]} usable items); make longer lists or lower "
-            f"[distillation] k"
+            f"{lists.source}: {int(short.sum()):,} lists are shorter than k = {items.shape[1]} (first: {name} with "
+            f"{lengths[row]} usable items); make longer lists or lower [distillation] k"
         )

@@ -70,7 +70,7 @@ class Evaluation:
 
 def _read_frame(path: Path) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except FileNotFoundError as error:
         raise EvaluationError(f"{path}: no such file; `rankdistill evaluate` writes it") from error
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -103,7 +103,9 @@ def dropout(values: Tensor, share: float) -> Tensor:
     Four decisions are taken from each 64-bit draw, which is several times quicker than drawing a Bernoulli variable
     for each value; `share` is rounded to 1/65536.
     """
-    kept = round((1 - share) * 65536)
+    kept = max(1, round((1 - share) * 65536))
+    if kept == 65536:
+        return values
     words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
     bits = words.random_(-(1 << 63), None).view(torch.int16)[: values.numel()].view(values.shape)
     return values * ((bits < kept - 32768) * (65536 / kept))

@@ -51,7 +51,7 @@ class Rankings:
     """Ranked lists, one a query.
 
     Attributes:
-        query_ids: [Q], unique, ascending.
+        query_ids: [Q], unique.
         items: [Q, K], best first, no repeats. PAD stands only behind the end of a list that is shorter than K.
         scores: [Q, K] or None; anything behind the end of a shorter list.
         target_ranks: the exact ranks of the relevant items, where a model was asked for them in the same pass.
@@ -99,8 +99,10 @@ class Rankings:
         """
         lists = self if user_ids is None else self.with_users(user_ids)
         keys = pack(unpack(query_ids)[0], ANY_POSITION) if lists.per_user else query_ids
-        rows = np.searchsorted(lists.query_ids, keys)
-        missing = rows == len(lists)
+        order = np.argsort(lists.query_ids, kind="stable")
+        places = np.searchsorted(lists.query_ids, keys, sorter=order)
+        missing = places == len(lists)
+        rows = order[np.where(missing, 0, places)] if len(lists) else places
         missing[~missing] = lists.query_ids[rows[~missing]] != keys[~missing]
         if missing.any():
             raise RankingsError(self._missing(query_ids, missing, user_ids))
@@ -129,7 +131,7 @@ class Rankings:
             first = self.user_ids.decode(np.flatnonzero(unknown)[:1])[0]
             raise RankingsError(
                 f"{self.source}: {int(unknown.sum()):,} of {len(users):,} users are not in the data "
-                f"(first: {first!r}); made from other data? reading with these user_ids and on_unknown = 'drop' leaves them out"
+                f"(first: {first!r}); made from other data? read them with user_ids and on_unknown = 'drop'"
             )
         own_users, positions = unpack(self.query_ids)
         keys = pack(users[own_users], positions)

@@ -138,7 +138,7 @@ def _frame(path: Path, depth: int | None = None) -> pl.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        rows = pl.scan_parquet(path)
+        rows = pl.scan_parquet(path, glob=False)
         ids = [name for name in rows.collect_schema().names() if name in ("user_id", "item_id")]
         if depth is not None:
             rows = rows.filter(pl.col("rank") <= depth)

@@ -25,7 +25,7 @@ def paired(models: Sequence[Model]) -> tuple[Comparison, ...]:
     if len(evaluated) < 2:
         return ()
     files = {role: model.folder / "evaluation.parquet" for role, model in evaluated.items()}
-    frames = [pl.read_parquet(file, columns=["user_id"]) for file in files.values()]
+    frames = [pl.read_parquet(file, columns=["user_id"], glob=False) for file in files.values()]
     users = pl.concat([frame["user_id"].cast(pl.String) for frame in frames])
     user_ids = IdMap.of(users, first=0)
     read = {role: Evaluation.read(file, user_ids) for role, file in files.items()}

@@ -75,15 +75,14 @@ class Checkpoint:
         if not self.resume:
             logger.warning("%s: an unfinished training is started over; --resume would go on with it", self.path)
             return Progress()
-        tensors, metadata = _read(self.path)
-        self._refuse_other_settings(json.loads(metadata["settings"]))
+        tensors, settings, progress = _read(self.path)
+        self._refuse_other_settings(settings)
         groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
         model.load_state_dict(groups["model"])
         _restore(optimizer, groups["optimizer"])
-        progress = json.loads(metadata["progress"])
         return Progress(progress["rows"], progress["best_epoch"], progress["best_value"], groups["best"])
 
     def _refuse_other_settings(self, earlier: Json) -> None:
@@ -125,11 +124,14 @@ class Checkpoint:
         write_text(self.log, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path) -> tuple[dict[str, Tensor], Json, Json]:
+    """Tensors, settings and progress of a checkpoint."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata()
+        return tensors, json.loads(metadata["settings"]), json.loads(metadata["progress"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error}); remove it to start over") from error
 
 

@@ -1,0 +1,49 @@
+"""`rankdistill distill`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rankdistill.cli.inputs import load_data, load_experiment, use_processor
+from rankdistill.cli.options import Changes, Config, Folder, Output, Training
+from rankdistill.cli.results import print_model
+
+
+def distill(
+    config: Config,
+    teacher: Annotated[
+        Path, typer.Option("--teacher", metavar="FILE.parquet", help="The teacher's lists, from label or elsewhere.")
+    ],
+    out: Folder,
+    training: Training,
+    changes: Changes,
+    output: Output,
+) -> None:
+    """Data and anybody's lists to a student.
+
+    The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing.
+    """
+    lists_of = f"teacher={{rankings = {json.dumps(str(teacher.absolute()))}}}"
+    experiment = load_experiment(config, changes, lists_of)
+    from rankdistill import stages
+    from rankdistill.config import TeacherLists
+    from rankdistill.loss import DistillationConfig
+    from rankdistill.pipeline import Distillation
+    from rankdistill.rankings import Rankings
+    from rankdistill.workflow import check_metrics
+
+    assert isinstance(experiment.teacher, TeacherLists)
+    assert isinstance(experiment.distillation, DistillationConfig)
+    check_metrics(experiment)
+    use_processor(experiment)
+    split = load_data(experiment, training.data)
+    lists = Rankings.read(teacher, split.item_ids, split.user_ids, on_unknown=experiment.teacher.on_unknown)
+    Distillation(lists, experiment.distillation).items_for(split)
+    task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
+    ranker = stages.train_model(task, split, lists)
+    stages.evaluate_model(out, ranker, split, experiment.evaluate)
+    print_model(out, output)

@@ -1,0 +1,106 @@
+"""What verbs work on: the experiment, its data and the processor."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from rankdistill.cli.options import Changes
+
+if TYPE_CHECKING:
+    from rankdistill.config import Experiment, RoleConfig, TeacherLists
+    from rankdistill.data.splitting import Split
+    from rankdistill.ranker import Ranker
+    from rankdistill.types import Json
+
+    R = TypeVar("R", RoleConfig, RoleConfig | TeacherLists)
+
+logger = logging.getLogger(__name__)
+
+
+def load_experiment(path: Path, changes: Changes, *first: str) -> Experiment:
+    """The experiment of a file with the changes of the command line, those in `first` before the others."""
+    from rankdistill.config import load
+
+    experiment = load(path, [*first, *changes.as_overrides()])
+    short = {name: value for name in ("device", "threads") if (value := getattr(changes, name)) is not None}
+    teacher, student = (_everywhere(role, short) for role in (experiment.teacher, experiment.student))
+    return experiment.model_copy(update={"teacher": teacher, "student": student})
+
+
+def _everywhere(role: R, short: Json) -> R:
+    """`--device` and `--threads` hold for a role that has its own, too."""
+    train = getattr(role, "train", None)
+    return role if train is None else role.model_copy(update={"train": train.model_copy(update=short)})
+
+
+def use_processor(experiment: Experiment) -> None:
+    """Sets the number of threads for the whole process, and says so.
+
+    Raises:
+        TrainingError: the device that the experiment asks for is not there.
+    """
+    import torch
+
+    from rankdistill.ranker import device_named
+
+    threads = experiment.train.threads or default_threads()
+    torch.set_num_threads(threads)
+    device = device_named(experiment.student.train.device)
+    logger.info("%d thread%s, %s", threads, "" if threads == 1 else "s", device)
+
+
+def default_threads() -> int:
+    """`OMP_NUM_THREADS` where it is set, else the cores that this process may use."""
+    import torch
+
+    if os.environ.get("OMP_NUM_THREADS"):
+        return torch.get_num_threads()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load_data(experiment: Experiment, prepared: Path | None) -> Split:
+    """The experiment's data: read from the raw file, or from a folder that `prepare` wrote."""
+    from rankdistill.data.splitting import with_windows
+    from rankdistill.data.storage import read_split
+    from rankdistill.pipeline import prepare
+
+    if prepared is None:
+        return prepare(experiment)
+    windows = experiment.windows
+    return with_windows(read_split(prepared), windows.history_length, windows.target_length)
+
+
+def load_ranker(folder: Path, split: Split, device: str) -> Ranker:
+    """The model of a folder, which must have been trained on `split`.
+
+    Raises:
+        CheckpointError: the model is damaged, or was trained on other data.
+        DataError: its ids are damaged.
+    """
+    from rankdistill.errors import CheckpointError
+    from rankdistill.model_folder import load_ids, load_model
+
+    model, card = load_model(folder, device)
+    load_ids(folder)
+    trained_on = card.get("fingerprint")
+    if trained_on != split.fingerprint:
+        raise CheckpointError(
+            f"{folder}: trained on other data (fingerprint {trained_on}, {split.source} has {split.fingerprint}); "
+            f"name the data it was trained on with --config or --data"
+        )
+    return model
+
+
+def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:
+    """The experiment of a model folder: its own `config.toml`, unless another one is named.
+
+    Raises:
+        CheckpointError: there is no model in `folder`.
+    """
+    from rankdistill.model_folder import load_card
+
+    load_card(folder)
+    return load_experiment(config or folder / "config.toml", changes)

@@ -1,0 +1,75 @@
+"""`rankdistill label`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rankdistill.cli.inputs import experiment_of, load_data, load_ranker, use_processor
+from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
+from rankdistill.errors import ConfigError
+
+
+class Exclude(StrEnum):
+    """What the lists leave out."""
+
+    targets = "targets"
+    seen = "seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Which lists to make, and from which data."""
+
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, help="The length of a list; [distillation] k when left out.", show_default=False),
+    ] = None
+    shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="One part of N alone, from 1/N to N/N.")] = "1/1"
+    exclude: Annotated[
+        Exclude | None,
+        typer.Option("--exclude", help="What a list leaves out; [distillation] exclude else.", show_default=False),
+    ] = None
+    config: OtherConfig = None
+    data: PreparedData = None
+
+
+def label(
+    model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher: a folder that train or run made.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.parquet", help="The file to write.")],
+    lists: Lists,
+    changes: Changes,
+    output: Output,
+) -> None:
+    """Teacher to its lists.
+
+    The data is that of the model's own config.toml, unless --config or --data names it.
+    """
+    shard = _shard(lists.shard)
+    experiment = experiment_of(model, lists.config, changes)
+    from rankdistill import pipeline
+    from rankdistill.loss import DistillationConfig
+
+    method = experiment.distillation
+    assert isinstance(method, DistillationConfig)
+    use_processor(experiment)
+    split = load_data(experiment, lists.data)
+    teacher = load_ranker(model, split, experiment.train.device)
+    k = method.k if lists.k is None else lists.k
+    exclude = method.exclude if lists.exclude is None else lists.exclude.value
+    made = pipeline.label(teacher, split, k=k, exclude=exclude, shard=shard)
+    made.write(out, split.user_ids, split.item_ids, positions=True)
+    about = {"file": out, "lists": len(made), "k": k, "exclude": exclude, "fingerprint": split.fingerprint}
+    rows = [(f"{len(made):,}", k, exclude, str(out))]
+    output.show(about, ("lists", "k", "without", "file"), rows)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ConfigError(f"--shard {text!r}: write it as I/N with I from 1 to N, for example 2/8")
+    return int(number), int(count)

@@ -1,0 +1,83 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+Config: TypeAlias = Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment file.")]
+OtherConfig: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", help="The experiment file that names the data.", show_default=False)
+]
+Folder: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Go on with a training that was interrupted, instead of starting over.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is printed, and how."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and log more.")] = False
+
+    def show(self, value: Any, columns: Sequence[str], rows: Sequence[Sequence[object]], *lines: str) -> None:
+        """Prints `value` as JSON, or else a table and some lines behind it."""
+        if self.as_json:
+            self.json(value)
+            return
+        from rankdistill.console import table
+
+        table(columns, rows)
+        for line in lines:
+            typer.echo(line)
+
+    def json(self, value: Any) -> None:
+        """Prints `value` as JSON."""
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes to the experiment file, made for this call alone."""
+
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=V", help="Change a key, such as student.dim=20; may be repeated."),
+    ] = None
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or auto, for every model.", show_default=False)
+    ] = None
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads; all cores when left out.", show_default=False)
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Start of every random generator.", show_default=False)] = (
+        None
+    )
+
+    def as_overrides(self) -> list[str]:
+        """All of them as `--set` takes them."""
+        short = {"train.device": self.device, "train.threads": self.threads, "seed": self.seed}
+        return [*(self.overrides or []), *(f"{key}={value}" for key, value in short.items() if value is not None)]
+
+
+PreparedData: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="A folder that prepare wrote; else the raw file is read.", show_default=False
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Where a training takes its data from, and whether it starts over."""
+
+    data: PreparedData = None
+    resume: Resume = False

@@ -1,0 +1,99 @@
+"""Experiment files and overrides with mistakes: the file, the key, the value and the nearest name."""
+
+from pathlib import Path
+
+import pytest
+from commands import EXPERIMENT, Command
+
+MISTAKES = {
+    "student.dimm=3": "--set: [student] dimm: unknown key; did you mean 'dim'?",
+    "studnt.dim=3": "--set: [studnt]: unknown section; did you mean [student]?",
+    "student.dim='a'": "--set: [student] dim: 'a' is not an integer",
+    "student.dim=0": "--set: [student] dim: 0 is out of range (at least 1)",
+    "student.kind=casr": (
+        "--set: [student] kind: 'casr' is no model; did you mean 'caser'? (there are: caser, popularity)"
+    ),
+    "train.learning_rate=-1": "--set: [train] learning_rate: -1 is out of range (above 0)",
+    "split.fractions=[0.5, 0.1, 0.1]": "--set: [split] fractions: [0.5, 0.1, 0.1] has the sum 0.7; it must be 1",
+    "windows.history_length=0": "--set: [windows] history_length: 0 is out of range (at least 1)",
+    "distillation.weighting=hybird": (
+        "--set: [distillation] weighting: 'hybird' is not 'uniform', 'reciprocal', 'position', 'discrepancy' or "
+        "'hybrid'; did you mean 'hybrid'?"
+    ),
+    "nonsense": "--set 'nonsense': write it as section.key=value, for example student.dim=20",
+}
+
+
+@pytest.mark.parametrize(("override", "line"), MISTAKES.items())
+def test_a_mistaken_override_is_refused_before_anything_is_written(
+    desk: Path, cli: Command, override: str, line: str
+) -> None:
+    assert cli.refusal("run", "e.toml", "--out", "run", "--set", override) == line
+    assert not (desk / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ("dimm = 2", "wrong.toml: [student] dimm: unknown key; did you mean 'dim'?"),
+        ('dim = "2"', "wrong.toml: [student] dim: '2' is not an integer"),
+        ("dim = -2", "wrong.toml: [student] dim: -2 is out of range (at least 1)"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_the_file(desk: Path, cli: Command, wrong: str, line: str) -> None:
+    (desk / "wrong.toml").write_text(EXPERIMENT.replace("dim = 2", wrong))
+    assert cli.refusal("run", "wrong.toml") == line
+
+
+def test_broken_toml_is_refused_with_its_line(desk: Path, cli: Command) -> None:
+    (desk / "wrong.toml").write_text("[data]\nkind = \n")
+    assert cli.refusal("run", "wrong.toml") == "wrong.toml: is not valid TOML: Invalid value (at line 2, column 8)"
+
+
+def test_a_missing_experiment_file_is_refused_with_the_nearest_one(desk: Path, cli: Command) -> None:
+    assert cli.refusal("run", "e2.toml") == "e2.toml: there is no such file; did you mean 'e.toml'?"
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_trained(desk: Path, cli: Command) -> None:
+    line = cli.refusal("run", "e.toml", "--out", "run", "--set", "evaluate.metrics=['ndgc@10']")
+    assert line.startswith("metric 'ndgc@10' does not exist; did you mean 'ndcg@10'? There are precision@k, recall@k")
+    assert not (desk / "run" / "teacher").exists()
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(desk: Path, cli: Command) -> None:
+    line = cli.refusal("run", "e.toml", "--device", "cuda:99", "--out", "run")
+    assert line.startswith("device 'cuda:99' is not there (")
+    assert line.endswith("; use 'cpu' or 'auto'")
+    assert not (desk / "run").exists()
+
+
+def test_a_misspelt_device_is_refused(desk: Path, cli: Command) -> None:
+    assert cli.refusal("train", "e.toml", "--role", "student", "--out", "m", "--device", "gpu") == (
+        "--set: [train] device: 'gpu' is not 'auto', 'cpu', 'cuda' or 'cuda:N'; did you mean 'cpu'?"
+    )
+
+
+def test_k_larger_than_the_catalogue_is_refused_before_anything_is_trained(desk: Path, cli: Command) -> None:
+    line = cli.refusal("run", "e.toml", "--out", "run", "--set", "distillation.k=1000")
+    assert line.startswith("k = 1000 is more than the catalogue's 30 items; ")
+    assert not (desk / "run" / "teacher" / "model.json").exists()
+
+
+def test_k_larger_than_the_catalogue_is_refused_when_labelling(desk: Path, cli: Command, done: Path) -> None:
+    line = cli.refusal("label", done / "teacher", "--k", 31, "--out", "lists.parquet")
+    assert line == "k = 31 is more than the catalogue's 30 items; ask for shorter lists"
+    assert not (desk / "lists.parquet").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_learning_rate(desk: Path, cli: Command) -> None:
+    line = cli.refusal("run", "e.toml", "--out", "run", "--set", "train.learning_rate=1e30")
+    assert line == (
+        "teacher: ranking_loss is nan by step 1 of epoch 2; nothing was saved of this epoch; "
+        "try a lower [train] learning_rate (now 1e+30)"
+    )
+    assert not (desk / "run" / "teacher" / "model.json").exists()
+
+
+def test_a_run_goes_through_after_its_mistake_is_mended(desk: Path, cli: Command) -> None:
+    cli.refusal("run", "e.toml", "--out", "run", "--set", "train.learning_rate=1e30")
+    assert cli.done("run", "e.toml", "--out", "run").out.endswith("report: run/report.html\n")

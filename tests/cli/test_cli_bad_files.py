@@ -1,0 +1,262 @@
+"""Models, checkpoints and lists that are damaged, missing or of another data set; nothing that was there is lost."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from commands import Command, snapshot, visits, write_csv
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def fingerprint(model: Path) -> str:
+    return str(json.loads((model / "model.json").read_text())["fingerprint"])
+
+
+@pytest.fixture
+def other_data(desk: Path, cli: Command) -> tuple[list[str], str]:
+    """The options that name another data set, and its fingerprint."""
+    write_csv(desk / "other.csv", [*visits(), ("u1", "i999", 5)])
+    options = ["--set", "data.path=other.csv"]
+    about = json.loads(cli.done("prepare", "e.toml", *options, "--out", "other", "--json").out)
+    return options, about["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        (
+            "model.safetensors",
+            "done/student/model.safetensors: truncated or changed since it was written (SHA-256 differs); train it ",
+        ),
+        ("model.json", "done/student/model.json: cannot be read (Unterminated string starting at: "),
+        ("ids/items.parquet", "done/student/ids/items.parquet: the ids cannot be read ("),
+    ],
+)
+def test_a_truncated_file_of_a_model_is_named(cli: Command, done: Path, file: str, line: str) -> None:
+    cut(done / "student" / file)
+    before = snapshot(done)
+    assert cli.refusal("evaluate", done / "student").startswith(line)
+    assert snapshot(done) == before
+
+
+def test_a_broken_experiment_file_of_a_model_is_named(cli: Command, done: Path) -> None:
+    (done / "student" / "config.toml").write_text('[data]\nkind = "deli')
+    line = cli.refusal("evaluate", done / "student")
+    assert line.startswith("done/student/config.toml: is not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("model.safetensors", "done/student/model.safetensors: no such file; train the model again"),
+        ("model.json", "done/student: no model here (model.json is missing); name a folder that train made"),
+        ("config.toml", "done/student/config.toml: there is no such file"),
+    ],
+)
+def test_a_missing_file_of_a_model_is_named(cli: Command, done: Path, file: str, line: str) -> None:
+    (done / "student" / file).unlink()
+    assert cli.refusal("evaluate", done / "student") == line
+
+
+def test_a_folder_without_a_model_is_refused_by_every_verb_that_reads_one(desk: Path, cli: Command) -> None:
+    line = "nowhere: no model here (model.json is missing); name a folder that train made"
+    assert cli.refusal("label", "nowhere", "--k", 3, "--out", "l.parquet") == line
+    assert cli.refusal("evaluate", "nowhere") == line
+    assert cli.refusal("report", "nowhere", "--out", "r.html") == (
+        "nowhere: no such folder; expected one of teacher/model.json, student/model.json, distilled/model.json (a run) "
+        "or model.json (a model)"
+    )
+
+
+@pytest.mark.parametrize("verb", ["label", "evaluate"])
+def test_a_model_of_another_data_set_is_refused(
+    cli: Command, done: Path, other_data: tuple[list[str], str], verb: str
+) -> None:
+    options, other = other_data
+    out = ("--out", "lists.parquet") if verb == "label" else ()
+    before = snapshot(done)
+    assert cli.refusal(verb, done / "teacher", "--config", "e.toml", *options, *out) == (
+        f"done/teacher: trained on other data (fingerprint {fingerprint(done / 'teacher')}, other.csv has {other}); "
+        f"name the data it was trained on with --config or --data"
+    )
+    assert snapshot(done) == before
+
+
+def test_prepared_data_that_is_missing_or_damaged_is_refused(cli: Command, done: Path) -> None:
+    train = ("train", "e.toml", "--role", "student", "--out", "model", "--data")
+    assert cli.refusal(*train, "nowhere") == (
+        "nowhere: no prepared data here (split.json is missing); `rankdistill prepare` makes it"
+    )
+    cut(done / "data" / "split.safetensors")
+    line = cli.refusal(*train, done / "data")
+    assert line.startswith("done/data: prepared data is damaged (")
+    assert line.endswith("); prepare it again")
+
+
+def test_a_truncated_checkpoint_is_refused_and_left_in_place(desk: Path, cli: Command) -> None:
+    train = ("train", "e.toml", "--role", "student", "--out", "model")
+    checkpoint = desk / "model" / "checkpoint.safetensors"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00half a header")
+    line = cli.refusal(*train, "--resume")
+    assert line.startswith("model/checkpoint.safetensors: not a whole checkpoint (")
+    assert line.endswith("); remove it to start over")
+    assert checkpoint.exists()
+
+
+def test_truncated_lists_are_refused_before_anything_is_written(desk: Path, cli: Command, done: Path) -> None:
+    cut(done / "labels.parquet")
+    line = cli.refusal("distill", "e.toml", "--teacher", done / "labels.parquet", "--out", "model")
+    assert line.startswith("done/labels.parquet: not a whole parquet file (")
+    assert not (desk / "model").exists()
+
+
+def test_lists_that_are_not_there_are_refused(desk: Path, cli: Command) -> None:
+    line = "nowhere.parquet: no such file; name a parquet file with user_id, rank, item_id"
+    assert cli.refusal("distill", "e.toml", "--teacher", "nowhere.parquet", "--out", "model") == line
+    assert cli.refusal("evaluate", "nowhere.parquet", "--config", "e.toml") == line
+
+
+def test_lists_of_another_data_set_are_refused(cli: Command, done: Path, other_data: tuple[list[str], str]) -> None:
+    options, other = other_data
+    line = cli.refusal("distill", "e.toml", "--teacher", done / "labels.parquet", "--out", "model", *options)
+    assert line == (
+        f"labels.parquet: made from other data (fingerprint {fingerprint(done / 'teacher')}, this data has {other}); "
+        f"label the training queries of this data again"
+    )
+
+
+def swapped(lists: pl.DataFrame, rank: int, item: pl.Expr) -> pl.DataFrame:
+    return lists.with_columns(item_id=pl.when(pl.col("rank") == rank).then(item).otherwise(pl.col("item_id")))
+
+
+def with_a_target_inside(lists: pl.DataFrame) -> pl.DataFrame:
+    """The first list with its own target at rank 1."""
+    user, position = lists.select("user_id", "position").row(0)
+    target = [item for owner, item, _ in visits() if owner == user][position]
+    own = (pl.col("user_id") == user) & (pl.col("position") == position)
+    return lists.with_columns(
+        item_id=pl.when(own & (pl.col("rank") == 1)).then(pl.lit(target)).otherwise(pl.col("item_id"))
+    )
+
+
+U3 = pl.col("user_id") == "u3"
+MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
+    "an unknown user": (
+        lambda lists: lists.with_columns(pl.col("user_id").replace({"u3": "stranger"})),
+        "bad.parquet: 1 of 20 users are not in the data (first: 'stranger'); made from other data? "
+        "on_unknown = 'drop' leaves them out",
+    ),
+    "an unknown item": (
+        lambda lists: swapped(lists, 2, pl.lit("novelty")),
+        "items are not in the data (first: 'novelty'); made from other data? on_unknown = 'drop' leaves them out",
+    ),
+    "missing queries": (
+        lambda lists: lists.filter(~U3),
+        "bad.parquet: no list for 5 of 100 queries (first: user 'u3', position 5); made from another split?",
+    ),
+    "short lists": (
+        lambda lists: lists.filter(~(U3 & (pl.col("rank") > 5))),
+        "bad.parquet: 5 lists are shorter than k = 10 (first: user 'u3', position 5 with 5 usable items); "
+        "make longer lists or lower [distillation] k",
+    ),
+    "repeated items": (
+        lambda lists: swapped(lists, 2, pl.col("item_id").shift(1)),
+        "bad.parquet: 100 lists name an item twice (first: user 'u0', position 5); each item may stand once in a list",
+    ),
+    "a target inside": (
+        with_a_target_inside,
+        "bad.parquet: 1 lists hold the query's own target (first: user 'u0', position 5); leave them out of the lists, "
+        "or set [distillation] exclude to what the lists leave out",
+    ),
+    "a gap in the ranks": (
+        lambda lists: lists.with_columns(rank=pl.col("rank") + (pl.col("rank") > 3)),
+        "bad.parquet: ranks out of order in 100 lists (first: user 'u0', position 5: rank 5 where 4 is due); "
+        "ranks count 1, 2, 3 ... down a list",
+    ),
+    "rising scores": (
+        lambda lists: lists.with_columns(score=-pl.col("score")),
+        "bad.parquet: ranks out of order: scores rise down the list in 100 lists (first: user 'u0', position 5); "
+        "rank 1 has the highest score",
+    ),
+    "a missing column": (
+        lambda lists: lists.rename({"item_id": "itemid"}),
+        "bad.parquet: no column 'item_id' among user_id, position, rank, itemid, score; is it 'itemid'?",
+    ),
+    "a missing value": (
+        lambda lists: swapped(lists, 2, pl.lit(None)),
+        "bad.parquet: row 2 has no item_id; every row needs one",
+    ),
+    "no row at all": (
+        lambda lists: lists.head(0),
+        "bad.parquet: no list for 100 of 100 queries (first: user 'u0', position 5); made from another split?",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_teacher_lists_with_a_mistake_are_refused_before_training(
+    desk: Path, cli: Command, done: Path, mistake: str
+) -> None:
+    spoil, line = MISTAKES[mistake]
+    spoil(pl.read_parquet(done / "labels.parquet")).write_parquet("bad.parquet")
+    assert cli.refusal("distill", "e.toml", "--teacher", "bad.parquet", "--out", "model").endswith(line)
+    assert not (desk / "model").exists()
+
+
+def test_known_items_inside_are_refused_where_the_lists_should_leave_them_out(cli: Command, done: Path) -> None:
+    options = ("--out", "model", "--set", "distillation.exclude=seen")
+    line = cli.refusal("distill", "e.toml", "--teacher", done / "labels.parquet", *options)
+    assert line.startswith(
+        "labels.parquet: 100 lists hold items that the user has already (first: user 'u0', position 5)"
+    )
+
+
+def test_unknown_users_are_left_out_when_that_is_asked_for(cli: Command, done: Path) -> None:
+    lists = pl.read_parquet(done / "labels.parquet")
+    stranger = lists.filter(U3).with_columns(user_id=pl.lit("stranger"))
+    pl.concat([lists, stranger]).write_parquet("more.parquet")
+    distill = ("distill", "e.toml", "--teacher", "more.parquet", "--out", "model")
+    assert "are not in the data (first: 'stranger')" in cli.refusal(*distill)
+    cli.done(*distill, "--set", "teacher.on_unknown=drop")
+    assert Path("model/model.safetensors").read_bytes() == (done / "distilled" / "model.safetensors").read_bytes()
+
+
+def test_recommendations_that_lack_a_test_user_are_refused_with_her_raw_id(cli: Command, done: Path) -> None:
+    pl.read_parquet(done / "student" / "rankings.parquet").filter(~U3).write_parquet("recs.parquet")
+    line = cli.refusal("evaluate", "recs.parquet", "--config", "e.toml")
+    assert line.startswith("recs.parquet: no list for 1 of 20 queries (first: user 'u3'")
+    assert not Path("evaluation.parquet").exists()
+
+
+def test_recommendations_without_an_experiment_are_refused(cli: Command, done: Path) -> None:
+    pl.read_parquet(done / "student" / "rankings.parquet").write_parquet("recs.parquet")
+    line = cli.refusal("evaluate", "recs.parquet")
+    assert line == "recs.parquet: whose test users are these? name the experiment file with --config"
+
+
+def test_a_metric_that_the_lists_are_too_short_for_is_refused_when_asked_for(cli: Command, done: Path) -> None:
+    lists = pl.read_parquet(done / "student" / "rankings.parquet")
+    lists.filter(pl.col("rank") <= 10).write_parquet("recs.parquet")
+    line = cli.refusal("evaluate", "recs.parquet", "--config", "e.toml", "--metrics", "ndcg@10,map")
+    assert line == (
+        "metric 'map' needs every target's rank in the whole catalogue, and these lists are 10 deep: "
+        "ask for 'map@10' or make deeper lists"
+    )
+
+
+def test_a_teacher_that_is_a_file_cannot_be_trained(cli: Command, done: Path) -> None:
+    options = ("--out", "model", "--set", 'teacher={rankings = "done/labels.parquet"}')
+    line = cli.refusal("train", "e.toml", "--role", "teacher", *options)
+    assert line == "e.toml: [teacher] names a file of lists; there is no teacher to train, only to distill"
+
+
+def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> None:
+    line = cli.refusal("run", "e.toml", "--out", "events.csv")
+    assert line == "events.csv: the run folder cannot be made (File exists); name another --out"
+    assert (desk / "events.csv").is_file()

@@ -1,0 +1,197 @@
+"""What every model keeps to: a file in `models/` is under this contract by being there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+import rankdistill as rd
+from rankdistill import plugins
+from rankdistill.config import Section, TrainConfig
+from rankdistill.errors import CheckpointError
+from rankdistill.losses.pointwise import pointwise_loss
+from rankdistill.model_folder import load_ids, load_model, save_model
+from rankdistill.pipeline import build
+from rankdistill.ranker import model_state, rank
+
+each_model = pytest.mark.parametrize("kind", plugins.kinds("models"))
+
+USERS = torch.tensor([0, 3, 3, 59])
+HISTORY = torch.tensor([[1, 2, 3, 4, 5], [0, 0, 0, 7, 40], [0, 0, 0, 0, 0], [9, 9, 9, 9, 9]])
+
+
+def model_of(kind: str, split: rd.Split, seed: int = 0) -> rd.Ranker:
+    return build(plugins.find("models", kind).Config(), split, seed).eval()
+
+
+def queries_of(model: rd.Ranker) -> Tensor:
+    with torch.no_grad():
+        return model.encode(USERS, HISTORY)
+
+
+def same(one: rd.Ranker, other: rd.Ranker) -> bool:
+    first, second = model_state(one), model_state(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@each_model
+def test_its_config_says_what_it_is_and_describes_every_option(kind: str) -> None:
+    config = plugins.find("models", kind).Config()
+    assert isinstance(config, Section)
+    assert plugins.kind_of(config) == kind
+    undescribed = [name for name, field in type(config).model_fields.items() if not field.description]
+    assert set(undescribed) <= {"kind"}
+    assert type(config).model_validate(config.model_dump(mode="json")) == config
+    with pytest.raises(ValidationError):
+        type(config)(no_such_option=1)
+
+
+@each_model
+def test_scores_have_the_shapes_of_what_was_asked(kind: str, split: rd.Split) -> None:
+    model = model_of(kind, split)
+    queries = queries_of(model)
+    assert queries.shape[0] == len(USERS)
+    assert model.score(queries).shape == (len(USERS), split.num_items + 1)
+    assert model.score(queries, torch.ones(len(USERS), 3, dtype=torch.int64)).shape == (len(USERS), 3)
+    assert model.score(queries, torch.tensor([5, 1])).shape == (len(USERS), 2)
+
+
+@each_model
+def test_scores_of_some_items_are_those_of_the_whole_catalogue(kind: str, split: rd.Split) -> None:
+    model = model_of(kind, split).double()
+    queries, generator = queries_of(model), torch.Generator().manual_seed(0)
+    everything = model.score(queries)
+    each = torch.randint(0, split.num_items + 1, (len(USERS), 7), generator=generator)
+    torch.testing.assert_close(model.score(queries, each), everything.gather(1, each), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(model.score(queries, each[0]), everything[:, each[0]], rtol=1e-10, atol=1e-12)
+
+
+@each_model
+def test_a_query_is_answered_the_same_alone_and_in_a_batch_and_twice(kind: str, split: rd.Split) -> None:
+    model = model_of(kind, split).double()
+    together = model.score(queries_of(model))
+    assert torch.equal(together, model.score(queries_of(model)))
+    for row in range(len(USERS)):
+        alone = model.score(model.encode(USERS[row : row + 1], HISTORY[row : row + 1]))
+        torch.testing.assert_close(alone[0], together[row], rtol=1e-10, atol=1e-12)
+
+
+@each_model
+def test_a_padded_and_an_empty_history_are_answered(kind: str, split: rd.Split) -> None:
+    model = model_of(kind, split)
+    assert torch.isfinite(model.score(queries_of(model))).all()
+
+
+@each_model
+def test_the_same_seed_builds_the_same_model(kind: str, split: rd.Split) -> None:
+    one = model_of(kind, split, seed=3)
+    torch.rand(7)
+    assert same(one, model_of(kind, split, seed=3))
+    if list(one.parameters()):
+        assert not same(one, model_of(kind, split, seed=4))
+
+
+@each_model
+def test_all_that_is_learned_gets_a_finite_gradient_and_nothing_else_does(kind: str, split: rd.Split) -> None:
+    model = model_of(kind, split).train()
+    learned = dict(model.named_parameters())
+    if learned:
+        windows = split.windows
+        queries = model.encode(torch.from_numpy(windows.users), torch.from_numpy(windows.history()).long())
+        items = torch.from_numpy(windows.targets()).long()
+        pointwise_loss(model.score(queries, items), model.score(queries, items % split.num_items + 1)).backward()
+    gradients = {name: parameter.grad for name, parameter in learned.items()}
+    assert [name for name, gradient in gradients.items() if gradient is None] == []
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values() if gradient is not None)
+    assert not any(buffer.requires_grad for buffer in model.buffers())
+
+
+@each_model
+def test_training_ends_in_finite_numbers_and_the_same_ones_twice(kind: str, split: rd.Split) -> None:
+    settings = rd.Settings(train=TrainConfig(epochs=1, batch_size=128, device="cpu"))
+    one, other = (rd.train(plugins.find("models", kind).Config(), split, settings) for _ in range(2))
+    assert same(one, other)
+    assert all(torch.isfinite(tensor).all() for tensor in model_state(one).values())
+
+
+@each_model
+@pytest.mark.parametrize("k", [1, 10, 40])
+def test_lists_hold_no_padding_nothing_excluded_and_nothing_twice(kind: str, split: rd.Split, k: int) -> None:
+    model, queries = model_of(kind, split), split.test_queries
+    lists = rank(model, queries, k)
+    seen = queries.exclude.seen
+    assert seen is not None
+    never = set(queries.exclude.never.tolist())
+    for row, user in enumerate(queries.users):
+        listed = [item for item in lists.items[row].tolist() if item]
+        allowed = set(range(1, split.num_items + 1)) - set(seen.of(int(user)).tolist()) - never
+        assert len(set(listed)) == len(listed) == min(k, len(allowed))
+        assert set(listed) <= allowed
+
+
+@each_model
+def test_exact_ranks_are_the_places_in_the_whole_list(kind: str, split: rd.Split) -> None:
+    lists = rank(model_of(kind, split), split.test_queries, split.num_items)
+    exact = lists.target_ranks
+    assert exact is not None
+    rows = np.searchsorted(lists.query_ids, exact.query_ids)
+    np.testing.assert_array_equal(lists.ranks_of(rows, exact.items), exact.ranks)
+
+
+@each_model
+def test_a_model_comes_back_from_its_folder_bit_by_bit(kind: str, split: rd.Split, tmp_path: Path) -> None:
+    model = model_of(kind, split)
+    save_model(tmp_path, model, split.user_ids, split.item_ids, {"role": "teacher"})
+    again, card = load_model(tmp_path)
+    assert type(again) is type(model)
+    assert (again.config, again.catalogue) == (model.config, model.catalogue)
+    assert torch.equal(again.eval().score(again.encode(USERS, HISTORY)), model.score(queries_of(model)))
+    assert (card["kind"], card["role"], card["parameters"]) == (kind, "teacher", model.parameters_count)
+    assert card["bytes"] == (tmp_path / "model.safetensors").stat().st_size
+    users, items = load_ids(tmp_path)
+    assert users.values.equals(split.user_ids.values)
+    assert items.values.equals(split.item_ids.values)
+
+
+class TestDamagedFolder:
+    @pytest.fixture
+    def folder(self, split: rd.Split, tmp_path: Path) -> Path:
+        save_model(tmp_path / "teacher", model_of("caser", split), split.user_ids, split.item_ids, {})
+        return tmp_path / "teacher"
+
+    def refused(self, folder: Path) -> str:
+        with pytest.raises(CheckpointError) as caught:
+            load_model(folder)
+        assert "\n" not in str(caught.value)
+        assert "teacher" in str(caught.value)
+        return str(caught.value)
+
+    def test_truncated_weights_are_refused(self, folder: Path) -> None:
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-4])
+        assert "truncated or changed" in self.refused(folder)
+
+    @pytest.mark.parametrize(("name", "message"), [("model.json", "no model here"), ("model.safetensors", "no such")])
+    def test_a_missing_file_is_refused(self, folder: Path, name: str, message: str) -> None:
+        (folder / name).unlink()
+        assert message in self.refused(folder)
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"kind": "caser"}'])
+    def test_a_card_that_is_none_is_refused(self, folder: Path, text: str) -> None:
+        (folder / "model.json").write_text(text)
+        self.refused(folder)
+
+    @pytest.mark.parametrize(
+        "change", [{"config": {"kind": "caser", "dim": 7}}, {"config": {"dimm": 7}}, {"catalogue": {"num_users": 3}}]
+    )
+    def test_a_card_of_another_model_is_refused(self, folder: Path, change: dict[str, Any]) -> None:
+        card = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps({**card, **change}))
+        assert "does not fit" in self.refused(folder)

@@ -1,0 +1,129 @@
+"""Learning both ways: models find the structure that is there, and none where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import Tensor
+
+import rankdistill as rd
+from rankdistill.config import TrainConfig
+from rankdistill.data.events import Events
+from rankdistill.data.interactions import Interactions
+from rankdistill.data.synthetic import MarkovModel
+from rankdistill.models.popularity import Popularity
+from rankdistill.pipeline import build
+from rankdistill.ranker import Catalogue, Ranker
+
+USERS, ITEMS, LENGTH, K = 400, 50, 20, 5
+
+
+class BestPossible(Ranker):
+    """Ranks by the probabilities that the data was drawn from."""
+
+    Config = Popularity.Config
+
+    def __init__(self, split: rd.Split) -> None:
+        super().__init__(Popularity.Config(), Catalogue(split.num_users, split.num_items, split.history_length))
+        model = MarkovModel.draw(ITEMS, np.random.default_rng(0))  # what `generate` draws first from this seed
+        raw = split.item_ids.values.to_numpy() - 1
+        table = np.zeros((split.num_items + 1, split.num_items + 1), dtype=np.float32)
+        table[1:, 1:] = model.next_probabilities(raw)[:, raw]
+        self.register_buffer("table", torch.from_numpy(table))
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        return self.get_buffer("table")[history[:, -1]]
+
+    def score(self, queries: Tensor, items: Tensor | None = None) -> Tensor:
+        return queries.clone() if items is None else queries.gather(1, items)
+
+
+def config(dim: int) -> rd.Caser.Config:
+    return rd.Caser.Config(dim=dim, horizontal_filters=4, dropout=0.001, activation="identity")
+
+
+def settings(epochs: int) -> rd.Settings:
+    train = TrainConfig(epochs=epochs, batch_size=128, learning_rate=0.02, device="cpu")
+    return rd.Settings(loss=rd.Pointwise.Config(negatives=5), train=train)
+
+
+def quality(model: rd.Ranker, split: rd.Split) -> float:
+    lists = rd.recommend(model, split.test_queries, k=10)
+    return rd.evaluate(lists, split.test, ["ndcg@10"]).mean()["ndcg@10"]
+
+
+def overlap(model: rd.Ranker, lists: rd.Rankings, split: rd.Split) -> float:
+    """The mean share of a teacher's list that the model's own list holds."""
+    ours = rd.label(model, split, k=K)
+    shared = [len({*one} & {*other}) for one, other in zip(ours.items.tolist(), lists.items.tolist(), strict=True)]
+    return float(np.mean(shared)) / K
+
+
+@pytest.fixture(scope="module")
+def chain() -> rd.Split:
+    log = rd.read("synthetic", users=USERS, items=ITEMS, length=LENGTH, seed=0)
+    return log.split("leave_last_out", history_length=2)
+
+
+@pytest.fixture(scope="module")
+def noise() -> rd.Split:
+    generator = np.random.default_rng(0)
+    walks = np.stack([generator.permutation(ITEMS)[:LENGTH] for _ in range(USERS)])
+    frame = pl.DataFrame({"user": np.repeat(np.arange(USERS), LENGTH), "item": walks.ravel()})
+    log = Interactions.from_events(Events(frame, None, (), "noise"))
+    return log.split("leave_last_out", history_length=2)
+
+
+@pytest.fixture(scope="module")
+def teacher_lists(chain: rd.Split) -> rd.Rankings:
+    return rd.label(BestPossible(chain), chain, k=K)
+
+
+@pytest.fixture(scope="module")
+def plain(chain: rd.Split) -> rd.Ranker:
+    return rd.train(config(8), chain, settings(6))
+
+
+def test_caser_beats_popularity_by_far_and_comes_near_the_best_there_is(chain: rd.Split) -> None:
+    ours = quality(rd.train(config(32), chain, settings(8)), chain)
+    popular = quality(rd.train(Popularity.Config(), chain), chain)
+    best = quality(BestPossible(chain), chain)
+    assert ours > 2.5 * popular
+    assert 0.7 * best < ours < 1.02 * best
+
+
+def test_no_model_beats_chance_on_noise(noise: rd.Split) -> None:
+    rankable = ITEMS - (LENGTH - 1)
+    chance = sum(1 / np.log2(rank + 1) for rank in range(1, 11)) / rankable
+    for model in (rd.train(config(16), noise, settings(4)), rd.train(Popularity.Config(), noise)):
+        assert quality(model, noise) == pytest.approx(chance, abs=4 * 0.25 / USERS**0.5)
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "reciprocal", "position", "hybrid"])
+def test_a_distilled_student_takes_over_its_teachers_list(
+    weighting: Any, chain: rd.Split, teacher_lists: rd.Rankings, plain: rd.Ranker
+) -> None:
+    method = rd.RankingDistillation.Config(k=K, weighting=weighting, warmup_epochs=2)
+    distilled = rd.distill(teacher_lists, config(8), chain, method, settings(6))
+    untrained = overlap(build(config(8), chain, 0), teacher_lists, chain)
+    before, after = (overlap(model, teacher_lists, chain) for model in (plain, distilled))
+    assert untrained + 0.1 < before < after - 0.05
+    assert quality(distilled, chain) > quality(plain, chain)
+
+
+def test_a_teacher_of_noise_teaches_nothing_of_use(chain: rd.Split, plain: rd.Ranker) -> None:
+    generator = np.random.default_rng(0)
+    lists = rd.label(build(config(8), chain, 5), chain, k=ITEMS - 2)
+    shuffled = np.stack([generator.permutation(row)[:K] for row in lists.items])
+    misled = rd.distill(
+        rd.Rankings(lists.query_ids, shuffled),
+        config(8),
+        chain,
+        rd.RankingDistillation.Config(k=K, weighting="uniform"),
+        settings(6),
+    )
+    assert quality(misled, chain) <= quality(plain, chain) + 0.02

@@ -1,0 +1,148 @@
+"""Caser against the published code's scores and against plain convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, embedding, linear
+
+from rankdistill.models.caser import Caser, dropout
+from rankdistill.ranker import Catalogue
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+
+
+def published(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The published code's state under our names."""
+    old = {name: torch.tensor(value, dtype=torch.float64) for name, value in state.items()}
+    ours = {
+        "user_vectors": old["user_embeddings.weight"],
+        "history_vectors": old["item_embeddings.weight"],
+        "vertical": old["conv_v.weight"].flatten(1),
+        "vertical_bias": old["conv_v.bias"],
+        "combine.weight": old["fc1.weight"],
+        "combine.bias": old["fc1.bias"],
+        "item_vectors": old["W2.weight"],
+        "item_bias": old["b2.weight"].flatten(),
+    }
+    for index in range(5):
+        ours[f"horizontal.{index}"] = old[f"conv_h.{index}.weight"].squeeze(1)
+        ours[f"horizontal_bias.{index}"] = old[f"conv_h.{index}.bias"]
+    return ours
+
+
+def small(**options: Any) -> Caser:
+    torch.manual_seed(0)
+    config = Caser.Config(**{"dim": 7, "horizontal_filters": 3, **options})
+    return Caser(config, Catalogue(num_users=6, num_items=20, history_length=4)).double().eval()
+
+
+def plain_encode(model: Caser, users: Tensor, history: Tensor) -> Tensor:
+    """The query vectors by two-dimensional convolutions, one filter height at a time."""
+    config, images = model.config, embedding(history, model.history_vectors).unsqueeze(1)  # [B, 1, L, d]
+    vertical = conv2d(images, model.vertical[:, None, :, None], model.vertical_bias).flatten(1)
+    act = ACTIVATIONS[config.convolution_activation]
+    horizontal = [
+        act(conv2d(images, weight.unsqueeze(1), bias)).squeeze(3).amax(2)
+        for weight, bias in zip(model.horizontal, model.horizontal_bias, strict=True)
+    ]
+    combined = linear(torch.cat([vertical, *horizontal], 1), model.combine.weight, model.combine.bias)
+    return torch.cat([ACTIVATIONS[config.activation](combined), model.user_vectors[users]], 1)
+
+
+def test_scores_are_those_of_the_published_code(golden: Callable[[str], Any]) -> None:
+    case = golden("caser.json")
+    state = published(case["state"])
+    config = Caser.Config(dim=6, horizontal_filters=3, vertical_filters=2)
+    num_users, rows = len(state["user_vectors"]), len(state["item_vectors"])
+    model = Caser(config, Catalogue(num_users, rows - 1, history_length=5)).double().eval()
+    model.load_state_dict(state)
+    queries = model.encode(torch.tensor(case["users"]), torch.tensor(case["history"]))
+    np.testing.assert_allclose(model.score(queries).detach(), case["scores"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("convolution_activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["identity", "sigmoid"])
+def test_the_one_matrix_product_is_the_convolutions(convolution_activation: Any, activation: Any) -> None:
+    model = small(convolution_activation=convolution_activation, activation=activation)
+    users, history = torch.tensor([0, 3, 5]), torch.tensor([[1, 2, 3, 4], [0, 0, 0, 9], [7, 7, 20, 7]])
+    ours, plain = model.encode(users, history), plain_encode(model, users, history)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-13)
+
+
+def test_the_gradients_are_those_of_the_convolutions() -> None:
+    model = small()
+    users, history = torch.tensor([0, 3]), torch.tensor([[1, 2, 3, 4], [0, 0, 8, 9]])
+    gradients = []
+    for encode in (model.encode, lambda u, h: plain_encode(model, u, h)):
+        model.zero_grad()
+        encode(users, history).pow(2).sum().backward()
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dim", "parameters"), [(100, 5_584_102), (50, 2_794_102)])
+def test_gowalla_takes_the_published_number_of_parameters(dim: int, parameters: int) -> None:
+    with torch.device("meta"):
+        model = Caser(Caser.Config(dim=dim), Catalogue(13_149, 14_009, 5))
+    assert model.parameters_count == parameters
+
+
+def test_vectors_start_as_published() -> None:
+    torch.manual_seed(0)
+    model = Caser(Caser.Config(dim=40), Catalogue(2_000, 3_000, 5))
+    for table, width in ((model.user_vectors, 40), (model.history_vectors, 40), (model.item_vectors, 80)):
+        assert table.std().item() == pytest.approx(1 / width, rel=0.02)
+        assert table.mean().item() == pytest.approx(0, abs=1e-3)
+    assert not model.item_bias.any()
+
+
+def test_dropout_works_in_training_alone_and_keeps_the_mean() -> None:
+    model = small(activation="identity", dropout=0.5)
+    users, history = torch.tensor([1]), torch.tensor([[1, 2, 3, 4]])
+    still = model.encode(users, history)
+    assert torch.equal(still, model.encode(users, history))
+    model.train()
+    many = model.encode(users.expand(20_000), history.expand(20_000, -1))
+    assert many[:, :7].std(0).min() > 0
+    torch.testing.assert_close(many.mean(0), still[0], rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_scales_up_the_rest(share: float) -> None:
+    torch.manual_seed(0)
+    values = dropout(torch.ones(3, 33_333), share)
+    kept = values > 0
+    assert kept.double().mean().item() == pytest.approx(1 - share, abs=0.005)
+    assert values[kept].unique().tolist() == pytest.approx([1 / (1 - share)], rel=1e-4)
+
+
+@pytest.mark.parametrize("share", [1e-6, 1 - 1e-6])
+def test_a_dropout_near_its_bounds_stays_finite(share: float) -> None:
+    assert torch.isfinite(dropout(torch.ones(10, 10), share)).all()
+
+
+def test_dropout_decides_for_each_value_by_itself() -> None:
+    torch.manual_seed(0)
+    kept = (dropout(torch.ones(50_000, 8), 0.5) > 0).double()
+    correlation = torch.corrcoef(kept.T) - torch.eye(8)
+    assert correlation.abs().max().item() < 0.025
+
+
+def test_the_order_of_the_history_matters() -> None:
+    model = small()
+    users, history = torch.tensor([1, 1]), torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
+    first, second = model.encode(users, history)
+    assert not torch.allclose(first, second)

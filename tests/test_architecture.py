@@ -1,0 +1,77 @@
+"""Who may import whom: a module imports from rows above its own, or from its own package, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "rankdistill"
+
+ROWS = (
+    {"errors", "types"},
+    {"files", "plugins"},
+    {"console", "ids", "config"},
+    {"rankings"},
+    {"data"},
+    {"ranker"},
+    {"loss"},
+    {"models", "losses", "distillation"},
+    {"model_folder", "training", "evaluation", "testing"},
+    {"latency", "serving"},
+    {"runs", "pipeline"},
+    {"stages", "report", "api"},
+    {"workflow", "doctor"},
+    {"cli"},
+    {"__main__"},
+)
+ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
+NEVER = {
+    "evaluation": {"ranker", "torch"},
+    "report": {"models", "data", "ranker", "torch"},
+    "serving": {"training"},
+    "rankings": {"torch"},
+    "data": {"torch"},
+}
+MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Our top-level modules, and other packages, that a file imports anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = str(node.module)
+            names |= {f"{module}.{alias.name}" for alias in node.names} if module == "rankdistill" else {module}
+    return {name.split(".")[1] if name.startswith("rankdistill.") else name.split(".")[0] for name in names}
+
+
+def home_of(module: str) -> str:
+    return module.split("/")[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_rows_above_its_own_alone(module: str) -> None:
+    home, names = home_of(module), imported(SOURCE / module)
+    if home == "__init__":  # the public names, loaded at first use
+        assert "cli" not in names
+        return
+    ours = {name for name in names if name in ROW_OF and name != home}
+    assert {name for name in ours if ROW_OF[name] >= ROW_OF[home]} == set()
+    assert names & NEVER.get(home, set()) == set()
+
+
+def test_every_module_has_a_row() -> None:
+    assert {home_of(module) for module in MODULES} - {"__init__"} <= set(ROW_OF)
+
+
+@pytest.mark.parametrize("folder", ["models", "losses", "distillation", "data/readers"])
+def test_a_plug_in_does_not_know_the_others_of_its_kind(folder: str) -> None:
+    package = "rankdistill." + folder.replace("/", ".")
+    for path in (SOURCE / folder).glob("*.py"):
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        assert not [line for line in lines if line.startswith((f"from {package}", f"import {package}"))], path.name

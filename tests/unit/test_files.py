@@ -1,0 +1,138 @@
+import json
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import rankdistill as rd
+from rankdistill.data.storage import write_split
+from rankdistill.errors import RankDistillError, StorageError
+from rankdistill.files import replacing, sha256, write_json, write_text
+from rankdistill.ids import IdMap
+from rankdistill.model_folder import save_model
+from rankdistill.pipeline import build
+from rankdistill.rankings import Rankings
+from rankdistill.training import Checkpoint
+from rankdistill.training.checkpoint import Progress
+
+
+@contextmanager
+def full_disk(size: int = 100) -> Iterator[None]:
+    """No file can grow beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_write_that_breaks_off_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "earlier")
+
+    def break_off() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert (path.read_text(), names(tmp_path)) == ("earlier", ["a.txt"])
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "data"
+    for name in ("one", "two"):
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+    assert names(tmp_path) == ["data", "deep", "two"]
+
+
+def test_a_folder_that_cannot_take_its_name_leaves_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = tmp_path / "data", Path.rename
+    folder.mkdir()
+    (folder / "one").write_text("one")
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(StorageError, match="nothing was changed"), replacing(folder) as temporary:
+        temporary.mkdir()
+    assert names(tmp_path) == ["data", "one"]
+
+
+def test_a_write_into_a_place_that_is_no_folder_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file/a.txt: could not be written \(.*\); nothing was changed"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_json_keeps_raw_ids_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"title": "Amélie", "path": tmp_path})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "Amélie" in text
+    assert json.loads(text) == {"title": "Amélie", "path": str(tmp_path)}
+
+
+def test_the_hash_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def _text(path: Path, split: rd.Split) -> None:
+    write_text(path, "x" * 10_000)
+
+
+def _ids(path: Path, split: rd.Split) -> None:
+    IdMap(pl.Series(np.random.default_rng(0).permutation(10_000)), first=0).write(path)
+
+
+def _split(path: Path, split: rd.Split) -> None:
+    write_split(split, path)
+
+
+def _lists(path: Path, split: rd.Split) -> None:
+    users, items = split.num_users, split.num_items
+    matrix = np.random.default_rng(0).permuted(np.tile(np.arange(1, items + 1), (users, 1)), axis=1)
+    Rankings(split.test_queries.ids, matrix.astype(np.int32)).write(path, split.user_ids, split.item_ids)
+
+
+def _model(path: Path, split: rd.Split) -> None:
+    save_model(path, build(rd.Caser.Config(dim=8), split, 0), split.user_ids, split.item_ids, {})
+
+
+def _checkpoint(path: Path, split: rd.Split) -> None:
+    model = build(rd.Caser.Config(dim=8), split, 0)
+    optimizer = torch.optim.Adam(model.parameters())
+    Checkpoint(path, {}, resume=False).save(model, optimizer, Progress())
+
+
+WRITERS = [_text, _ids, _split, _lists, _model, _checkpoint]
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__.strip("_"))
+def test_a_full_disk_is_the_users_to_mend_and_leaves_nothing_half_written(
+    write: Callable[[Path, rd.Split], None], split: rd.Split, tmp_path: Path
+) -> None:
+    with full_disk(), pytest.raises(RankDistillError) as caught:
+        write(tmp_path / "result", split)
+    assert isinstance(caught.value, StorageError)
+    assert "\n" not in str(caught.value)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in left if path.name.endswith(".tmp") or path.stat().st_size == 100] == []

@@ -1,0 +1,71 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rankdistill as rd
+from rankdistill.data.sequences import Sequences
+from rankdistill.data.windows import Windows
+from rankdistill.rankings import unpack
+
+lists = st.lists(st.lists(st.integers(1, 99), max_size=12), min_size=1, max_size=6)
+
+
+def windows_of(lists: list[list[int]], history_length: int, target_length: int) -> Windows:
+    users = np.repeat(np.arange(len(lists)), [len(each) for each in lists])
+    items = np.array([item for each in lists for item in each], dtype=np.int32)
+    return Windows.of(Sequences.from_pairs(users, items, len(lists)), history_length, target_length)
+
+
+def naive(items: list[int], length: int, target: int) -> list[tuple[int, list[int], list[int]]]:
+    """(position, history, targets) of one user, by sliding along her items."""
+    if len(items) < target:
+        return []
+    if len(items) < length + target:
+        position = len(items) - target
+        return [(position, [0] * (length - position) + items[:position], items[position:])]
+    return [
+        (end, items[end - length : end], items[end : end + target]) for end in range(length, len(items) - target + 1)
+    ]
+
+
+@given(lists, st.integers(1, 6), st.integers(1, 4))
+def test_windows_are_those_of_a_loop(lists: list[list[int]], length: int, target: int) -> None:
+    windows = windows_of(lists, length, target)
+    expected = [(user, *window) for user, items in enumerate(lists) for window in naive(items, length, target)]
+    users, positions = unpack(windows.ids)
+    ours = zip(users.tolist(), positions.tolist(), windows.history().tolist(), windows.targets().tolist(), strict=True)
+    assert list(ours) == expected
+    assert windows.full == sum(0 not in history for _, _, history, _ in expected)
+
+
+@given(lists)
+def test_every_window_has_a_key_of_its_own_in_ascending_order(lists: list[list[int]]) -> None:
+    ids = windows_of(lists, 3, 1).ids
+    assert (np.diff(ids) > 0).all()
+
+
+def test_a_user_shorter_than_the_history_has_one_padded_window() -> None:
+    windows = windows_of([[7], [8, 9]], 5, 1)
+    assert windows.history().tolist() == [[0, 0, 0, 0, 0], [0, 0, 0, 0, 8]]
+    assert windows.targets().tolist() == [[7], [9]]
+    assert windows.full == 0
+
+
+def test_rows_pick_windows_in_any_order() -> None:
+    windows = windows_of([[1, 2, 3, 4], [5, 6, 7]], 2, 1)
+    rows = np.array([2, 0])
+    assert windows.history(rows).tolist() == [[5, 6], [1, 2]]
+    assert windows.targets(rows).tolist() == [[7], [3]]
+
+
+def test_a_teacher_is_asked_without_the_targets_or_without_all_that_is_seen(split: rd.Split) -> None:
+    windows, rows = split.windows, slice(3, 9)
+    never = np.array([4], dtype=np.int32)
+    targets, seen = (windows.queries(exclude, rows, never) for exclude in ("targets", "seen"))
+    assert targets.ids.tolist() == seen.ids.tolist() == windows.ids[rows].tolist()
+    assert targets.history.tolist() == windows.history(rows).tolist()
+    assert targets.exclude.seen is None
+    assert targets.exclude.per_query is not None
+    assert targets.exclude.per_query.tolist() == windows.targets(rows).tolist()
+    assert (seen.exclude.seen is split.train, seen.exclude.per_query) == (True, None)
+    assert targets.exclude.never is seen.exclude.never is never
