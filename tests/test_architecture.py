@@ -15,7 +15,7 @@ ROWS = (
     {"console", "ids", "config"},
     {"rankings"},
     {"data"},
-    {"ranker"},
+    {"ranker", "seen"},
     {"loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},

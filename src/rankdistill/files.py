@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -35,10 +36,17 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         _put(temporary, path)
     except (OSError, SafetensorError, PolarsError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise StorageError(f"{path}: could not be written ({reason}); nothing was changed") from error
+        raise StorageError(f"{path}: could not be written ({_reason(error)}); nothing was changed") from error
     finally:
         _remove(temporary)
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, without the words of the libraries in between."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number:
+        return os.strerror(int(number[1]))
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
 def _sync(path: Path) -> None:
@@ -71,6 +79,14 @@ def _remove(path: Path) -> None:
     else:
         with suppress(OSError):  # it was never made
             path.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writes that were killed left behind in `folder`; nobody else may be writing there."""
+    for pattern in (".*.tmp", ".*.old"):
+        for path in sorted(folder.rglob(pattern)):
+            if re.fullmatch(r"\..+\.[0-9a-f]{8}\.(tmp|old)", path.name):
+                _remove(path)
 
 
 def write_text(path: Path, text: str) -> None:

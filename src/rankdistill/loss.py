@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rankdistill.config import Section
 from rankdistill.ranker import Ranker
+from rankdistill.seen import SeenItems
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Step:
         student: the model in training.
         epoch: from 1.
         generator: the source of all randomness.
+        seen: what the users have in training; None where nothing needs to be known of it.
     """
 
     batch: Batch
@@ -51,6 +53,7 @@ class Step:
     student: Ranker
     epoch: int
     generator: torch.Generator
+    seen: SeenItems | None = None
 
     @cached_property
     def _scores(self) -> tuple[Tensor, ...]:
@@ -77,6 +80,15 @@ class Step:
     def score(self, items: Tensor | None) -> Tensor:
         """The student's scores of other items, or of the whole catalogue; see `Ranker.score`."""
         return self.student.score(self.queries, items)
+
+    def sample(self, size: int) -> tuple[Tensor, Tensor]:
+        """Items [size] drawn uniformly for the whole batch, and which of them each user has not in training."""
+        num_items = self.student.catalogue.num_items
+        drawn = torch.randint(1, num_items + 1, (size,), generator=self.generator, device=self.queries.device)
+        items = drawn.sort().values
+        if self.seen is None:
+            return items, torch.ones(len(self.queries), len(items), dtype=torch.bool, device=items.device)
+        return items, ~self.seen.among(self.batch.users, items)
 
 
 class RankingLossConfig(Section):

@@ -225,8 +225,7 @@ def label(
     Raises:
         ConfigError: K is larger than the catalogue, or there is no such shard.
     """
-    if k > split.num_items:
-        raise ConfigError(f"k = {k} is more than the catalogue's {split.num_items:,} items; ask for shorter lists")
+    check_list_length(split, k, exclude)
     if not 1 <= shard[0] <= shard[1]:
         raise ConfigError(f"shard {shard[0]}/{shard[1]} does not exist; shards are 1/n to n/n")
     windows = split.windows
@@ -243,6 +242,23 @@ def label(
             advance()
     name = f"lists of the {type(teacher).__name__} teacher"
     return Rankings(windows.ids[start:stop], items, scores, fingerprint=split.fingerprint, source=name)
+
+
+def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"]) -> None:
+    """Refuses lists that no teacher can fill.
+
+    Raises:
+        ConfigError: K is not at least 1, or more than the items that every training query leaves to rank.
+    """
+    if k < 1:
+        raise ConfigError(f"k = {k} is no length of a list; ask for at least 1")
+    left_out = split.target_length if exclude == "targets" else int(split.train.distinct().lengths.max())
+    items = split.num_items - len(split.untrained_items)
+    if k > items - left_out:
+        raise ConfigError(
+            f"k = {k} is more than the catalogue's {split.num_items:,} items give: {items:,} occur in training, and a "
+            f"list leaves out up to {left_out:,} of them (exclude = {exclude!r}); lower k to {items - left_out:,}"
+        )
 
 
 def recommend(model: Ranker, queries: Queries, k: int = 10) -> Rankings:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from rankdistill.errors import StorageError
-from rankdistill.files import write_json
+from rankdistill.files import remove_leftovers, write_json
 from rankdistill.types import Json
 
 Role: TypeAlias = Literal["teacher", "student", "distilled"]
@@ -39,6 +39,7 @@ class RunFolder:
         except OSError as error:
             reason = error.strerror
             raise StorageError(f"{path}: the run folder cannot be made ({reason}); name another --out") from error
+        remove_leftovers(path)
         return cls(path)
 
     @property

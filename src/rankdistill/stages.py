@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ import torch
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
+from rankdistill.errors import EvaluationError, RankingsError
 from rankdistill.evaluation.compare import compare
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
@@ -124,7 +125,14 @@ def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateCo
     return evaluation
 
 
-def evaluate_lists(path: Path, split: Split, config: EvaluateConfig, *, exactly: bool = False) -> Evaluation:
+def evaluate_lists(
+    path: Path,
+    split: Split,
+    config: EvaluateConfig,
+    *,
+    exactly: bool = False,
+    on_unknown: Literal["error", "drop"] = "error",
+) -> Evaluation:
     """Evaluates somebody's recommendations for the test users.
 
     Args:
@@ -132,13 +140,20 @@ def evaluate_lists(path: Path, split: Split, config: EvaluateConfig, *, exactly:
         split: the data.
         config: the metrics.
         exactly: refuse a metric that the lists are not deep enough for, instead of leaving it out with a warning.
+        on_unknown: what to do with users and items that the data does not have.
 
     Raises:
         RankingsError: the file does not fit the data, or a test user has no list.
         EvaluationError: a metric needs deeper lists.
     """
-    lists = Rankings.read(path, split.item_ids, split.user_ids, on_unknown="drop")
+    lists = Rankings.read(path, split.item_ids, split.user_ids, on_unknown=on_unknown)
+    if lists.fingerprint not in (None, split.fingerprint):
+        raise RankingsError(
+            f"{path}: made from other data (fingerprint {lists.fingerprint}, this data has {split.fingerprint}); "
+            f"name the data it was made from"
+        )
     queries = split.queries("test", exclude_seen=config.exclude_seen)
+    lists = lists.for_queries(queries.ids, split.user_ids)
     assert queries.relevant is not None
     targets = Sequences.from_pairs(queries.users[queries.relevant.users], queries.relevant.items, split.num_users)
     ranks = ranks_in_lists(lists, targets)
@@ -152,6 +167,8 @@ def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:
     deep = [name for name, k in parsed.items() if k is None or k > depth]
     if deep:
         logger.warning("%s: lists of %d do not reach for %s; left out", path, depth, ", ".join(deep))
+    if len(deep) == len(metrics):
+        raise EvaluationError(f"{path}: lists of {depth} reach for none of {', '.join(deep)}; ask for ...@{depth}")
     return [name for name in metrics if name not in deep]
 
 

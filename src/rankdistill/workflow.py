@@ -16,7 +16,7 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, load_model
-from rankdistill.pipeline import Distillation, label, prepare
+from rankdistill.pipeline import Distillation, check_list_length, label, prepare
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
@@ -43,6 +43,9 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     check_metrics(experiment)
     write_text(folder.config, to_toml(experiment))
     split = work.prepare()
+    method = experiment.distillation
+    assert isinstance(method, DistillationConfig)
+    check_list_length(split, method.k, method.exclude)
     if isinstance(experiment.teacher, TeacherLists):
         lists = work.read_lists(experiment.teacher, split)
         work.train("student", experiment.student, split)
@@ -157,15 +160,15 @@ class _Run:
         Distillation(lists, method).items_for(split)
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}
         if teacher.test_rankings is not None:
-            self._evaluate_lists(teacher.test_rankings, split, card)
+            self._evaluate_lists(teacher, teacher.test_rankings, split, card)
         write_json(self.folder.model("teacher") / CARD, card)
         logger.info("teacher: %s lists of %d from %s", f"{len(lists):,}", lists.depth, teacher.rankings)
         return lists
 
-    def _evaluate_lists(self, path: Path, split: Split, card: Json) -> None:
+    def _evaluate_lists(self, teacher: TeacherLists, path: Path, split: Split, card: Json) -> None:
         """The foreign teacher's own lists for the test users, measured like those of a model."""
         folder = self.folder.model("teacher")
-        evaluation = stages.evaluate_lists(path, split, self.experiment.evaluate)
+        evaluation = stages.evaluate_lists(path, split, self.experiment.evaluate, on_unknown=teacher.on_unknown)
         evaluation.write(folder / "evaluation.parquet", split.user_ids)
         with replacing(folder / "rankings.parquet") as temporary:
             shutil.copyfile(path, temporary)

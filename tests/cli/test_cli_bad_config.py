@@ -75,13 +75,16 @@ def test_a_misspelt_device_is_refused(desk: Path, cli: Command) -> None:
 
 def test_k_larger_than_the_catalogue_is_refused_before_anything_is_trained(desk: Path, cli: Command) -> None:
     line = cli.refusal("run", "e.toml", "--out", "run", "--set", "distillation.k=1000")
-    assert line.startswith("k = 1000 is more than the catalogue's 30 items; ")
+    assert line.startswith("k = 1000 is more than the catalogue's 30 items give: ")
     assert not (desk / "run" / "teacher" / "model.json").exists()
 
 
 def test_k_larger_than_the_catalogue_is_refused_when_labelling(desk: Path, cli: Command, done: Path) -> None:
     line = cli.refusal("label", done / "teacher", "--k", 31, "--out", "lists.parquet")
-    assert line == "k = 31 is more than the catalogue's 30 items; ask for shorter lists"
+    assert line == (
+        "k = 31 is more than the catalogue's 30 items give: 30 occur in training, and a list leaves out up to 1 of "
+        "them (exclude = 'targets'); lower k to 29"
+    )
     assert not (desk / "lists.parquet").exists()
 
 

@@ -113,6 +113,13 @@ def test_estimated_ranks_agree_with_a_count(seed: int, k: int, num_items: int) -
     assert ours.tolist() == expected
 
 
+def test_sampled_items_that_the_user_has_do_not_count() -> None:
+    scores, sample = torch.tensor([[0.5, -0.5]]), torch.tensor([[1.0, 0.0, 0.9, -1.0]])
+    counted = torch.tensor([[False, True, True, True]])  # 0.9 above the first; 0.9 and 0.0 above the second
+    assert estimated_ranks(scores, sample, 30, counted).tolist() == [[1 * 30 // 3 + 1, 2 * 30 // 3 + 1]]
+    assert estimated_ranks(scores, sample, 30, torch.zeros_like(counted)).tolist() == [[1, 1]]
+
+
 @given(st.integers(0, 1000), st.integers(1, 40))
 def test_a_sample_of_every_item_gives_the_exact_rank(seed: int, num_items: int) -> None:
     scores = torch.from_numpy(np.random.default_rng(seed).normal(size=(2, num_items)))

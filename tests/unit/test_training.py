@@ -18,11 +18,13 @@ from safetensors.torch import save_file
 import rankdistill as rd
 from rankdistill.config import TrainConfig
 from rankdistill.data.negatives import NegativeSampler
+from rankdistill.data.sequences import Sequences
 from rankdistill.errors import CheckpointError, DataError, TrainingError
 from rankdistill.loss import Loss, Objective, Step
 from rankdistill.losses.pointwise import Pointwise
 from rankdistill.pipeline import build
 from rankdistill.ranker import Ranker, model_state
+from rankdistill.seen import SeenItems
 from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, fit
 
 CASER = rd.Caser.Config(dim=6, horizontal_filters=2)
@@ -351,3 +353,14 @@ class TestResume:
         assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
         rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
         assert rows == result.rows
+
+
+def test_seen_items_of_a_sample_are_those_of_a_naive_lookup() -> None:
+    generator = np.random.default_rng(3)
+    users = np.sort(generator.integers(0, 6, size=60))
+    sequences = Sequences.from_pairs(users, generator.integers(1, 31, size=60), num_users=7)  # user 6 has nothing
+    asked, sample = np.array([6, 2, 2, 0, 5]), np.array([1, 4, 9, 9, 10, 22, 30])
+    found = SeenItems(sequences, torch.device("cpu")).among(torch.from_numpy(asked), torch.from_numpy(sample))
+    naive = [[int(item) in sequences.of(int(user)).tolist() for item in sample] for user in asked]
+    assert found.tolist() == naive
+    assert any(any(row) for row in naive)

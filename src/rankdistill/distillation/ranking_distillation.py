@@ -66,9 +66,9 @@ class RankingDistillation(Loss):
             return torch.full_like(ranks, 1.0 / config.k) if config.weighting == "uniform" else 1.0 / ranks
         if config.weighting == "position" or step.epoch <= config.warmup_epochs:
             return position
-        num_items = step.student.catalogue.num_items
-        sample = torch.randint(1, num_items + 1, (config.rank_samples,), generator=step.generator, device=scores.device)
-        ranks = estimated_ranks(scores, step.student.score(step.queries.detach(), sample), num_items)
+        sample, unseen = step.sample(config.rank_samples)
+        sample_scores = step.student.score(step.queries.detach(), sample)
+        ranks = estimated_ranks(scores, sample_scores, step.student.catalogue.num_items, unseen)
         weights = discrepancy_weights(ranks, config.discrepancy_sharpness)
         if config.weighting == "hybrid":
             weights = weights * position
@@ -86,20 +86,25 @@ def position_weights(k: int, sharpness: float) -> Tensor:
     return torch.softmax(-ranks / sharpness, dim=0).float()
 
 
-def estimated_ranks(scores: Tensor, sample_scores: Tensor, num_items: int) -> Tensor:
+def estimated_ranks(scores: Tensor, sample_scores: Tensor, num_items: int, counted: Tensor | None = None) -> Tensor:
     """The student's rank of each teacher item, from 1, estimated against a sample of the catalogue.
 
     n of eps sampled items score above the item; its rank is floor(n num_items / eps) + 1, as in the published code
-    (whose item count includes the padding row, so that its "count minus one" is the number of real items).
+    (whose item count includes the padding row, so that its "count minus one" is the number of real items). As there,
+    the sample speaks of items that the user does not have: her own items, which a trained student puts on top, say
+    nothing of the ranks in a list.
 
     Args:
         scores: [B, K], the student's scores of the teacher's items.
         sample_scores: [B, eps], the student's scores of the sampled items.
         num_items: I, the real items.
+        counted: [B, eps], the sampled items that count for each query; None counts all.
     """
-    ordered = sample_scores.sort(dim=1).values
+    if counted is None:
+        counted = torch.ones_like(sample_scores, dtype=torch.bool)
+    ordered = sample_scores.masked_fill(~counted, -torch.inf).sort(dim=1).values
     above = ordered.shape[1] - torch.searchsorted(ordered, scores.contiguous(), right=True)
-    return above * num_items // ordered.shape[1] + 1
+    return above * num_items // counted.sum(1, keepdim=True).clamp_min(1) + 1
 
 
 def discrepancy_weights(ranks: Tensor, sharpness: float) -> Tensor:

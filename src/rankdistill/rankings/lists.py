@@ -112,9 +112,10 @@ class Rankings:
     def _missing(self, query_ids: Ints, missing: NDArray[np.bool_], user_ids: IdMap | None) -> str:
         users, positions = unpack(query_ids[missing][:1])
         name = user_ids.decode(users)[0] if user_ids is not None else int(users[0])
+        position = "" if positions[0] == ANY_POSITION else f", position {int(positions[0])}"
         return (
             f"{self.source}: no list for {int(missing.sum()):,} of {len(query_ids):,} queries "
-            f"(first: user {name!r}, position {int(positions[0])}); made from another split?"
+            f"(first: user {name!r}{position}); made from another split?"
         )
 
     def with_users(self, user_ids: IdMap) -> Rankings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from rankdistill.files import replacing
 from rankdistill.ids import IdMap
 from rankdistill.rankings.lists import ANY_POSITION, Rankings, pack, unpack
 from rankdistill.types import PAD, UNKNOWN, Floats, Ints, Items
+
+logger = logging.getLogger(__name__)
 
 _FINGERPRINT = b"rankdistill.fingerprint"
 _ROWS_A_BLOCK = 1 << 17
@@ -142,6 +145,12 @@ def _known(path: Path, frame: pl.DataFrame, what: str, on_unknown: str) -> pl.Da
             f"{path}: {missing.n_unique():,} of {raw.n_unique():,} {what}s are not in the data "
             f"(first: {missing[0]!r}); made from other data? on_unknown = 'drop' leaves them out"
         )
+    logger.warning(
+        "%s: %s rows of %ss that are not in the data are left out; what follows them in a list moves up",
+        path,
+        f"{unknown.sum():,}",
+        what,
+    )
     return frame.filter(~unknown)
 
 

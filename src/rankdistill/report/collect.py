@@ -94,6 +94,8 @@ def _model(folder: Path) -> Model:
 def _means(evaluation: pl.DataFrame) -> dict[str, float]:
     """Means [metrics] over the users for whom a metric is defined; NaN where it is for none."""
     names = [name for name in evaluation.columns if name != "user_id"]
+    if not names:
+        return {}
     row = evaluation.select(pl.col(names).cast(pl.Float64).fill_nan(None).mean()).row(0, named=True)
     return {name: float("nan") if value is None else value for name, value in row.items()}
 

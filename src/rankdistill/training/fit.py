@@ -20,6 +20,7 @@ from rankdistill.data.windows import Windows
 from rankdistill.errors import TrainingError
 from rankdistill.loss import Batch, Objective, Step
 from rankdistill.ranker import Ranker, device_named, model_state
+from rankdistill.seen import SeenItems
 from rankdistill.training.checkpoint import Checkpoint, Progress
 from rankdistill.types import Items, Json
 
@@ -127,12 +128,13 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     progress = checkpoint.load(model, optimizer) if checkpoint else Progress()
     if progress.epoch:
         logger.info("%s: goes on after epoch %d of %d", name, progress.epoch, config.epochs)
+    seen = SeenItems(data.windows.sequences, device)
     with torch.random.fork_rng():
         for number in range(progress.epoch + 1, config.epochs + 1):
             if _stalled(progress, config):
                 logger.info("%s: no better since epoch %d; stopped early", name, progress.best_epoch)
                 break
-            row = _train_epoch(model, data, objective, optimizer, _Epoch(number, session, config, device))
+            row = _train_epoch(model, data, objective, optimizer, _Epoch(number, session, config, device, seen))
             if session.validate is not None and (number % config.validate_every == 0 or number == config.epochs):
                 row["validation"] = session.validate(model)
                 _remember_best(progress, row, config.validation_metric, model)
@@ -152,6 +154,7 @@ class _Epoch:
     session: Session
     config: TrainConfig
     device: torch.device
+    seen: SeenItems
 
     @property
     def name(self) -> str:
@@ -173,7 +176,8 @@ def _train_epoch(
     steps = -(-len(data.windows) // size)
     with progress_bar(steps, f"{epoch.name} epoch {epoch.number}/{epoch.config.epochs}") as advance:
         for number, batch in enumerate(data.batches(size, generator, epoch.device), start=1):
-            step = Step(batch, model.encode(batch.users, batch.history), model, epoch.number, samples)
+            queries = model.encode(batch.users, batch.history)
+            step = Step(batch, queries, model, epoch.number, samples, epoch.seen)
             terms = objective(step)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(objective.total(terms))

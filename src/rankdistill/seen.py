@@ -1,0 +1,39 @@
+"""Which items of one sample has each user of a batch? Asked at every step, so on the model's device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rankdistill.data.sequences import Sequences
+
+
+class SeenItems:
+    """The users' training items on a device.
+
+    Args:
+        sequences: the training sequences.
+        device: where questions are asked.
+    """
+
+    def __init__(self, sequences: Sequences, device: torch.device) -> None:
+        self.starts = torch.from_numpy(sequences.starts).to(device)
+        self.items = torch.from_numpy(sequences.items).to(device)
+
+    def among(self, users: Tensor, sample: Tensor) -> Tensor:
+        """Whether each user [B] has each item of `sample` [n] (ascending): [B, n].
+
+        Costs as much as the users have items, whatever the size of the catalogue.
+        """
+        first, lengths = self.starts[users], self.starts[users + 1] - self.starts[users]
+        rows = torch.repeat_interleave(lengths)
+        within = torch.arange(len(rows), device=rows.device) - torch.repeat_interleave(
+            lengths.cumsum(0) - lengths, lengths
+        )
+        owned = self.items[first[rows] + within].long()
+        first_places = torch.searchsorted(sample, sample)  # of an item that was drawn twice
+        places = torch.searchsorted(sample, owned).clamp_max(len(sample) - 1)
+        hits = sample[places] == owned
+        seen = torch.zeros(len(users), len(sample), dtype=torch.bool, device=rows.device)
+        seen[rows[hits], places[hits]] = True
+        return seen[:, first_places]
