@@ -26,7 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED) ## distil a small model on MovieLens-100k and print where its report is: a minute or two
+demo: $(INSTALLED) ## distil a small model on MovieLens-100k and print where its report is: two or three minutes
 	$(BIN)/rankdistill demo
 
 test: $(INSTALLED) ## the quick tests

@@ -2,7 +2,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -17,13 +17,20 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def lacking(what: str) -> NoReturn:
+    """Skips a test for want of its data, or fails it where `RANKDISTILL_REQUIRE_DATA` says that the data is there."""
+    if os.environ.get("RANKDISTILL_REQUIRE_DATA") == "1":
+        pytest.fail(f"{what} (and RANKDISTILL_REQUIRE_DATA is 1)", pytrace=False)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def public_data() -> Path:
     """The folder of the public data sets, laid out as `RANKDISTILL_DATA` wants it."""
     chosen = os.environ.get("RANKDISTILL_DATA")
     folder = Path(chosen) if chosen else Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("needs the public data sets: set RANKDISTILL_DATA to the folder that holds them")
+        lacking("needs the public data sets: set RANKDISTILL_DATA to the folder that holds them")
     return folder
 
 
@@ -35,7 +42,7 @@ def golden() -> Callable[[str], Any]:
     def read(name: str) -> Any:
         path = folder / name
         if not path.is_file():
-            pytest.skip(f"no golden file {name}: set RANKDISTILL_GOLDEN to the folder that holds it")
+            lacking(f"no golden file {name}: set RANKDISTILL_GOLDEN to the folder that holds it")
         return json.loads(path.read_text(encoding="utf-8"))
 
     return read

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "rankdistill"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "rankdistill"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 ROWS = (
     {"errors", "types"},
@@ -67,6 +72,35 @@ def test_a_module_imports_from_rows_above_its_own_alone(module: str) -> None:
 
 def test_every_module_has_a_row() -> None:
     assert {home_of(module) for module in MODULES} - {"__init__"} <= set(ROW_OF)
+
+
+def test_every_package_that_is_imported_is_declared_and_the_other_way_round() -> None:
+    declared = {re.split(r"[^\w-]", line)[0] for line in PROJECT["project"]["dependencies"]}
+    names = {name for module in MODULES for name in imported(SOURCE / module)}
+    foreign = names - set(ROW_OF) - sys.stdlib_module_names - {"__version__", "rankdistill"}
+    foreign.discard("pydantic_core")  # part of pydantic, which asks for the one version that fits
+    assert foreign == declared
+    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert declared <= pinned
+
+
+def test_every_folder_of_modules_is_a_package_that_says_what_it_is() -> None:
+    for folder in {path.parent for path in SOURCE.rglob("*.py")}:
+        text = (folder / "__init__.py").read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), folder.name
+
+
+def test_every_pattern_of_package_data_finds_a_file() -> None:
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["rankdistill"]
+    assert [pattern for pattern in patterns if not list(SOURCE.glob(pattern))] == []
+
+
+def test_every_class_of_errors_is_raised_somewhere() -> None:
+    tree = ast.parse((SOURCE / "errors.py").read_text(encoding="utf-8"))
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.name != "RankDistillError"]
+    text = "".join((SOURCE / module).read_text(encoding="utf-8") for module in MODULES if module != "errors.py")
+    assert classes
+    assert [name for name in classes if f"{name}(" not in text] == []
 
 
 @pytest.mark.parametrize("folder", ["models", "losses", "distillation", "data/readers"])

@@ -15,7 +15,7 @@ import typer
 
 from rankdistill import plugins, workflow
 from rankdistill.cli import app
-from rankdistill.cli.demo import EXPERIMENT
+from rankdistill.cli.demo import EXPERIMENT, demo_data
 from rankdistill.config import (
     EvaluateConfig,
     SplitConfig,
@@ -26,7 +26,9 @@ from rankdistill.config import (
     load,
     parse,
 )
+from rankdistill.data import datasets
 from rankdistill.data.storage import read_split, write_split
+from rankdistill.errors import DataError
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import Rankings
 
@@ -129,6 +131,14 @@ def test_every_example_is_a_valid_experiment(path):
     assert experiment.student.model.dim < experiment.teacher.model.dim
 
 
+def test_the_demo_takes_a_made_up_log_and_says_so_where_movielens_is_not_to_be_had(monkeypatch, caplog):
+    monkeypatch.setattr(datasets, "locate", _nowhere)
+    experiment = load(EXPERIMENT, demo_data())
+    assert experiment.data.kind == "synthetic"
+    assert "MADE-UP" in caplog.text
+    assert "nowhere to be had" in caplog.text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_named_exists_with_its_options(page):
     verbs = typer.main.get_command(app).commands
@@ -192,6 +202,10 @@ def test_the_guide_s_tables_have_the_defaults_of_the_code():
 def _anchors(page: Path) -> set[str]:
     titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _nowhere(name: str) -> Path:
+    raise DataError(f"{name}: nowhere to be had")
 
 
 def _csv() -> dict[str, object]:

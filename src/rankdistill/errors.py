@@ -37,7 +37,3 @@ class EvaluationError(RankDistillError):
 
 class StorageError(RankDistillError):
     """A file that could not be written (a full disk, a folder that may not be written to)."""
-
-
-class MissingExtraError(RankDistillError):
-    """An optional dependency that is not installed; the message names the line that installs it."""

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        _open_to_others(temporary)
         _sync(temporary)
         _put(temporary, path)
     except (OSError, SafetensorError, PolarsError) as error:
@@ -49,14 +51,27 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
+def _files(path: Path) -> list[Path]:
+    """The file itself, or all files inside of a folder."""
+    return [file for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
+
+
+def _open_to_others(path: Path) -> None:
+    """Gives files that a library made for their owner alone the permissions that new files have."""
+    umask = os.umask(0o077)  # there is no other way to ask for it
+    os.umask(umask)
+    for file in _files(path):
+        if stat.S_IMODE(file.stat().st_mode) == 0o600:
+            file.chmod(0o666 & ~umask)
+
+
 def _sync(path: Path) -> None:
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    for file in _files(path):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _put(temporary: Path, path: Path) -> None:
@@ -82,11 +97,30 @@ def _remove(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what writes that were killed left behind in `folder`; nobody else may be writing there."""
+    """Removes what writes that were killed left behind in `folder`; nobody else may be writing there.
+
+    A folder that had given up its name but was not replaced yet gets it back.
+
+    Raises:
+        StorageError: it cannot get it back.
+    """
     for pattern in (".*.tmp", ".*.old"):
         for path in sorted(folder.rglob(pattern)):
-            if re.fullmatch(r"\..+\.[0-9a-f]{8}\.(tmp|old)", path.name):
+            written = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.(?:tmp|old)", path.name)
+            if written is None or not path.exists():
+                continue
+            final = path.with_name(written[1])
+            if path.suffix == ".old" and not final.exists():
+                _restore(path, final)
+            else:
                 _remove(path)
+
+
+def _restore(earlier: Path, path: Path) -> None:
+    try:
+        earlier.rename(path)
+    except OSError as error:
+        raise StorageError(f"{earlier}: could not be renamed back to {path.name} ({_reason(error)})") from error
 
 
 def write_text(path: Path, text: str) -> None:

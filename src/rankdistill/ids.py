@@ -81,6 +81,6 @@ def _cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     if series.dtype == dtype:
         return series
     cast = series.cast(dtype, strict=False)
-    if dtype.is_integer() and series.dtype.is_float():  # 7.5 must not find the integer 7
+    if dtype.is_integer() and (series.dtype.is_float() or series.dtype == pl.String):  # nor may 7.5 or "07" find 7
         return pl.select(pl.when(cast.cast(series.dtype) == series).then(cast)).to_series()
     return cast

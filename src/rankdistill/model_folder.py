@@ -73,12 +73,13 @@ def load_card(folder: Path) -> Json:
     return card
 
 
-def load_model(folder: Path, device: str = "cpu") -> tuple[Ranker, Json]:
+def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
     """The model of a folder, on a device, and its card.
 
     Raises:
         CheckpointError: a file is missing, truncated or changed since it was written.
     """
+    folder = Path(folder)
     card = load_card(folder)
     weights = folder / WEIGHTS
     if not weights.exists():

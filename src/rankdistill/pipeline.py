@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -83,6 +84,7 @@ class Settings:
         seed: of everything random.
         checkpoint: where an unfinished training is kept.
         name: what to call the model in the log.
+        exclude_seen: whether validation leaves out what a user has already.
     """
 
     loss: RankingLossConfig | None = None
@@ -90,6 +92,7 @@ class Settings:
     seed: int = 1234
     checkpoint: Checkpoint | None = None
     name: str = "model"
+    exclude_seen: bool = True
 
 
 def train(model: Section, split: Split, settings: Settings | None = None) -> Ranker:
@@ -148,22 +151,27 @@ def fit_model(
     model: Section, split: Split, settings: Settings, distillation: Distillation | None = None
 ) -> tuple[Ranker, FitResult]:
     """Builds and trains a model: `train` and `distill` in one."""
-    if settings.train.threads:
-        torch.set_num_threads(settings.train.threads)
     loss = settings.loss or plugins.find("losses", "pointwise").Config()
     items = None if distillation is None else distillation.items_for(split)
     ranker = build(model, split, settings.seed)
     data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), loss.negatives, items)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
-    result = fit(
-        ranker,
-        data,
-        _objective(loss, distillation),
-        settings.train,
-        Session(settings.seed, settings.name, _validator(split, settings.train.validation_metric), settings.checkpoint),
-    )
+    session = Session(settings.seed, settings.name, _validator(split, settings), settings.checkpoint)
+    with _threads(settings.train.threads):
+        result = fit(ranker, data, _objective(loss, distillation), settings.train, session)
     return ranker, result
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Another number of threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def build(model: Section, split: Split, seed: int) -> Ranker:
@@ -188,13 +196,17 @@ def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Ob
     return Objective(ranking, _plugin("distillation", config)(config), alpha=config.alpha, mixing=config.mixing)
 
 
-def _validator(split: Split, metric: str) -> Validate | None:
+def _validator(split: Split, settings: Settings) -> Validate | None:
     """The metric on the validation users, or None where the data has no validation part."""
     if split.validation is None:
         return None
-    queries = split.queries("validation")
+    queries = split.queries("validation", exclude_seen=settings.exclude_seen)
+    metric = settings.train.validation_metric
     if len(queries) == 0:
-        raise DataError(f"{split.source}: no user has a validation item; choose the split's fractions otherwise")
+        raise DataError(
+            f"{split.source}: no user has a validation item that she does not have already; split otherwise, or set "
+            f"[data] repeats or [evaluate] exclude_seen = false"
+        )
 
     def validate(model: Ranker) -> dict[str, float]:
         lists = rank(model, queries, 10)
@@ -226,6 +238,8 @@ def label(
         ConfigError: K is larger than the catalogue, or there is no such shard.
     """
     check_list_length(split, k, exclude)
+    check_history_length(teacher, split)
+    never = split.untrained_items
     if not 1 <= shard[0] <= shard[1]:
         raise ConfigError(f"shard {shard[0]}/{shard[1]} does not exist; shards are 1/n to n/n")
     windows = split.windows
@@ -236,7 +250,7 @@ def label(
     with progress(len(blocks), "labelling") as advance:
         for first in blocks:
             rows = slice(first, min(first + _WINDOWS_A_BLOCK, stop))
-            lists = rank(teacher, windows.queries(exclude, rows, split.untrained_items), k)
+            lists = rank(teacher, windows.queries(exclude, rows, never), k)
             place = slice(rows.start - start, rows.stop - start)
             items[place], scores[place] = lists.items, lists.scores
             advance()
@@ -261,6 +275,20 @@ def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"])
         )
 
 
+def check_history_length(model: Ranker, split: Split) -> None:
+    """Refuses data whose windows have another history than the model was made for.
+
+    Raises:
+        ConfigError: they have.
+    """
+    trained, asked = model.catalogue.history_length, split.history_length
+    if trained != asked:
+        raise ConfigError(
+            f"the {type(model).__name__} was trained with history_length = {trained} and the data has {asked}; "
+            f"set [windows] history_length = {trained}"
+        )
+
+
 def recommend(model: Ranker, queries: Queries, k: int = 10) -> Rankings:
     """The top `k` items of each query, best first, known items left out.
 
@@ -270,29 +298,33 @@ def recommend(model: Ranker, queries: Queries, k: int = 10) -> Rankings:
     return rank(model, queries, k)
 
 
-def evaluate(lists: Rankings, targets: Sequences, metrics: Sequence[str], num_items: int | None = None) -> Evaluation:
+def evaluate(
+    lists: Rankings, targets: Sequences | Queries, metrics: Sequence[str], num_items: int | None = None
+) -> Evaluation:
     """One value per test user and metric.
 
     Args:
         lists: from `recommend`, or `Rankings.read` of anybody's recommendations.
-        targets: the relevant items of each user (`split.test`).
+        targets: the relevant items of each user (`split.test`), all of them; or queries (`split.test_queries`),
+            whose relevant items leave out what a user has already.
         metrics: names, such as "ndcg@10" or "map".
-        num_items: I, for `coverage@k`; taken from the largest item seen when left out.
+        num_items: I, which only `coverage@k` needs.
 
     Raises:
         EvaluationError: an unknown metric, or one that needs deeper lists.
         RankingsError: a test user has no list.
     """
+    if isinstance(targets, Queries):
+        targets = targets.by_user()
     ranks = lists.target_ranks
     if ranks is None or not targets.members()(unpack(ranks.query_ids)[0], ranks.items).all():  # of other targets
         ranks = ranks_in_lists(lists, targets)
-    if num_items is None:
-        num_items = int(max(lists.items.max(initial=0), targets.items.max(initial=0)))
     return evaluate_ranks(ranks, metrics, lists=lists, num_items=num_items)
 
 
 def ranks_in_lists(lists: Rankings, targets: Sequences) -> TargetRanks:
     """The rank of each user's targets in her list, known down to the depth of the lists."""
+    lists.check_users()
     first_of_user = np.unique(unpack(lists.query_ids)[0], return_index=True)
     users = np.flatnonzero(targets.lengths > 0)
     wanted = pack(users, ANY_POSITION)

@@ -112,8 +112,11 @@ def rank(model: Ranker, queries: Queries, k: int, exclude: Exclude | None = None
     if queries.relevant is not None:
         found = np.concatenate([np.zeros(0, dtype=np.int64), *ranks])
         exact = TargetRanks(queries.ids[queries.relevant.users], queries.relevant.items, found)
-    order = np.argsort(queries.ids, kind="stable")
-    return Rankings(queries.ids[order], items[order], scores[order], exact, source=type(model).__name__.lower())
+    ids = queries.ids
+    if (ids[1:] < ids[:-1]).any():
+        order = np.argsort(ids, kind="stable")
+        ids, items, scores = ids[order], items[order], scores[order]
+    return Rankings(ids, items, scores, exact, source=type(model).__name__.lower())
 
 
 def _score_blocks(model: Ranker, queries: Queries) -> Iterator[tuple[int, Queries, Tensor]]:

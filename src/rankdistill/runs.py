@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import sys
@@ -100,8 +101,11 @@ def stamp_of(**inputs: Any) -> str:
 
 
 def state_of(path: Path | None) -> list[list[Any]]:
-    """Names, sizes and times of change of a file, or of the files of a folder: enough to see that it changed."""
-    if path is None or not path.exists():
+    """Names, sizes and times of change of a file or of the files of a folder or pattern: enough to see a change."""
+    if path is None:
         return []
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    else:  # a file with what lies beside it under the same name (titles), or a pattern
+        files = sorted({*path.parent.glob(f"{glob.escape(path.stem)}.*"), *path.parent.glob(path.name)})
     return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,18 +14,17 @@ import polars as pl
 import torch
 
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
-from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
-from rankdistill.errors import EvaluationError, RankingsError
-from rankdistill.evaluation.compare import compare
+from rankdistill.errors import DataError, EvaluationError, RankingsError
+from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
-from rankdistill.model_folder import CARD, load_card, save_model
-from rankdistill.pipeline import Distillation, Settings, evaluate, fit_model, ranks_in_lists
+from rankdistill.model_folder import CARD, load_card, load_model, save_model
+from rankdistill.pipeline import Distillation, Settings, check_history_length, evaluate, fit_model, ranks_in_lists
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
@@ -49,18 +48,34 @@ class Assignment:
 def train_model(task: Assignment, split: Split, lists: Rankings | None = None) -> Ranker:
     """Trains a model into its folder; with `lists`, by distillation.
 
-    An unfinished training is kept in the folder as `checkpoint.safetensors`, and the log as `metrics.jsonl`.
+    An unfinished training is kept in the folder as `checkpoint.safetensors`, and the log as `metrics.jsonl`. With
+    `resume`, a model that was finished with the same settings is taken as it is.
     """
     experiment = task.experiment
     assert isinstance(experiment.ranking_loss, RankingLossConfig)
     assert isinstance(experiment.distillation, DistillationConfig)
+    if not len(split.queries("test", exclude_seen=experiment.evaluate.exclude_seen)):
+        raise DataError(
+            f"{split.source}: no user has a test item that she does not have already; split otherwise, or set [data] "
+            f"repeats or [evaluate] exclude_seen = false"
+        )
+    made_with = _settings(task, split, lists)
+    if task.resume and (finished := _finished(task, made_with)):
+        return finished
     distillation = None if lists is None else Distillation(lists, experiment.distillation)
-    checkpoint = Checkpoint(task.folder, _settings(task, split, lists), resume=task.resume)
+    checkpoint = Checkpoint(task.folder, made_with, resume=task.resume)
     write_text(task.folder / "config.toml", to_toml(experiment))
     model, result = fit_model(
         task.model.model,
         split,
-        Settings(experiment.ranking_loss, task.model.train, experiment.seed, checkpoint, task.role),
+        Settings(
+            experiment.ranking_loss,
+            task.model.train,
+            experiment.seed,
+            checkpoint,
+            task.role,
+            experiment.evaluate.exclude_seen,
+        ),
         distillation,
     )
     about = {
@@ -73,10 +88,19 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None) -
         "threads": torch.get_num_threads(),
         "seed": experiment.seed,
         "distillation": None if distillation is None else experiment.distillation.model_dump(mode="json"),
+        "settings": made_with,
     }
     save_model(task.folder, model, split.user_ids, split.item_ids, about)
     checkpoint.finish(result.rows)
     return model
+
+
+def _finished(task: Assignment, settings: Json) -> Ranker | None:
+    """The model of the folder, where it is whole and was made with the same settings."""
+    if not (task.folder / CARD).exists() or load_card(task.folder).get("settings") != settings:
+        return None
+    logger.info("%s: trained already", task.role)
+    return load_model(task.folder, task.model.train.device)[0]
 
 
 def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
@@ -96,7 +120,17 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
         if f"{name}.{key}" not in ("train.device", "train.threads")
     }
     teacher = {} if lists is None else {"teacher lists": digest_of(lists)}
-    return {"seed": experiment.seed, "data": split.fingerprint, **flat, **teacher}
+    validation = split.validation
+    return {
+        "seed": experiment.seed,
+        "data": split.fingerprint,
+        "windows.history_length": split.history_length,
+        "windows.target_length": split.target_length,
+        "validation": None if validation is None else [len(validation.items), split.content],
+        "evaluate.exclude_seen": experiment.evaluate.exclude_seen,
+        **flat,
+        **teacher,
+    }
 
 
 def digest_of(lists: Rankings) -> str:
@@ -108,8 +142,9 @@ def digest_of(lists: Rankings) -> str:
 
 def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> Evaluation:
     """Ranks the test users; writes `rankings.parquet`, `evaluation.parquet` and the figures of `model.json`."""
+    check_history_length(model, split)
     queries = split.queries("test", exclude_seen=config.exclude_seen)
-    lists = rank(model, queries, config.depth)
+    lists = replace(rank(model, queries, config.depth), fingerprint=split.fingerprint)
     assert lists.target_ranks is not None
     evaluation = evaluate(lists, split.test, config.metrics, split.num_items)
     lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
@@ -132,8 +167,8 @@ def evaluate_lists(
     *,
     exactly: bool = False,
     on_unknown: Literal["error", "drop"] = "error",
-) -> Evaluation:
-    """Evaluates somebody's recommendations for the test users.
+) -> tuple[Evaluation, Rankings]:
+    """Evaluates somebody's recommendations for the test users; returns the values and the lists.
 
     Args:
         path: parquet with `user_id, rank, item_id[, score]`.
@@ -154,11 +189,9 @@ def evaluate_lists(
         )
     queries = split.queries("test", exclude_seen=config.exclude_seen)
     lists = lists.for_queries(queries.ids, split.user_ids)
-    assert queries.relevant is not None
-    targets = Sequences.from_pairs(queries.users[queries.relevant.users], queries.relevant.items, split.num_users)
-    ranks = ranks_in_lists(lists, targets)
+    ranks = ranks_in_lists(lists, queries.by_user())
     metrics = config.metrics if exactly else _within(config.metrics, lists.depth, path)
-    return evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items)
+    return evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items), lists
 
 
 def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:
@@ -183,13 +216,13 @@ def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> lis
     for a, b in _PAIRS:
         if a not in evaluations or b not in evaluations:
             continue
-        for metric in (name for name in evaluations[a].values if name in evaluations[b].values):
-            result = compare(evaluations[a], evaluations[b], metric, samples=samples)
+        shared = [name for name in evaluations[a].values if name in evaluations[b].values]
+        for result in compare_all(evaluations[a], evaluations[b], shared, samples=samples):
             rows.append(
                 {
                     "a": a,
                     "b": b,
-                    "metric": metric,
+                    "metric": result.metric,
                     "difference": result.difference,
                     "low": result.low,
                     "high": result.high,

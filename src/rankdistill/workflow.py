@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,11 @@ from rankdistill import stages
 from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
+from rankdistill.errors import EvaluationError
 from rankdistill.evaluation.metrics import Metric
-from rankdistill.files import replacing, write_json, write_text
+from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD, load_model
+from rankdistill.model_folder import CARD, WEIGHTS, load_model
 from rankdistill.pipeline import Distillation, check_list_length, label, prepare
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -71,7 +71,9 @@ def check_metrics(experiment: Experiment) -> None:
         EvaluationError: there is no such metric; the nearest one is named.
     """
     for name in (*experiment.evaluate.metrics, experiment.train.validation_metric):
-        Metric.parse(name)
+        metric = Metric.parse(name)
+    if metric.name == "coverage":
+        raise EvaluationError(f"[train] validation_metric: {metric} is no value of a user; take one such as 'ndcg@10'")
 
 
 @dataclass(slots=True)
@@ -113,9 +115,9 @@ class _Run:
         """Trains and evaluates the model of one role."""
         experiment, path = self.experiment, self.folder.model(role)
         trained = stamp_of(
-            data=split.fingerprint,
+            data=split.content,
             windows=[split.history_length, split.target_length],
-            validation=split.validation is not None,
+            validation=None if split.validation is None else experiment.evaluate.exclude_seen,
             model=model.model_dump(mode="json"),
             loss=experiment.ranking_loss.model_dump(mode="json"),
             seed=experiment.seed,
@@ -124,7 +126,7 @@ class _Run:
         )
         evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
         ranker: Ranker | None = None
-        if not self._is_done(role, trained, path / CARD):
+        if not self._is_done(role, trained, path / CARD, path / WEIGHTS):
             task = stages.Assignment(role, model, experiment, path, self.resume)
             ranker = stages.train_model(task, split, lists)
             self.folder.done(role, trained)
@@ -142,7 +144,13 @@ class _Run:
         method, folder = self.experiment.distillation, self.folder
         assert isinstance(method, DistillationConfig)
         teacher, card = load_model(folder.model("teacher"), self.experiment.teacher.train.device)
-        stamp = stamp_of(teacher=card["sha256"], data=split.fingerprint, k=method.k, exclude=method.exclude)
+        stamp = stamp_of(
+            teacher=card["sha256"],
+            data=split.fingerprint,
+            windows=[split.history_length, split.target_length],
+            k=method.k,
+            exclude=method.exclude,
+        )
         if self._is_done("labels", stamp, folder.labels):
             return Rankings.read(folder.labels, split.item_ids, split.user_ids)
         begin = time.perf_counter()
@@ -158,6 +166,7 @@ class _Run:
         assert isinstance(method, DistillationConfig)
         lists = Rankings.read(teacher.rankings, split.item_ids, split.user_ids, on_unknown=teacher.on_unknown)
         Distillation(lists, method).items_for(split)
+        self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}
         if teacher.test_rankings is not None:
             self._evaluate_lists(teacher, teacher.test_rankings, split, card)
@@ -165,13 +174,20 @@ class _Run:
         logger.info("teacher: %s lists of %d from %s", f"{len(lists):,}", lists.depth, teacher.rankings)
         return lists
 
+    def _clear_teacher(self) -> None:
+        """What an earlier teacher left in the folder speaks of another one."""
+        for stage in ("teacher", "teacher evaluation", "labels"):
+            self.folder.forget(stage)
+        for name in (WEIGHTS, "evaluation.parquet", "rankings.parquet", "metrics.jsonl", "config.toml"):
+            (self.folder.model("teacher") / name).unlink(missing_ok=True)
+
     def _evaluate_lists(self, teacher: TeacherLists, path: Path, split: Split, card: Json) -> None:
         """The foreign teacher's own lists for the test users, measured like those of a model."""
         folder = self.folder.model("teacher")
-        evaluation = stages.evaluate_lists(path, split, self.experiment.evaluate, on_unknown=teacher.on_unknown)
+        settings = self.experiment.evaluate
+        evaluation, lists = stages.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
         evaluation.write(folder / "evaluation.parquet", split.user_ids)
-        with replacing(folder / "rankings.parquet") as temporary:
-            shutil.copyfile(path, temporary)
+        lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
         card |= {"metrics": evaluation.mean(), "totals": evaluation.totals}
 
     def compare(self, split: Split) -> None:

@@ -67,6 +67,11 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read(desk: Pat
     assert not (desk / "run").exists()
 
 
+def test_a_seed_that_no_generator_takes_is_refused(desk: Path, cli: Command) -> None:
+    line = cli.refusal("prepare", "e.toml", "--seed", 10**22, "--out", "prepared")
+    assert line.endswith(f"seed: {10**22} is out of range (below {2**63})")
+
+
 def test_a_misspelt_device_is_refused(desk: Path, cli: Command) -> None:
     assert cli.refusal("train", "e.toml", "--role", "student", "--out", "m", "--device", "gpu") == (
         "--set: [train] device: 'gpu' is not 'auto', 'cpu', 'cuda' or 'cuda:N'; did you mean 'cpu'?"

@@ -33,7 +33,7 @@ def other_data(desk: Path, cli: Command) -> tuple[list[str], str]:
             "model.safetensors",
             "done/student/model.safetensors: truncated or changed since it was written (SHA-256 differs); train it ",
         ),
-        ("model.json", "done/student/model.json: cannot be read (Unterminated string starting at: "),
+        ("model.json", "done/student/model.json: cannot be read ("),
         ("ids/items.parquet", "done/student/ids/items.parquet: the ids cannot be read ("),
     ],
 )
@@ -61,6 +61,15 @@ def test_a_broken_experiment_file_of_a_model_is_named(cli: Command, done: Path) 
 def test_a_missing_file_of_a_model_is_named(cli: Command, done: Path, file: str, line: str) -> None:
     (done / "student" / file).unlink()
     assert cli.refusal("evaluate", done / "student") == line
+
+
+@pytest.mark.parametrize("ids", ["users", "items"])
+def test_a_model_whose_ids_were_changed_is_refused(cli: Command, done: Path, ids: str) -> None:
+    path = done / "student" / "ids" / f"{ids}.parquet"
+    pl.read_parquet(path).reverse().write_parquet(path)
+    assert cli.refusal("evaluate", done / "student") == (
+        "done/student/ids: not the ids that the model was trained with; train it again"
+    )
 
 
 def test_a_folder_without_a_model_is_refused_by_every_verb_that_reads_one(desk: Path, cli: Command) -> None:

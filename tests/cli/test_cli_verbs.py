@@ -77,6 +77,13 @@ def test_labels_that_leave_out_what_the_user_knows_hold_none_of_it(cli: Command,
     assert len(lists.join(known, on=["user_id", "item_id"])) == 0
 
 
+def test_lists_may_have_any_name(desk: Path, cli: Command, done: Path) -> None:
+    name = 'lists 🏆 "é" \\n.parquet'
+    (done / "labels.parquet").rename(name)
+    cli.done("distill", "e.toml", "--teacher", name, "--out", "model")
+    assert Path("model/model.safetensors").read_bytes() == (done / "distilled" / "model.safetensors").read_bytes()
+
+
 def test_a_student_is_distilled_without_anything_else_of_the_teacher(desk: Path, cli: Command, done: Path) -> None:
     text = EXPERIMENT.replace('[teacher]\nkind = "caser"\ndim = 4\n', "")
     (desk / "student.toml").write_text(text)

@@ -160,6 +160,12 @@ def test_a_model_comes_back_from_its_folder_bit_by_bit(kind: str, split: rd.Spli
     assert items.values.equals(split.item_ids.values)
 
 
+def test_a_folder_may_be_named_by_text(split: rd.Split, tmp_path: Path) -> None:
+    model = model_of("caser", split)
+    save_model(tmp_path, model, split.user_ids, split.item_ids, {})
+    assert same(load_model(str(tmp_path))[0], model)
+
+
 class TestDamagedFolder:
     @pytest.fixture
     def folder(self, split: rd.Split, tmp_path: Path) -> Path:
@@ -183,15 +189,39 @@ class TestDamagedFolder:
         (folder / name).unlink()
         assert message in self.refused(folder)
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"kind": "caser"}'])
-    def test_a_card_that_is_none_is_refused(self, folder: Path, text: str) -> None:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "model.json: cannot be read (Expecting value: "),
+            ("{", "model.json: cannot be read (Expecting property name "),
+            ("[]", "model.json: holds no model card; train the model again"),
+            ("7", "model.json: holds no model card; train the model again"),
+            ('{"kind": "caser"}', "model.safetensors: truncated or changed since it was written (SHA-256 differs)"),
+        ],
+    )
+    def test_a_card_that_is_none_is_refused(self, folder: Path, text: str, message: str) -> None:
         (folder / "model.json").write_text(text)
-        self.refused(folder)
+        assert message in self.refused(folder)
+
+    @pytest.mark.parametrize(("key", "message"), [("kind", "('kind')"), ("config", "('config')"), ("sha256", "SHA-")])
+    def test_a_card_that_lacks_a_key_is_refused(self, folder: Path, key: str, message: str) -> None:
+        card = json.loads((folder / "model.json").read_text())
+        del card[key]
+        (folder / "model.json").write_text(json.dumps(card))
+        assert message in self.refused(folder)
 
     @pytest.mark.parametrize(
-        "change", [{"config": {"kind": "caser", "dim": 7}}, {"config": {"dimm": 7}}, {"catalogue": {"num_users": 3}}]
+        ("change", "reason"),
+        [
+            ({"config": {"kind": "caser", "dim": 7}}, "Error(s) in loading state_dict for Caser"),
+            ({"config": {"dimm": 7}}, "1 validation error for Config"),
+            ({"catalogue": {"num_users": 3}}, "missing 2 required positional arguments"),
+        ],
     )
-    def test_a_card_of_another_model_is_refused(self, folder: Path, change: dict[str, Any]) -> None:
+    def test_a_card_of_another_model_is_refused(self, folder: Path, change: dict[str, Any], reason: str) -> None:
         card = json.loads((folder / "model.json").read_text())
         (folder / "model.json").write_text(json.dumps({**card, **change}))
-        assert "does not fit" in self.refused(folder)
+        message = self.refused(folder)
+        assert "the card does not fit the weights (" in message
+        assert reason in message
+        assert message.endswith("; train it again")

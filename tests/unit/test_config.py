@@ -1,7 +1,9 @@
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
+import torch
 from pydantic import Field, ValidationError, model_validator
 
 from rankdistill.config import (
@@ -251,6 +253,8 @@ MISTAKES = [
     ("data.path=3", "[data] path: 3 is not a path (write it in quotes)"),
     ("data.kind=3", "[data] kind: 3 is not text (write it in quotes)"),
     ("seed=-1", "seed: -1 is out of range (at least 0)"),
+    (f"seed={10**22}", f"seed: {10**22} is out of range (below {2**63})"),
+    (f"seed={2**63}", f"seed: {2**63} is out of range (below {2**63})"),
     (
         "student.history_length=5",
         "[student] history_length: unknown key; history_length belongs to [windows]",
@@ -279,6 +283,12 @@ MISTAKES = [
 @pytest.mark.parametrize(("override", "message"), MISTAKES)
 def test_a_mistake_is_one_line_with_its_place_and_what_to_write(file, override, message):
     assert mistake(file, override) == f"--set: {message}"
+
+
+def test_the_largest_seed_starts_every_generator(file):
+    seed = load(file, [f"seed={2**63 - 1}"]).seed
+    assert torch.Generator().manual_seed(seed).initial_seed() == 2**63 - 1
+    assert np.random.default_rng(seed).integers(10) >= 0
 
 
 @pytest.mark.parametrize("override", ["student.dim", "=3", "student.dim=", "student..dim=3", ".dim=3", "student. =3"])

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 import rankdistill as rd
 from rankdistill.data.storage import write_split
 from rankdistill.errors import RankDistillError, StorageError
-from rankdistill.files import replacing, sha256, write_json, write_text
+from rankdistill.files import remove_leftovers, replacing, sha256, write_json, write_text
 from rankdistill.ids import IdMap
 from rankdistill.model_folder import save_model
 from rankdistill.pipeline import build
@@ -75,6 +76,43 @@ def test_a_folder_that_cannot_take_its_name_leaves_the_earlier_one(
     with pytest.raises(StorageError, match="nothing was changed"), replacing(folder) as temporary:
         temporary.mkdir()
     assert names(tmp_path) == ["data", "one"]
+
+
+def test_a_folder_that_gave_up_its_name_in_a_write_that_was_killed_gets_it_back(tmp_path: Path) -> None:
+    inside = tmp_path / "run"
+    for name in (".data.0123abcd.old", ".data.89abcdef.tmp"):
+        (inside / name).mkdir(parents=True)
+        (inside / name / "one").write_text(name)
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["data", "one", "run"]
+    assert (inside / "data" / "one").read_text() == ".data.0123abcd.old"
+
+
+def test_what_a_write_that_was_killed_left_beside_its_result_is_removed(tmp_path: Path) -> None:
+    for name in ("data", ".data.0123abcd.old", ".data.89abcdef.tmp", ".other.89abcdef.tmp", ".mine.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one").write_text(name)
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".mine.old", "data", "one", "one"]
+    assert (tmp_path / "data" / "one").read_text() == "data"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_everything_that_is_written_has_the_permissions_of_new_files(
+    split: rd.Split, tmp_path: Path, umask: int, mode: int
+) -> None:
+    earlier = os.umask(umask)
+    try:
+        for number, write in enumerate(WRITERS):
+            write(tmp_path / str(number), split)
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(earlier)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in written} >= {".safetensors", ".parquet", ".json"}
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in written} == {
+        path.name: oct(mode) for path in written
+    }
 
 
 def test_a_write_into_a_place_that_is_no_folder_is_a_storage_error(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_ids_of_any_type_count_up_in_their_own_order(values: list[Any]) -> None:
     ("foreign", "dense"),
     [
         (pl.Series(["7", "9", "x"]), [1, 2, -1]),
+        (pl.Series(["007", "+7", " 7", "7.0", None]), [-1, -1, -1, -1, -1]),
         (pl.Series([7, 9], dtype=pl.Int32), [1, 2]),
         (pl.Series([9.0, 7.5]), [2, -1]),
         (pl.Series([2**63], dtype=pl.UInt64), [-1]),

@@ -234,9 +234,34 @@ class TestDelimitedTextIsRefused:
         message = refused(DataError, delimited, written(tmp_path, text), separator=separator)
         assert message.startswith("events.csv: row 2 has 4 fields, the first row has 3: ")
 
-    def test_when_a_quoted_row_has_too_many_fields(self, tmp_path: Path) -> None:
-        text = 'user,item\n"a",b\n"c",d,e\n'
-        assert refused(DataError, delimited, written(tmp_path, text)).startswith("events.csv: ")
+    @pytest.mark.parametrize("separator", [",", "|", "::", "\t", " "])
+    @pytest.mark.parametrize("has_header", [True, False, None])
+    def test_when_the_given_separator_is_not_in_the_file(
+        self, tmp_path: Path, separator: str, has_header: bool | None
+    ) -> None:
+        path = written(tmp_path, "\nuser;item\n1;2\n")
+        message = refused(DataError, delimited, path, separator=separator, has_header=has_header)
+        assert message == (
+            f"events.csv: the separator {separator!r} is not in row 2, 'user;item'; "
+            f"correct [data] separator, or leave it out to have it guessed"
+        )
+
+    @pytest.mark.parametrize("name", ["events.csv", "events.csv.gz"])
+    @pytest.mark.parametrize("before", ["", "\n", '"one\ntwo",b\n'])
+    def test_when_a_quoted_row_has_too_many_fields(self, tmp_path: Path, name: str, before: str) -> None:
+        text = f'user,item\n"a",b\n{before}"c",d,e\nf,g\n'
+        message = refused(DataError, delimited, written(tmp_path, text, name))
+        row = 3 + before.count("\n")
+        assert message == f"{name}: row {row} has 3 fields, the header has 2: '\"c\",d,e'"
+
+    @pytest.mark.parametrize("row", ['"c,d', 'c,"d', '"c"x,d', 'c,5" disc'])
+    @pytest.mark.parametrize("after", ["f,g\n", "f,g\n" * 30, 'f,g\n"h",i\n'])
+    def test_when_a_quote_is_not_closed_or_stands_inside_of_a_field(self, tmp_path: Path, row: str, after: str) -> None:
+        message = refused(DataError, delimited, written(tmp_path, f'user,item\n"a",b\n{row}\n{after}'))
+        assert message == (
+            f"events.csv: row 3 has a double quote that is not closed or stands inside of a field: {row!r}; "
+            f"close it, or wrap the field in quotes and write the quote twice"
+        )
 
     @pytest.mark.parametrize("value", ["yesterday", "2014-13-01", "nan", "1e300"])
     def test_when_a_time_is_no_time(self, tmp_path: Path, value: str) -> None:

@@ -11,7 +11,7 @@ from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.storage import read_split, write_split
-from rankdistill.errors import DataError
+from rankdistill.errors import DataError, StorageError
 
 
 @pytest.fixture
@@ -54,6 +54,39 @@ def test_writing_again_replaces_all_that_was_there(split: rd.Split, validated: r
     write_split(split, tmp_path / "data")
     assert read_split(tmp_path / "data").validation is None
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_empty_folder_is_written_into(split: rd.Split, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_split(split, tmp_path / "data")
+    assert read_split(tmp_path / "data").fingerprint == split.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("others", "named"), [(["thesis.tex"], "thesis.tex"), (["b.csv", "a.csv", ".git"], ".git and 2 more")]
+)
+def test_a_folder_that_holds_other_files_is_refused_and_loses_nothing(
+    split: rd.Split, tmp_path: Path, others: list[str], named: str
+) -> None:
+    folder = tmp_path / "data"
+    write_split(split, folder)
+    for other in others:
+        (folder / other).write_text("dear to somebody")
+    before = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(StorageError) as caught:
+        write_split(split, folder)
+    assert str(caught.value) == (
+        f"{folder}: holds other files ({named}); prepare replaces the whole folder, name a new or empty one"
+    )
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_and_kept(split: rd.Split, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("dear to somebody")
+    with pytest.raises(StorageError, match="data: is a file; prepare writes a folder"):
+        write_split(split, tmp_path / "data")
+    assert (tmp_path / "data").read_text() == "dear to somebody"
 
 
 @pytest.mark.parametrize("name", ["split.safetensors", "activity.parquet", "items.parquet", "split.json"])

@@ -16,7 +16,7 @@ from rankdistill.errors import DataError
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = Path(__file__).with_name("demo.toml")
-_MADE_UP = 'data={kind = "synthetic", users = 1500, items = 1200, length = 40}'
+_MADE_UP = ['data={kind = "synthetic", users = 3000, items = 200, length = 20}', "train.patience=40"]
 
 
 def demo(
@@ -25,13 +25,13 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The run folder.")] = Path("runs/demo"),
     resume: Resume = False,
 ) -> None:
-    """A first look: a run with a small teacher, in a minute or two.
+    """A first look: a run with a small teacher, in two or three minutes.
 
     The data is MovieLens-100k where it can be had, else a made-up log; which of them, the first lines say.
     """
     import json
 
-    experiment = load_experiment(EXPERIMENT, changes, *_data())
+    experiment = load_experiment(EXPERIMENT, changes, *demo_data())
     from rankdistill import workflow
 
     use_processor(experiment)
@@ -39,8 +39,8 @@ def demo(
     print_run(json.loads(page.with_suffix(".json").read_text(encoding="utf-8")), page, output)
 
 
-def _data() -> list[str]:
-    """Nothing where MovieLens-100k can be had, else the change that takes a made-up log."""
+def demo_data() -> list[str]:
+    """The changes to the experiment: none where MovieLens-100k can be had, else one that takes a made-up log."""
     from rankdistill.data.datasets import locate
 
     try:
@@ -48,5 +48,5 @@ def _data() -> list[str]:
     except DataError as error:
         logger.warning("%s", error)
         logger.warning("demo: a MADE-UP log takes the place of MovieLens-100k; its figures say nothing of real users")
-        return [_MADE_UP]
+        return _MADE_UP
     return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +26,9 @@ def distill(
 
     The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing.
     """
-    lists_of = f"teacher={{rankings = {json.dumps(str(teacher.absolute()))}}}"
+    from rankdistill.config.toml import to_value
+
+    lists_of = f"teacher={{rankings = {to_value(teacher.absolute())}}}"
     experiment = load_experiment(config, changes, lists_of)
     from rankdistill import stages
     from rankdistill.config import TeacherLists

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from rankdistill.evaluation.evaluate import Evaluation
 
 
+class OnUnknown(StrEnum):
+    """What to do with ids that the data does not have."""
+
+    ERROR = "error"
+    DROP = "drop"
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """What is measured, on which data, and where it is written."""
@@ -29,6 +37,12 @@ class Test:
         str | None,
         typer.Option("--metrics", metavar="A,B,C", help="Such as ndcg@10,map; [evaluate] metrics when left out."),
     ] = None
+    on_unknown: Annotated[
+        OnUnknown,
+        typer.Option(
+            "--on-unknown", help="Refuse users and items of a file that the data does not have, or drop them."
+        ),
+    ] = OnUnknown.ERROR
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Where to write the values; evaluation.parquet when left out."),
@@ -77,24 +91,31 @@ def _experiment_of_lists(path: Path, test: Test, changes: Changes) -> Experiment
 
 
 def _measure_model(folder: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Path]:
-    """Ranks again; without --out the figures go into the model folder."""
+    """Ranks again; the figures go into the model folder where they are the ones that belong there."""
     from rankdistill import pipeline, stages
+    from rankdistill.config import load
     from rankdistill.ranker import rank
 
     model = load_ranker(folder, split, experiment.train.device)
     settings = experiment.evaluate
-    if test.out is None:
+    as_trained = test.data is None and test.config is None and settings == load(folder / "config.toml").evaluate
+    if test.out is None and as_trained:
         return stages.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
+    pipeline.check_history_length(model, split)
     lists = rank(model, split.queries("test", exclude_seen=settings.exclude_seen), settings.depth)
     evaluation = pipeline.evaluate(lists, split.test, settings.metrics, split.num_items)
-    evaluation.write(test.out, split.user_ids)
-    return evaluation, test.out
+    out = test.out or folder / "other-evaluation.parquet"
+    evaluation.write(out, split.user_ids)
+    return evaluation, out
 
 
 def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Path]:
     from rankdistill import stages
 
-    evaluation = stages.evaluate_lists(path, split, experiment.evaluate, exactly=test.metrics is not None)
+    exactly = test.metrics is not None
+    on_unknown: Literal["error", "drop"] = "drop" if test.on_unknown is OnUnknown.DROP else "error"
+    settings = experiment.evaluate
+    evaluation, _ = stages.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
     name = "evaluation.parquet"
     if (path.parent / "model.json").exists():  # the model's own evaluation knows more than its lists do
         name = f"{path.stem}-evaluation.parquet"

@@ -180,7 +180,7 @@ def _ranking_distillation() -> Section:
 class Experiment(Section):
     """A whole experiment file, every default filled in and every path absolute."""
 
-    seed: int = Field(default=1234, ge=0, description="start of every random generator")
+    seed: int = Field(default=1234, ge=0, lt=2**63, description="start of every random generator")
     data: SerializeAsAny[DataConfig] = Field(description="the reader's options")
     split: SplitConfig = Field(default=SplitConfig(), description="train, validation and test")
     windows: WindowsConfig = Field(default=WindowsConfig(), description="histories and targets")

@@ -10,6 +10,8 @@ from rankdistill.data.sequences import Membership, Sequences
 from rankdistill.types import PAD, Ints, Items
 
 _ROUNDS = 24
+_CHECKS_A_BLOCK = 1 << 18
+"""Draws that are looked up at once: what this needs stays in the cache, however many negatives an epoch has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,22 +30,32 @@ class NegativeSampler:
     def draw(self, users: Ints, per_row: int, generator: np.random.Generator) -> Items:
         """Negatives [n, N] for users [n]: drawn, and drawn again only where they hit the user's items.
 
-        A user who has every item of the catalogue gets PAD, which the losses leave out.
+        A user who has every item of the catalogue gets PAD, which the losses leave out. Beside the result, memory
+        goes to the draws that hit alone; the result does not depend on the size of a block.
         """
         drawn = generator.integers(1, self.num_items + 1, size=(len(users), per_row), dtype=np.int32)
-        flat, owner = drawn.reshape(-1), np.repeat(users, per_row)
-        hits = np.flatnonzero(self.has(owner, flat))
+        flat = drawn.reshape(-1)
+        hits = self._hits(users, flat, per_row, None)
         for _ in range(_ROUNDS):
             if not len(hits):
                 return drawn
             flat[hits] = generator.integers(1, self.num_items + 1, size=len(hits), dtype=np.int32)
-            hits = hits[self.has(owner[hits], flat[hits])]
-        self._draw_from_rest(flat, owner, hits, generator)
+            hits = self._hits(users, flat, per_row, hits)
+        self._draw_from_rest(flat, users[hits // per_row], hits, generator)
         return drawn
 
+    def _hits(self, users: Ints, flat: Items, per_row: int, places: Ints | None) -> Ints:
+        """Where in `flat` [n * N], of the given places or anywhere, an item is the user's own."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for start in range(0, len(flat if places is None else places), _CHECKS_A_BLOCK):
+            stop = start + _CHECKS_A_BLOCK
+            block = np.arange(start, min(stop, len(flat))) if places is None else places[start:stop]
+            found.append(block[self.has(users[block // per_row], flat[block])])
+        return np.concatenate(found)
+
     def _draw_from_rest(self, flat: Items, owner: Ints, hits: Ints, generator: np.random.Generator) -> None:
-        """For users who have almost everything: draws from the list of what is left."""
-        for user in np.unique(owner[hits]):
+        """For users who have almost everything: draws for `hits` [m] of users `owner` [m] from what is left."""
+        for user in np.unique(owner):
             rest = np.setdiff1d(np.arange(1, self.num_items + 1, dtype=np.int32), self.sequences.of(int(user)))
-            rows = hits[owner[hits] == user]
+            rows = hits[owner == user]
             flat[rows] = generator.choice(rest, size=len(rows)) if len(rest) else PAD

@@ -47,6 +47,12 @@ class Queries:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def by_user(self) -> Sequences:
+        """The relevant items of each user."""
+        if self.relevant is None:
+            return Sequences(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+        return Sequences.from_pairs(self.users[self.relevant.users], self.relevant.items, int(self.users.max()) + 1)
+
     def rows(self, start: int, stop: int) -> Queries:
         """The queries `start` to `stop`."""
         span = slice(start, stop)

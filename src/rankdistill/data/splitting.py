@@ -68,6 +68,13 @@ class Split:
             object.__setattr__(self, "fingerprint", print_of)
 
     @property
+    def content(self) -> str:
+        """A fingerprint of all parts: what a trained and measured model depends on."""
+        parts = [part for part in (self.train, self.validation, self.test) if part is not None]
+        arrays = [array for part in parts for array in (part.starts, part.items)]
+        return fingerprint_of(self.user_ids, self.item_ids, *arrays)
+
+    @property
     def num_users(self) -> int:
         """U."""
         return len(self.user_ids)

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
-from rankdistill.errors import DataError
+from rankdistill.errors import DataError, StorageError
 from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
 from rankdistill.types import Ints, Items
@@ -25,8 +25,12 @@ def write_split(split: Split, folder: Path) -> None:
 
     `activity.parquet` has the users and `items.parquet` the items by raw id, in the order of their dense index, with
     their training interactions (and titles, where the data has them).
+
+    Raises:
+        StorageError: `folder` is no folder or holds other files, or the write failed.
     """
     with replacing(folder) as temporary:
+        _check_replaceable(folder)
         temporary.mkdir()
         arrays: dict[str, Ints | Items] = {}
         for name in ("train", "validation", "test"):
@@ -49,6 +53,21 @@ def write_split(split: Split, folder: Path) -> None:
                 "history_length": split.history_length,
                 "target_length": split.target_length,
             },
+        )
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Checks that replacing `folder` loses nothing but earlier prepared data."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise StorageError(f"{folder}: is a file; prepare writes a folder, name a new or empty one")
+    others = sorted({path.name for path in folder.iterdir()} - {_ARRAYS, _ABOUT, _USERS, _ITEMS})
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise StorageError(
+            f"{folder}: holds other files ({others[0]}{more}); prepare replaces the whole folder, "
+            f"name a new or empty one"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -32,15 +33,17 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
         raise RankingsError(f"k = {k} is more than the catalogue's {split.num_items:,} items; lower [distillation] k")
     windows = split.windows
     lists = lists.with_users(split.user_ids)
-    lists.for_queries(windows.ids, split.user_ids)  # all there? before any work
+    numbers = np.arange(len(lists), dtype=np.int32)[:, None]  # in place of the items: which list serves which window
+    places = replace(lists, items=numbers, scores=None).for_queries(windows.ids, split.user_ids).items[:, 0]
+    drop_targets = lists.per_user and exclude == "targets"
+    width = k + windows.target_length if drop_targets else k
     items = np.full((len(windows), k), PAD, dtype=np.int32)
     labelled = np.zeros(len(windows), dtype=np.bool_)
     known = split.train.members() if exclude == "seen" else None
     for start in range(0, len(windows), _QUERIES_A_BLOCK):
         rows = slice(start, start + _QUERIES_A_BLOCK)
         users = windows.users[rows]
-        drop_targets = lists.per_user and exclude == "targets"
-        found = lists.cut(k + windows.target_length if drop_targets else k).for_queries(windows.ids[rows]).items
+        found = lists.items[places[rows], :width]
         if known is not None:
             labelled[rows] = (known(users[:, None], found) & (found != PAD)).any(axis=1)
         else:

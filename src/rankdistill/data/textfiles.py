@@ -97,7 +97,7 @@ def guess_separator(file: TextFile) -> str:
     if len(file.lines[0].split()) > 1:
         return WHITESPACE
     raise DataError(
-        f"{file.name}: row {file.first_row} is one field, {_shortened(file.lines[0])}: no comma, tab, "
+        f"{file.name}: row {file.first_row} is one field, {shortened(file.lines[0])}: no comma, tab, "
         f"semicolon, '|', '::' or space in it; give [data] separator"
     )
 
@@ -138,7 +138,12 @@ def read_columns(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl
             table = table.filter(~pl.all_horizontal(pl.col(*columns).is_null()))
         elif odd["blank"].any():
             table = table.filter(~pl.col("row").is_in(odd.filter("blank")["row"].implode()))
-        return table.collect()
+        try:
+            return table.collect()
+        except pl.exceptions.PolarsError:
+            if not shape.bare:
+                _check_quoted_rows(file, shape)
+            raise
 
 
 def _odd_lines(file: TextFile, shape: Shape) -> pl.DataFrame:
@@ -161,9 +166,33 @@ def _odd_lines(file: TextFile, shape: Shape) -> pl.DataFrame:
 def _check_widths(file: TextFile, shape: Shape, odd: pl.DataFrame) -> None:
     wrong = odd.filter(~pl.col("blank")).head(1).select("row", "line", "width")
     for row, text, width in wrong.iter_rows():
-        noun = "field" if width == 1 else "fields"
-        first = "the header" if shape.has_header else "the first row"
-        raise DataError(f"{file.name}: row {row} has {width} {noun}, {first} has {shape.width}: {_shortened(text)}")
+        raise _wrong_width(file, shape, row, width, text)
+
+
+def _wrong_width(file: TextFile, shape: Shape, row: int, width: int, text: str) -> DataError:
+    noun = "field" if width == 1 else "fields"
+    first = "the header" if shape.has_header else "the first row"
+    return DataError(f"{file.name}: row {row} has {width} {noun}, {first} has {shape.width}: {shortened(text)}")
+
+
+def _check_quoted_rows(file: TextFile, shape: Shape) -> None:
+    """Names the row that the parser, which names none, could not read: slow, and so only done after it failed."""
+    lines = _lines(file.content).collect()["line"].fill_null("").to_list()
+    reader = csv.reader(lines, delimiter=shape.separator, strict=True)
+    start = 0  # lines before the row at hand
+    try:
+        for fields in reader:
+            single = reader.line_num == start + 1
+            if single and lines[start].count('"') % 2:
+                raise csv.Error("a quote that opens nothing")
+            if len(fields) > shape.width:
+                raise _wrong_width(file, shape, start + 1, len(fields), lines[start])
+            start = reader.line_num
+    except csv.Error as error:
+        raise DataError(
+            f"{file.name}: row {start + 1} has a double quote that is not closed or stands inside of a field: "
+            f"{shortened(lines[start])}; close it, or wrap the field in quotes and write the quote twice"
+        ) from error
 
 
 def _quoted_table(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl.LazyFrame:
@@ -219,5 +248,6 @@ def _in_utf8(path: Path, encoding: str) -> Path | bytes:
         raise ConfigError(f"[data] encoding: there is no encoding {encoding!r}; for instance 'latin-1'") from error
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """A line of the file as messages quote it."""
     return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -44,7 +44,10 @@ class RankingDistillation(Loss):
         @model_validator(mode="before")
         @classmethod
         def _fill_from_preset(cls, values: Any) -> Any:
-            return {**PRESETS.get(str(values.get("preset", "kdd18-code")), {}), **values}
+            preset = PRESETS.get(str(values.get("preset", "kdd18-code")), {})
+            if values.get("weighting", "hybrid") != "hybrid":  # the paper normalises the hybrid weights alone
+                preset = {**preset, "renormalize": False}
+            return {**preset, **values}
 
     def __init__(self, config: Config) -> None:
         super().__init__()

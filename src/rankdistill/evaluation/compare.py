@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,32 +46,60 @@ def compare(
     Raises:
         EvaluationError: the users differ, or the metric is missing or undefined for some of them.
     """
+    return compare_all(a, b, [metric], samples=samples, seed=seed, confidence=confidence)[0]
+
+
+def compare_all(
+    a: Evaluation,
+    b: Evaluation,
+    metrics: Sequence[str],
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> list[Comparison]:
+    """What `compare` gives for each of the metrics, from users drawn once for all of them.
+
+    Raises:
+        EvaluationError: the users differ, or a metric is missing or undefined for some of them.
+    """
     if samples < 1 or not 0 < confidence < 1:
         raise EvaluationError(
             f"a bootstrap of {samples} samples with confidence {confidence} cannot be had: "
             "samples must be at least 1, confidence between 0 and 1"
         )
-    differences = _paired_differences(a, b, metric)
-    users = len(differences)
-    difference = float(differences.mean()) if users else float("nan")
+    differences = _paired_differences(a, b, metrics)
+    users = differences.shape[1]
     if users < 2:
-        return Comparison(metric, difference, float("nan"), float("nan"), float("nan"), users)
-    means = bootstrap_means(differences, samples, np.random.default_rng(seed))
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Comparison(metric, difference, float(low), float(high), paired_p_value(differences), users)
+        nan = float("nan")
+        found = differences[:, 0] if users else np.full(len(metrics), nan)
+        return [
+            Comparison(metric, float(difference), nan, nan, nan, users)
+            for metric, difference in zip(metrics, found, strict=True)
+        ]
+    means = bootstrap_means(differences.T, samples, np.random.default_rng(seed))
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return [
+        Comparison(metric, float(row.mean()), float(low[i]), float(high[i]), paired_p_value(row), users)
+        for i, (metric, row) in enumerate(zip(metrics, differences, strict=True))
+    ]
 
 
 def bootstrap_means(values: Doubles, samples: int, generator: np.random.Generator) -> Doubles:
-    """Means [samples] of as many resamples of `values` [n], each of n values drawn with replacement.
+    """Means [samples, ...] of as many resamples of `values` [n, ...], each of n rows drawn with replacement.
 
-    Works in blocks of bounded memory; the result does not depend on the size of a block.
+    A resample is how often each row was drawn, so that all columns share one draw. Works in blocks of bounded
+    memory; which rows are drawn does not depend on the size of a block.
     """
-    rows = max(1, _DRAWS_PER_BLOCK // len(values))
-    means = np.empty(samples)
-    for start in range(0, samples, rows):
-        shape = (min(rows, samples - start), len(values))
-        drawn = generator.integers(len(values), size=shape, dtype=np.int32)
-        means[start : start + rows] = values.take(drawn).mean(axis=1)
+    users = len(values)
+    size = max(1, _DRAWS_PER_BLOCK // users)
+    means = np.empty((samples, *values.shape[1:]))
+    for start in range(0, samples, size):
+        drawn = generator.integers(users, size=(min(size, samples - start), users), dtype=np.int32)
+        counts = np.empty(drawn.shape)
+        for row, places in enumerate(drawn):
+            counts[row] = np.bincount(places, minlength=users)
+        means[start : start + size] = counts @ values / users
     return means
 
 
@@ -81,21 +110,21 @@ def paired_p_value(differences: Doubles) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def _paired_differences(a: Evaluation, b: Evaluation, metric: str) -> Doubles:
+def _paired_differences(a: Evaluation, b: Evaluation, metrics: Sequence[str]) -> Doubles:
+    """Differences a - b [metrics, n] of the users both have."""
     orders = [np.argsort(evaluation.query_ids, kind="stable") for evaluation in (a, b)]
     users_a, users_b = a.users[orders[0]], b.users[orders[1]]
     if not np.array_equal(users_a, users_b):
         raise EvaluationError(_unpaired(users_a, users_b))
-    values = [
-        _values(evaluation, metric, which)[order]
-        for evaluation, order, which in zip((a, b), orders, ("first", "second"), strict=True)
-    ]
-    differences = values[0] - values[1]
-    if (undefined := np.isnan(differences)).any():
-        raise EvaluationError(
-            f"metric {metric!r} is undefined for {undefined.sum():,} of {len(undefined):,} users, which "
-            "cannot be paired: compare another metric or leave these users out of both evaluations"
-        )
+    differences = np.empty((len(metrics), len(users_a)))
+    for row, metric in zip(differences, metrics, strict=True):
+        first, second = _values(a, metric, "first"), _values(b, metric, "second")
+        row[:] = first[orders[0]] - second[orders[1]]
+        if (undefined := np.isnan(row)).any():
+            raise EvaluationError(
+                f"metric {metric!r} is undefined for {undefined.sum():,} of {len(undefined):,} users, which "
+                "cannot be paired: compare another metric or leave these users out of both evaluations"
+            )
     return differences
 
 

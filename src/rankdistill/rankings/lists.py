@@ -97,6 +97,8 @@ class Rankings:
         Raises:
             RankingsError: a query has no list; counts them and names the first.
         """
+        if user_ids is None:
+            self.check_users()
         lists = self if user_ids is None else self.with_users(user_ids)
         keys = pack(unpack(query_ids)[0], ANY_POSITION) if lists.per_user else query_ids
         order = np.argsort(lists.query_ids, kind="stable")
@@ -139,6 +141,18 @@ class Rankings:
         order = np.argsort(keys, kind="stable")
         scores = None if self.scores is None else self.scores[order]
         return replace(self, query_ids=keys[order], items=self.items[order], scores=scores, user_ids=None)
+
+    def check_users(self) -> None:
+        """Refuses lists whose users are numbered by their own file.
+
+        Raises:
+            RankingsError: they are.
+        """
+        if self.user_ids is not None:
+            raise RankingsError(
+                f"{self.source}: read without the users of the data; "
+                f"read it with Rankings.read(path, split.item_ids, split.user_ids)"
+            )
 
     def cut(self, k: int) -> Rankings:
         """The first `k` places of every list."""

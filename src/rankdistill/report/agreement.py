@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from rankdistill.ids import IdMap
+from rankdistill.rankings import pack
 from rankdistill.report.numerals import whole
 from rankdistill.report.run import Model, Run
 from rankdistill.types import Ints
@@ -60,16 +62,18 @@ def _has_lists(model: Model) -> bool:
 
 def _found(teacher: pl.DataFrame, students: Sequence[Model]) -> pl.DataFrame:
     """The teacher's recommendations, a column a role telling whether that student's list holds them."""
-    found = teacher.select("user_id", "item_id")
+    user_ids, item_ids = IdMap.of(teacher["user_id"], first=0), IdMap.of(teacher["item_id"], first=1)
+
+    def keys(lists: pl.DataFrame) -> pl.Series:  # one number a row: joining two columns of text takes much longer
+        return pl.Series(pack(user_ids.encode(lists["user_id"]), item_ids.encode(lists["item_id"])))
+
+    wanted = keys(teacher)
+    held, compared = [], pl.repeat(value=True, n=len(teacher), eager=True)
     for model in students:
-        if model.lists is None:
-            continue
-        held = model.lists.select("user_id", "item_id", pl.lit(True).alias(model.role)).unique(["user_id", "item_id"])
-        found = found.join(model.lists.select("user_id").unique(), on="user_id", how="semi")
-        found = found.join(held, on=["user_id", "item_id"], how="left").with_columns(
-            pl.col(model.role).fill_null(value=False)
-        )
-    return found
+        if model.lists is not None:
+            held.append(wanted.is_in(keys(model.lists).implode()).alias(model.role))
+            compared &= teacher["user_id"].is_in(model.lists["user_id"].unique().implode())
+    return teacher.select("user_id", "item_id").with_columns(held).filter(compared)
 
 
 def _shares(found: pl.DataFrame, roles: Sequence[str]) -> dict[str, float]:

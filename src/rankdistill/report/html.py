@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
 from markupsafe import Markup
 
 from rankdistill.report import figures, numerals, tables
-from rankdistill.report.agreement import agreement
 from rankdistill.report.curves import curve, panels
+from rankdistill.report.details import Details
 from rankdistill.report.plots import dot, links
 from rankdistill.report.run import LIST_DEPTH, Report, Run, role_name
-from rankdistill.report.samples import samples
 from rankdistill.report.verdict import key_figures, verdict
 from rankdistill.types import Json
 
@@ -29,8 +29,8 @@ _GLUED = re.compile(
 )
 
 
-def page(report: Report) -> str:
-    """The report as HTML."""
+def page(report: Report, details: Sequence[Details]) -> str:
+    """The report as HTML, with the details of each of its runs."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rankdistill", "report"),
         autoescape=True,
@@ -46,7 +46,7 @@ def page(report: Report) -> str:
         css=Markup(_asset("page.css")),
         script=Markup(script),
         script_hash=f"sha256-{digest}",
-        runs=[_view(run) for run in report.runs],
+        runs=[_view(run, found) for run, found in zip(report.runs, details, strict=True)],
         overview=figures.overview(report),
         dot=dot,
         role_name=role_name,
@@ -66,14 +66,14 @@ def _asset(name: str) -> str:
     return resources.files("rankdistill.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _view(run: Run) -> Json:
+def _view(run: Run, details: Details) -> Json:
     """All that the template shows of a run."""
-    found = agreement(run)
+    found = details.agreement
     main = run.main_metric()
     warmup = (run.config.get("distillation") or {}).get("warmup_epochs")
     shown = [
         (one, [links(one.links(left), LIST_DEPTH, LIST_ROW) for left in range(len(one.columns) - 1)])
-        for one in samples(run)
+        for one in details.samples
     ]
     return {
         "name": run.name,

@@ -7,19 +7,20 @@ import re
 from collections.abc import Iterable, Sequence
 
 from rankdistill.report import tables
-from rankdistill.report.agreement import Group, agreement
+from rankdistill.report.agreement import Agreement, Group
+from rankdistill.report.details import Details
 from rankdistill.report.figures import agreement_words
 from rankdistill.report.numerals import MISSING, percent, whole
 from rankdistill.report.run import Report, Run, role_name
-from rankdistill.report.samples import Entry, Sample, samples
+from rankdistill.report.samples import Entry, Sample
 from rankdistill.report.verdict import verdict
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 
-def markdown(report: Report) -> str:
-    """The report's facts, in the page's order."""
-    blocks = [block for run in report.runs for block in _run(run)]
+def markdown(report: Report, details: Sequence[Details]) -> str:
+    """The report's facts, in the page's order, with the details of each of its runs."""
+    blocks = [block for run, found in zip(report.runs, details, strict=True) for block in _run(run, found)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -32,7 +33,7 @@ def plain(text: object) -> str:
     return _SPECIAL.sub(r"\\\1", html.escape(str(text), quote=False)).replace("\n", " ")
 
 
-def _run(run: Run) -> list[str]:
+def _run(run: Run, details: Details) -> list[str]:
     said = verdict(run)
     blocks = [
         f"# {plain(run.name)}",
@@ -45,8 +46,8 @@ def _run(run: Run) -> list[str]:
     blocks += ["\n".join(notes), "## Quality, size and speed", _costs(run)]
     if run.metric_names():
         blocks += ["## All metrics", _qualities(run)]
-    blocks += _agreement(run)
-    shown = samples(run)
+    blocks += _agreement(details.agreement)
+    shown = details.samples
     blocks += ["## A few users’ lists" if shown else "", *(_sample(one) for one in shown)]
     known = tables.provenance(run)
     return [*blocks, "## Where this comes from" if known else "", _table(("", ""), known)]
@@ -78,8 +79,7 @@ def _qualities(run: Run) -> str:
     return _table(heads, rows, numbers=True) + (f"\n\n{plain(legend)}" if tables.pairs(run) else "")
 
 
-def _agreement(run: Run) -> list[str]:
-    found = agreement(run)
+def _agreement(found: Agreement | None) -> list[str]:
     if found is None:
         return []
     roles = list(found.overall)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rankdistill.errors import ConfigError
 from rankdistill.files import write_json, write_text
+from rankdistill.report.details import Details
 from rankdistill.report.html import page
 from rankdistill.report.markdown import markdown
 from rankdistill.report.run import Report
@@ -21,5 +22,6 @@ def write(report: Report, out: Path) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{out}: a report's name ends in .html; the .md and .json are written beside it")
     write_json(out.with_suffix(".json"), report.json())
-    write_text(out.with_suffix(".md"), markdown(report))
-    write_text(out, page(report))
+    details = [Details.of(run) for run in report.runs]
+    write_text(out.with_suffix(".md"), markdown(report, details))
+    write_text(out, page(report, details))

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from rankdistill.errors import EvaluationError
+from rankdistill.evaluation import Comparison as Paired
 from rankdistill.evaluation import Evaluation, compare
+from rankdistill.evaluation.compare import compare_all
 from rankdistill.ids import IdMap
 from rankdistill.report.run import PAIRS, Comparison, Model, finite
 
@@ -29,24 +31,30 @@ def paired(models: Sequence[Model]) -> tuple[Comparison, ...]:
     users = pl.concat([frame["user_id"].cast(pl.String) for frame in frames])
     user_ids = IdMap.of(users, first=0)
     read = {role: Evaluation.read(file, user_ids) for role, file in files.items()}
-    return tuple(
-        made
-        for a, b in PAIRS
-        if a in read and b in read
-        for metric in read[a].values
-        if metric in read[b].values and (made := _compare(a, b, metric, read)) is not None
-    )
+    return tuple(made for a, b in PAIRS if a in read and b in read for made in _pair(a, b, read))
 
 
 def _alone(model: Model, models: Sequence[Model]) -> bool:
     return sum(other.role == model.role for other in models) == 1
 
 
-def _compare(a: str, b: str, metric: str, read: dict[str, Evaluation]) -> Comparison | None:
+def _pair(a: str, b: str, read: dict[str, Evaluation]) -> list[Comparison]:
+    """The comparisons of two roles in the metrics that both have."""
+    metrics = [metric for metric in read[a].values if metric in read[b].values]
     try:
-        made = compare(read[a], read[b], metric)
+        results = compare_all(read[a], read[b], metrics)
+    except EvaluationError:  # some cannot be paired, and the others still can
+        results = [result for metric in metrics if (result := _compare(a, b, metric, read)) is not None]
+    names = ("difference", "low", "high", "p_value")
+    return [
+        Comparison(a=a, b=b, metric=made.metric, **{name: finite(getattr(made, name)) for name in names})
+        for made in results
+    ]
+
+
+def _compare(a: str, b: str, metric: str, read: dict[str, Evaluation]) -> Paired | None:
+    try:
+        return compare(read[a], read[b], metric)
     except EvaluationError as error:
         logger.warning("%s against %s: not compared, %s", a, b, error)
         return None
-    numbers = {key: finite(getattr(made, key)) for key in ("difference", "low", "high", "p_value")}
-    return Comparison(a=a, b=b, metric=metric, **numbers)

@@ -94,7 +94,7 @@ def _chosen(run: Run, models: Sequence[Model], users: int) -> list[str]:
 def _sample(run: Run, models: Sequence[Model], titles: dict[str, str], user: str) -> Sample:
     targets = _column(run.targets, user, "item_id")
     activity = _column(run.activity, user, "interactions")
-    lists = {m.role: _column(m.lists.sort("rank"), user, "item_id") for m in models if m.lists is not None}
+    lists = {m.role: _column(m.lists, user, "item_id", by="rank") for m in models if m.lists is not None}
     shared = {
         item for role, items in lists.items() if role != "teacher" for item in items if item in lists.get("teacher", [])
     }
@@ -110,8 +110,12 @@ def _sample(run: Run, models: Sequence[Model], titles: dict[str, str], user: str
     )
 
 
-def _column(frame: pl.DataFrame | None, user: str, name: str) -> list[str]:
-    return [] if frame is None else frame.filter(pl.col("user_id") == user)[name].to_list()
+def _column(frame: pl.DataFrame | None, user: str, name: str, by: str | None = None) -> list[str]:
+    """A user's values, in the file's order or by another column."""
+    if frame is None:
+        return []
+    rows = frame.filter(pl.col("user_id") == user)
+    return (rows if by is None else rows.sort(by))[name].to_list()
 
 
 def _titles(run: Run) -> dict[str, str]:

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from rankdistill.data.columns import ColumnsConfig, by_name, choose
 from rankdistill.data.events import Events
-from rankdistill.data.textfiles import Shape, TextFile, guess_separator, read_columns, split_line
+from rankdistill.data.textfiles import Shape, TextFile, guess_separator, read_columns, shortened, split_line
 from rankdistill.data.values import from_dates, integers_where_plain, tidy
+from rankdistill.errors import DataError
 
 _SECONDS = 1e8  # a number above it is read as a time (March 1973 in seconds), one below as a rating
 
@@ -38,13 +39,18 @@ class Delimited:
         """Reads the file.
 
         Raises:
-            DataError: it is missing or damaged, or a row, a column or a value is not what it should be.
+            DataError: it is missing or damaged, or the separator, a row, a column or a value is not what it should be.
             ConfigError: there is no such encoding.
         """
         config = self.config
         file = TextFile.open(config.path, config.encoding)
         separator = (config.separator or guess_separator(file)).replace("\\t", "\t")
         first = split_line(file.lines[0], separator)
+        if len(first) < 2:
+            raise DataError(
+                f"{file.name}: the separator {separator!r} is not in row {file.first_row}, {shortened(file.lines[0])}; "
+                f"correct [data] separator, or leave it out to have it guessed"
+            )
         has_header = self._has_header(file, separator) if config.has_header is None else config.has_header
         header = [name.strip() for name in first] if has_header else _numbered(first)
         guesses = by_name(header) if has_header else by_position(first)

@@ -1,0 +1,1 @@
+"""Interactions: read, split, cut into windows and stored."""

@@ -1,0 +1,33 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rankdistill as rd
+from rankdistill.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("option", "call"),
+    [
+        ({"repeats": "first"}, ".repeats('first')"),
+        ({"min_user_interactions": 3}, ".k_core(users=3, items=1)"),
+        ({"min_item_interactions": 4}, ".k_core(users=1, items=4)"),
+        ({"min_item_interactions": 4, "min_user_interactions": 3}, ".k_core(users=3, items=4)"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["delimited", "parquet", "synthetic"])
+def test_a_step_after_reading_is_refused_as_an_option_of_it(kind: str, option: dict[str, Any], call: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rd.read(kind, **option)
+    assert str(caught.value) == (
+        f"read({kind!r}): {next(iter(option))} is no option of reading, which keeps every row; "
+        f"call {call} on what it returns"
+    )
+
+
+def test_the_step_that_the_message_names_does_what_was_asked(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("user,item,time\na,x,1\na,x,2\nb,y,3\na,y,4\n")
+    log = rd.read_csv(tmp_path / "e.csv")
+    assert log.repeats("first").timestamps.tolist() == [1, 4, 3]
+    assert log.k_core(users=2, items=1).user_ids.values.to_list() == ["a"]
