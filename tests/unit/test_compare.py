@@ -10,7 +10,7 @@ from scipy import integrate, special
 
 from rankdistill.errors import EvaluationError
 from rankdistill.evaluation import Evaluation, compare
-from rankdistill.evaluation.compare import bootstrap_means, paired_p_value
+from rankdistill.evaluation.compare import bootstrap_means, compare_all, paired_p_value
 from rankdistill.rankings import pack
 from rankdistill.types import Doubles
 
@@ -94,7 +94,7 @@ def test_the_size_of_a_block_does_not_change_the_bootstrap(monkeypatch: pytest.M
     values = np.random.default_rng(0).random(37)
     whole = bootstrap_means(values, 50, np.random.default_rng(1))
     monkeypatch.setitem(bootstrap_means.__globals__, "_DRAWS_PER_BLOCK", 100)
-    np.testing.assert_array_equal(bootstrap_means(values, 50, np.random.default_rng(1)), whole)
+    np.testing.assert_allclose(bootstrap_means(values, 50, np.random.default_rng(1)), whole, rtol=1e-14)
 
 
 def test_the_bootstrap_needs_little_memory() -> None:
@@ -144,3 +144,28 @@ def test_an_impossible_bootstrap_is_refused(samples: int, confidence: float) -> 
     a, b = random_pair()
     with pytest.raises(EvaluationError, match="cannot be had"):
         compare(a, b, "map", samples=samples, confidence=confidence)
+
+
+def test_several_metrics_have_the_intervals_of_each_alone_from_one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = {name: random_pair(seed=seed) for seed, name in enumerate(["map", "ndcg@10", "hit@10"])}
+    a, b = (
+        Evaluation(sides[0].query_ids, {name: pair[side].values["map"] for name, pair in pairs.items()}, {})
+        for side, sides in enumerate(zip(*pairs.values(), strict=True))
+    )
+    alone = [compare(a, b, metric, seed=4) for metric in pairs]
+    calls = []
+    monkeypatch.setitem(
+        bootstrap_means.__globals__,
+        "bootstrap_means",
+        lambda *given: calls.append(1) or bootstrap_means(*given),
+    )
+    together = compare_all(a, b, list(pairs), seed=4)
+    assert calls == [1]
+    assert [one.metric for one in together] == list(pairs)
+    for one, other in zip(together, alone, strict=True):
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), rel=1e-13)
+        assert (one.difference, one.p_value, one.users) == (other.difference, other.p_value, other.users)
+
+
+def test_no_metric_in_common_is_no_comparison() -> None:
+    assert compare_all(*random_pair(), []) == []

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,3 +53,20 @@ def test_the_same_generator_draws_the_same_and_goes_on_to_others() -> None:
     sampler.draw(users, 3, generator)
     np.testing.assert_array_equal(first, again)
     assert (sampler.draw(users, 3, generator) != first).any()
+
+
+def test_the_size_of_a_block_does_not_change_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler, users = sampler_of([[1, 2, 3, 4], [5], list(range(1, 10))], 10), np.array([0, 1, 2] * 20)
+    whole = sampler.draw(users, 7, np.random.default_rng(2))
+    monkeypatch.setattr("rankdistill.data.negatives._CHECKS_A_BLOCK", 16)
+    np.testing.assert_array_equal(sampler.draw(users, 7, np.random.default_rng(2)), whole)
+
+
+def test_many_negatives_need_little_memory_beside_themselves() -> None:
+    sampler, users = sampler_of([[item] for item in range(1, 101)], 1_000), np.repeat(np.arange(100), 200)
+    tracemalloc.start()
+    drawn = sampler.draw(users, 100, np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert drawn.shape == (20_000, 100)
+    assert peak - drawn.nbytes < 16e6  # looked up all at once: 70 MB

@@ -197,3 +197,8 @@ def test_evaluation_is_against_the_targets_that_are_given(validated: rd.Split) -
     ours = rd.evaluate(lists, validated.validation, ["hit@10"])
     listed = rd.evaluate(replace(lists, target_ranks=None), validated.validation, ["hit@10"])
     assert ours.mean() == listed.mean()
+
+
+def test_lists_of_queries_in_order_are_not_copied() -> None:
+    queries = queries_of(3)
+    assert rank(Table(torch.zeros(3, 4)), queries, 2).query_ids is queries.ids

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +247,51 @@ def test_cutting_lists_keeps_their_first_places() -> None:
     assert cut.scores is not None
     assert (cut.items.tolist(), cut.scores.tolist(), cut.depth) == ([[3, 1]], [[3.0, 2.0]], 2)
     assert Rankings(np.array([0]), matrix([[3, 1, 0]])).lengths.tolist() == [2]
+
+
+@pytest.mark.parametrize("rank", [2**31, 2**40])
+def test_a_rank_beyond_all_lists_is_named_as_it_is(tmp_path: Path, rank: int) -> None:
+    path = written(tmp_path / "a.parquet", rows_of(rank=[1, rank, 1, 2]))
+    assert f"rank {rank} where 2 is due" in refused(path)
+
+
+def test_unknown_items_are_counted_over_all_files_of_a_folder(tmp_path: Path) -> None:
+    for part, user in enumerate(["ann", "bob"]):
+        frame = rows_of(item_id=["10", "98", "99", "98"]).filter(pl.col("user_id") == user)
+        written(tmp_path / "parts" / f"{part}.parquet", frame.cast({"item_id": pl.String if part else pl.Int64}))
+    assert "2 of 3 items are not in the data (first: '98')" in refused(tmp_path / "parts")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell a process's memory")
+def test_reading_lists_needs_little_memory_beside_them(tmp_path: Path) -> None:
+    users, depth = 10_000, 100
+    items = np.tile(np.arange(1, depth + 1, dtype=np.int32), (users, 1))
+    lists = Rankings(pack(np.arange(users), np.arange(users)), items, -items.astype(np.float32))
+    maps = IdMap(pl.Series(np.arange(users)), 0), IdMap(pl.Series(np.arange(depth)), 1)
+    lists.write(tmp_path / "large.parquet", *maps, positions=True)
+    replace(lists, query_ids=lists.query_ids[:9], items=items[:9], scores=None).write(tmp_path / "small.parquet", *maps)
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(tmp_path), str(users), str(depth)], capture_output=True, text=True, check=True
+    )
+    assert 8 < float(done.stdout) < 110  # bytes a row, 8 of them the lists'; all columns at once took 200
+
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+import polars as pl
+from rankdistill.ids import IdMap
+from rankdistill.rankings import Rankings
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+
+folder, users, depth = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+maps = IdMap(pl.Series(np.arange(depth)), 1), IdMap(pl.Series(np.arange(users)), 0)
+Rankings.read(folder / "small.parquet", *maps)
+before = peak()
+lists = Rankings.read(folder / "large.parquet", *maps)
+print((peak() - before) / lists.items.size)
+"""

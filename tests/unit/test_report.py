@@ -338,3 +338,37 @@ def test_in_a_browser_the_script_runs_under_the_pages_own_policy(run: FakeRun, t
     assert '<html lang="en" data-theme="dark">' in done.stdout
     assert 'data-tip="Epoch 1: ' in done.stdout
     assert "<title>Epoch" not in done.stdout
+
+
+def test_the_lists_of_a_run_are_gone_through_once_for_all_files(
+    run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    for name, found in (("agreement", agreement), ("samples", samples)):
+        monkeypatch.setattr(
+            f"rankdistill.report.details.{name}",
+            lambda run, name=name, found=found: calls.append(name) or found(run),
+        )
+    write(build([run.write()]), tmp_path / "report.html")
+    assert sorted(calls) == ["agreement", "samples"]
+
+
+def test_lists_side_by_side_are_in_the_order_of_their_ranks_whatever_the_order_of_the_file(run: FakeRun) -> None:
+    folder = run.write()
+    shown = samples(build([folder]).runs[0])
+    path = folder / "student" / "rankings.parquet"
+    pl.read_parquet(path).sort("item_id", descending=True).write_parquet(path)
+    assert samples(build([folder]).runs[0]) == shown
+
+
+def test_a_metric_that_cannot_be_paired_leaves_the_others_compared(
+    run: FakeRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = run.write()
+    for role in ("student", "distilled"):
+        (folder / role).rename(tmp_path / role)
+    path = tmp_path / "student" / "evaluation.parquet"
+    pl.read_parquet(path).with_columns(map=pl.lit(math.nan)).write_parquet(path)
+    made = build([tmp_path / "student", tmp_path / "distilled"]).runs[0].comparisons
+    assert {one.metric for one in made} == set(METRICS) - {"map"}
+    assert "not compared, metric 'map' is undefined" in caplog.text

@@ -95,3 +95,20 @@ def test_counts_are_those_of_all_queries_however_many_blocks_they_fill(
     lists = rd.label(teacher, split, k=5)
     np.testing.assert_array_equal(teacher_items(lists, split, 5, "targets"), lists.items)
     assert f"{len(split.windows)} lists are shorter than k = 6" in refused(lists, split, k=6)
+
+
+def test_the_lists_of_all_windows_are_searched_once(
+    split: rd.Split, teacher: rd.Ranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists, searches = rd.label(teacher, split, k=5), []
+    search = Rankings.for_queries
+
+    def counted(self: Rankings, *given: Any) -> Rankings:
+        searches.append(self.items.nbytes)
+        return search(self, *given)
+
+    monkeypatch.setattr("rankdistill.data.teacher_items._QUERIES_A_BLOCK", 50)
+    monkeypatch.setattr(Rankings, "for_queries", counted)
+    teacher_items(lists, split, 5, "targets")
+    assert len(searches) == 1
+    assert searches[0] < lists.items.nbytes

@@ -48,6 +48,7 @@ def write_split(split: Split, folder: Path) -> None:
             temporary / _ABOUT,
             {
                 "fingerprint": split.fingerprint,
+                "content": split.content,
                 "source": split.source,
                 "description": split.description,
                 "history_length": split.history_length,
@@ -105,6 +106,6 @@ def read_split(folder: Path) -> Split:
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{folder}: prepared data is damaged ({reason}); prepare it again") from error
-    if split.fingerprint != about["fingerprint"]:
+    if (split.fingerprint, split.content) != (about["fingerprint"], about.get("content")):
         raise DataError(f"{folder}: prepared data was changed since it was written; prepare it again")
     return split

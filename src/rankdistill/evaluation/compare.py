@@ -68,6 +68,8 @@ def compare_all(
             f"a bootstrap of {samples} samples with confidence {confidence} cannot be had: "
             "samples must be at least 1, confidence between 0 and 1"
         )
+    if not metrics:
+        return []
     differences = _paired_differences(a, b, metrics)
     users = differences.shape[1]
     if users < 2:

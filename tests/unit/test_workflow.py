@@ -1,0 +1,101 @@
+"""A run into a folder that has an earlier one: what is skipped, and what must not be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import rankdistill as rd
+from rankdistill.config import Experiment, parse
+from rankdistill.workflow import run
+
+CASER = {"kind": "caser", "dim": 4, "horizontal_filters": 2}
+
+
+def experiment(folder: Path, **changes: Any) -> Experiment:
+    sections: dict[str, Any] = {
+        "data": {"kind": "parquet", "path": str(folder / "log" / "*.parquet"), "min_item_interactions": 1},
+        "split": {"train_on_validation": False},
+        "teacher": CASER,
+        "student": {**CASER, "dim": 2},
+        "distillation": {"k": 3, "warmup_epochs": 0},
+        "train": {"epochs": 2, "learning_rate": 0.01},
+        "evaluate": {"metrics": ["ndcg@10", "map"], "bootstrap_samples": 10},
+    }
+    for key, value in changes.items():
+        sections[key] = value if "kind" in value or "rankings" in value else {**sections.get(key, {}), **value}
+    return parse(sections, "test")
+
+
+def log(folder: Path, seed: int, users: range) -> None:
+    events = rd.read("synthetic", users=len(users), items=30, length=12, seed=seed)
+    frame = pl.DataFrame({"user": events.users + users.start, "item": events.items, "time": range(len(events))})
+    (folder / "log").mkdir(exist_ok=True)
+    frame.write_parquet(folder / "log" / f"{users.start}.parquet")
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    report = json.loads((folder / "report.json").read_text())
+    return {
+        "rows": [(row["role"], row["kind"], row["metrics"]) for row in report["rows"]],
+        "comparisons": report["comparisons"],
+    }
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "the split's fractions": {"split": {"fractions": [0.7, 0.2, 0.1]}},
+    "the history length": {"windows": {"history_length": 3}},
+    "the target length": {"windows": {"target_length": 2}},
+    "the teacher's kind": {"teacher": {"kind": "popularity"}},
+    "what the lists leave out": {"distillation": {"exclude": "seen"}},
+    "seen items in the test": {"evaluate": {"exclude_seen": False}},
+    "the epochs": {"train": {"epochs": 3}},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_run_in_an_old_folder_gives_what_a_new_folder_gives(tmp_path: Path, change: str) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "old")
+    before = figures(tmp_path / "old")
+    run(experiment(tmp_path, **CHANGES[change]), tmp_path / "old")
+    run(experiment(tmp_path, **CHANGES[change]), tmp_path / "new")
+    assert figures(tmp_path / "old") == figures(tmp_path / "new") != before
+
+
+def test_new_files_of_a_pattern_are_noticed(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    log(tmp_path, 1, range(100, 120))
+    run(experiment(tmp_path), tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["data"]["users"] == 50
+
+
+def test_an_unchanged_run_does_nothing_again_and_keeps_its_figures(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    before = figures(tmp_path / "run")
+    written = (tmp_path / "run" / "distilled" / "model.safetensors").stat().st_mtime_ns
+    run(experiment(tmp_path), tmp_path / "run")
+    assert (tmp_path / "run" / "distilled" / "model.safetensors").stat().st_mtime_ns == written
+    assert figures(tmp_path / "run") == before
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["skipped"]) == 8
+
+
+def test_a_teacher_of_lists_takes_the_place_of_a_model_and_gives_it_back(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    before = figures(tmp_path / "run")
+    lists = tmp_path / "lists.parquet"
+    (tmp_path / "run" / "labels.parquet").rename(lists)
+    run(experiment(tmp_path, teacher={"rankings": str(lists)}), tmp_path / "run")
+    rows = {role: (kind, metrics) for role, kind, metrics in figures(tmp_path / "run")["rows"]}
+    assert rows["teacher"] == ("lists", {})
+    assert rows["distilled"] == {role: (kind, metrics) for role, kind, metrics in before["rows"]}["distilled"]
+    assert {row["b"] for row in figures(tmp_path / "run")["comparisons"]} == {"student"}
+    run(experiment(tmp_path), tmp_path / "run")
+    assert figures(tmp_path / "run") == before
