@@ -35,6 +35,25 @@ class Batch:
     teacher_items: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Items drawn uniformly for each query.
+
+    Attributes:
+        items: [B, n].
+        scores: [B, n], the student's.
+        unseen: [B, n], whether the user does not have the item in training.
+    """
+
+    items: Tensor
+    scores: Tensor
+    unseen: Tensor
+
+
+_POOL = 16
+"""Samples in the pool of a batch."""
+
+
 @dataclass(frozen=True)
 class Step:
     """All that a loss may look at.
@@ -81,14 +100,29 @@ class Step:
         """The student's scores of other items, or of the whole catalogue; see `Ranker.score`."""
         return self.student.score(self.queries, items)
 
-    def sample(self, size: int) -> tuple[Tensor, Tensor]:
-        """Items [size] drawn uniformly for the whole batch, and which of them each user has not in training."""
-        num_items = self.student.catalogue.num_items
-        drawn = torch.randint(1, num_items + 1, (size,), generator=self.generator, device=self.queries.device)
-        items = drawn.sort().values
-        if self.seen is None:
-            return items, torch.ones(len(self.queries), len(items), dtype=torch.bool, device=items.device)
-        return items, ~self.seen.among(self.batch.users, items)
+    @torch.no_grad()
+    def sample(self, size: int) -> Sample:
+        """A sample of the catalogue for each query, scored by the student, without gradient.
+
+        One pool of items is drawn for the batch and scored in one matrix product; each query takes its own part of
+        it. Parts hardly overlap: if all queries shared one sample, their errors would add up in every step.
+        """
+        items = torch.randint(
+            1,
+            self.student.catalogue.num_items + 1,
+            (size * _POOL,),
+            generator=self.generator,
+            device=self.queries.device,
+        )
+        items = items.sort().values
+        scores = self.student.score(self.queries.detach(), items)
+        start = torch.randint(len(items), (len(self.queries), 1), generator=self.generator, device=self.queries.device)
+        order = torch.randperm(len(items), generator=self.generator, device=self.queries.device)
+        columns = order[(start + torch.arange(size, device=order.device)) % len(items)]
+        seen = torch.zeros_like(columns, dtype=torch.bool)
+        if self.seen is not None:
+            seen = self.seen.among(self.batch.users, items).gather(1, columns)
+        return Sample(items[columns], scores.gather(1, columns), ~seen)
 
 
 class RankingLossConfig(Section):

@@ -141,11 +141,11 @@ def test_the_weights_of_a_step_agree_with_a_loop(
     weighting: oracles.Weighting, renormalize: bool, seed: int, k: int
 ) -> None:
     student, teacher = student_and_lists(seed, k)
-    sample = torch.randint(1, 31, (100,), generator=torch.Generator().manual_seed(seed))
+    samples = step_of(student, teacher, seed=seed).sample(100).items.tolist()
     scores = student.get_buffer("counts")
     ours = weights_of(step_of(student, teacher, seed=seed), weighting=weighting, renormalize=renormalize)
     normal = renormalize and weighting in ("discrepancy", "hybrid")  # what the option speaks of
-    for row, weights in zip(teacher, ours, strict=True):
+    for row, sample, weights in zip(teacher, samples, ours, strict=True):
         ranks = [oracles.estimated_rank(scores[item].item(), scores[sample].tolist(), 31) for item in row]
         expected = oracles.weights(weighting, ranks, renormalize=normal)
         np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
@@ -183,6 +183,17 @@ def test_a_student_that_ranks_as_the_teacher_does_has_nothing_left_to_learn() ->
     for renormalize in (False, True):
         step = step_of(Fixed(scores), [[1, 2, 3, 4]])
         assert weights_of(step, rank_samples=4000, renormalize=renormalize) == [[0.0] * 4]
+
+
+def test_every_query_has_a_sample_of_its_own_drawn_uniformly_with_its_scores() -> None:
+    scores = torch.randn(31, dtype=torch.float64)
+    sample = step_of(Fixed(scores), [[1]] * 400, seed=5).sample(50)
+    assert torch.equal(sample.scores, scores[sample.items])
+    assert bool(sample.unseen.all())
+    counts = torch.bincount(sample.items.flatten(), minlength=31).double()
+    assert counts[0] == 0
+    torch.testing.assert_close(counts[1:], torch.full((30,), 400 * 50 / 30.0, dtype=torch.float64), rtol=0.25, atol=0)
+    assert len({tuple(row) for row in sample.items.tolist()}) > 200
 
 
 def test_the_rank_sample_never_holds_the_padding_item() -> None:

@@ -69,9 +69,8 @@ class RankingDistillation(Loss):
             return torch.full_like(ranks, 1.0 / config.k) if config.weighting == "uniform" else 1.0 / ranks
         if config.weighting == "position" or step.epoch <= config.warmup_epochs:
             return position
-        sample, unseen = step.sample(config.rank_samples)
-        sample_scores = step.student.score(step.queries.detach(), sample)
-        ranks = estimated_ranks(scores, sample_scores, step.student.catalogue.num_items, unseen)
+        sample = step.sample(config.rank_samples)
+        ranks = estimated_ranks(scores, sample.scores, step.student.catalogue.num_items, sample.unseen)
         weights = discrepancy_weights(ranks, config.discrepancy_sharpness)
         if config.weighting == "hybrid":
             weights = weights * position
