@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from rankdistill import plugins
 from rankdistill.config import DataConfig
+from rankdistill.config.mistakes import mistaken_key, reason
 from rankdistill.data.interactions import Interactions
 from rankdistill.errors import ConfigError
+
+_STEPS = ("repeats", "min_user_interactions", "min_item_interactions")
+"""The keys of `[data]` that reading has no part in."""
 
 
 def read(kind: str, path: Path | str | None = None, **options: Any) -> Interactions:
@@ -28,8 +34,8 @@ def read(kind: str, path: Path | str | None = None, **options: Any) -> Interacti
     given = {"kind": kind, **({} if path is None else {"path": Path(path)}), **options}
     try:
         config: DataConfig = reader.Config.model_validate(given)
-    except ValueError as error:
-        raise ConfigError(f"read({kind!r}): {_first_mistake(error)}") from error
+    except ValidationError as error:
+        raise ConfigError(f"read({kind!r}): {_first_mistake(error, list(reader.Config.model_fields))}") from error
     return Interactions.from_events(reader(config).read())
 
 
@@ -37,21 +43,22 @@ def _check_steps(kind: str, options: dict[str, Any]) -> None:
     """Refuses the keys of `[data]` that reading has no part in."""
     users, items = (options.get(f"min_{each}_interactions", 1) for each in ("user", "item"))
     core = f".k_core(users={users!r}, items={items!r})"
-    steps = {
-        "repeats": f".repeats({options.get('repeats')!r})",
-        "min_user_interactions": core,
-        "min_item_interactions": core,
-    }
-    for name in (name for name in options if name in steps):
+    calls = dict(zip(_STEPS, (f".repeats({options.get('repeats')!r})", core, core), strict=True))
+    for name in (name for name in options if name in calls):
         raise ConfigError(
             f"read({kind!r}): {name} is no option of reading, which keeps every row; "
-            f"call {steps[name]} on what it returns"
+            f"call {calls[name]} on what it returns"
         )
 
 
-def _first_mistake(error: ValueError) -> str:
-    mistakes: list[Any] = getattr(error, "errors", list)()
-    return f"{'.'.join(map(str, mistakes[0]['loc']))}: {mistakes[0]['msg']}" if mistakes else str(error)
+def _first_mistake(error: ValidationError, keys: list[str]) -> str:
+    unknown = [each for each in error.errors() if each["type"] == "extra_forbidden"]
+    first = (unknown or error.errors())[0]
+    name = mistaken_key(first)
+    if not unknown:
+        return f"{name}: {reason(first)}"
+    known = [key for key in keys if key != "kind" and key not in _STEPS]
+    return f"there is no option {name!r}{plugins.suggestion(name, known)} (there are: {', '.join(known)})"
 
 
 def read_csv(path: Path | str, **options: Any) -> Interactions:

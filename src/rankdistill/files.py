@@ -28,8 +28,14 @@ def replacing(path: Path) -> Iterator[Path]:
     the temporary file is removed on error.
 
     Raises:
-        StorageError: the write failed (full disk, no permission, no such folder).
+        StorageError: the write failed (full disk, no permission, no such folder), or `path` is a folder that holds
+            the working directory.
     """
+    given, path = path, path.absolute()
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise StorageError(
+            f"{given}: is the working directory or holds it, and cannot be replaced; name another folder"
+        )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(temporary)
         _put(temporary, path)
     except (OSError, SafetensorError, PolarsError) as error:
-        raise StorageError(f"{path}: could not be written ({_reason(error)}); nothing was changed") from error
+        raise StorageError(f"{given}: could not be written ({_reason(error)}); nothing was changed") from error
     finally:
         _remove(temporary)
 

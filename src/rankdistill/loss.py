@@ -121,7 +121,7 @@ class Step:
         columns = order[(start + torch.arange(size, device=order.device)) % len(items)]
         seen = torch.zeros_like(columns, dtype=torch.bool)
         if self.seen is not None:
-            seen = self.seen.among(self.batch.users, items).gather(1, columns)
+            seen = self.seen.among(self.batch.users, items, columns)
         return Sample(items[columns], scores.gather(1, columns), ~seen)
 
 
@@ -160,6 +160,11 @@ class Loss(nn.Module, ABC):
     def start_epoch(self, student: Ranker, epoch: int) -> None:
         """Called before each epoch, counted from 1."""
 
+    @property
+    def settled_from(self) -> int:
+        """The first epoch in which this loss is what it stays; a later one where it warms up."""
+        return 1
+
     @abstractmethod
     def forward(self, step: Step) -> Tensor:
         """The loss of one batch: summed over a query's items, averaged over the queries."""
@@ -197,6 +202,11 @@ class Objective(nn.Module):
         if self.distillation is not None:
             terms["distillation_loss"] = self.distillation(step)
         return terms
+
+    @property
+    def settled_from(self) -> int:
+        """The first epoch in which both losses are what they stay."""
+        return max(loss.settled_from for loss in self.children() if isinstance(loss, Loss))
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """What is minimised."""

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from rankdistill import plugins
-from rankdistill.errors import CheckpointError
+from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.files import replacing, sha256, write_json
 from rankdistill.ids import IdMap
 from rankdistill.ranker import Catalogue, Ranker, device_named, model_state
@@ -77,7 +77,8 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
     """The model of a folder, on a device, and its card.
 
     Raises:
-        CheckpointError: a file is missing, truncated or changed since it was written.
+        CheckpointError: a file is missing, truncated or changed since it was written, or the model's class is not
+            known. A class that the card names in full has to be imported beforehand: loading runs no other code.
     """
     folder = Path(folder)
     card = load_card(folder)
@@ -87,10 +88,12 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
     if sha256(weights) != card.get("sha256"):
         raise CheckpointError(f"{weights}: truncated or changed since it was written (SHA-256 differs); train it again")
     try:
-        plugin = plugins.find("models", card["kind"])
+        plugin = plugins.find("models", card["kind"], may_import=False)
         config = plugin.Config.model_validate(card["config"])
         model = plugin(config, Catalogue(**card["catalogue"]))
         model.load_state_dict(load_file(weights))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CARD}: {error}") from error
     except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: the card does not fit the weights ({reason}); train it again") from error

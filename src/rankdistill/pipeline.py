@@ -20,7 +20,7 @@ from rankdistill.data.queries import Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
 from rankdistill.data.teacher_items import teacher_items
-from rankdistill.errors import ConfigError, DataError
+from rankdistill.errors import CheckpointError, ConfigError, DataError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
@@ -181,6 +181,7 @@ def build(model: Section, split: Split, seed: int) -> Ranker:
         torch.manual_seed(seed)
         ranker: Ranker = _plugin("models", model)(model, catalogue)
     ranker.prepare(split.train)
+    ranker.fingerprint = split.fingerprint
     return ranker
 
 
@@ -199,6 +200,11 @@ def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Ob
 def _validator(split: Split, settings: Settings) -> Validate | None:
     """The metric on the validation users, or None where the data has no validation part."""
     if split.validation is None:
+        if settings.train.patience is not None:
+            logger.warning(
+                "%s: patience has no effect without validation data; set [split] train_on_validation = false",
+                settings.name,
+            )
         return None
     queries = split.queries("validation", exclude_seen=settings.exclude_seen)
     metric = settings.train.validation_metric
@@ -238,7 +244,7 @@ def label(
         ConfigError: K is larger than the catalogue, or there is no such shard.
     """
     check_list_length(split, k, exclude)
-    check_history_length(teacher, split)
+    check_fits(teacher, split)
     never = split.untrained_items
     if not 1 <= shard[0] <= shard[1]:
         raise ConfigError(f"shard {shard[0]}/{shard[1]} does not exist; shards are 1/n to n/n")
@@ -275,12 +281,18 @@ def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"])
         )
 
 
-def check_history_length(model: Ranker, split: Split) -> None:
-    """Refuses data whose windows have another history than the model was made for.
+def check_fits(model: Ranker, split: Split) -> None:
+    """Refuses a model that was made for other data, or for windows with another history.
 
     Raises:
-        ConfigError: they have.
+        CheckpointError: it was trained on other data.
+        ConfigError: it was made for another history length.
     """
+    if model.fingerprint not in (None, split.fingerprint):
+        raise CheckpointError(
+            f"the {type(model).__name__} was trained on other data (fingerprint {model.fingerprint}, "
+            f"{split.source} has {split.fingerprint}); use the data it was trained on"
+        )
     trained, asked = model.catalogue.history_length, split.history_length
     if trained != asked:
         raise ConfigError(

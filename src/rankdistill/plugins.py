@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -41,12 +42,20 @@ def kinds(group: Group) -> list[str]:
     return sorted({*_files(group), *_entry_points(group), *listed})
 
 
-def find(group: Group, kind: str) -> type[Any]:
+def find(group: Group, kind: str, *, may_import: bool = True) -> type[Any]:
     """The class behind a kind; it has a nested `Config` that declares its options.
 
+    Args:
+        group: the group to which it belongs.
+        kind: its name, or "package.module:Class".
+        may_import: whether a module that is named in full is imported for it; else it must be imported already.
+
     Raises:
-        ConfigError: there is no such kind, module or class.
+        ConfigError: there is no such kind, module or class, or its module is not imported and may not be.
     """
+    module = kind.partition(":")[0]
+    if ":" in kind and not may_import and module not in sys.modules:
+        raise ConfigError(f"{kind!r}: {module!r} is not imported; import it first if you trust it")
     plugin = _load(group, kind)
     if not isinstance(getattr(plugin, "Config", None), type):
         raise ConfigError(f"{kind!r}: {plugin.__name__} has no nested class Config that declares its options")

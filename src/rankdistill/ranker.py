@@ -44,6 +44,7 @@ class Ranker(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.catalogue = catalogue
+        self.fingerprint: str | None = None  # of the data it was trained on, where that is known
 
     def prepare(self, train: Sequences) -> None:
         """Sees the training sequences once, before the first epoch; buffers made here are saved with the model."""

@@ -81,7 +81,7 @@ class RunFolder:
             stamps: Json = json.loads((self.path / "stages.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return stamps
+        return stamps if isinstance(stamps, dict) else {}
 
 
 def peak_memory_bytes() -> int | None:

@@ -20,8 +20,8 @@ class SeenItems:
         self.starts = torch.from_numpy(sequences.starts).to(device)
         self.items = torch.from_numpy(sequences.items).to(device)
 
-    def among(self, users: Tensor, sample: Tensor) -> Tensor:
-        """Whether each user [B] has each item of `sample` [n] (ascending): [B, n].
+    def among(self, users: Tensor, pool: Tensor, columns: Tensor) -> Tensor:
+        """Whether each user [B] has each of her own items `pool[columns]` [B, n], of a pool [P] (ascending): [B, n].
 
         Costs as much as the users have items, whatever the size of the catalogue.
         """
@@ -31,9 +31,9 @@ class SeenItems:
             lengths.cumsum(0) - lengths, lengths
         )
         owned = self.items[first[rows] + within].long()
-        first_places = torch.searchsorted(sample, sample)  # of an item that was drawn twice
-        places = torch.searchsorted(sample, owned).clamp_max(len(sample) - 1)
-        hits = sample[places] == owned
-        seen = torch.zeros(len(users), len(sample), dtype=torch.bool, device=rows.device)
+        places = torch.searchsorted(pool, owned).clamp_max(len(pool) - 1)
+        hits = pool[places] == owned
+        seen = torch.zeros(len(users), len(pool), dtype=torch.bool, device=rows.device)
         seen[rows[hits], places[hits]] = True
-        return seen[:, first_places]
+        first_places = torch.searchsorted(pool, pool)  # of an item that was drawn twice
+        return seen.gather(1, first_places[columns])

@@ -24,7 +24,7 @@ from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, load_model, save_model
-from rankdistill.pipeline import Distillation, Settings, check_history_length, evaluate, fit_model, ranks_in_lists
+from rankdistill.pipeline import Distillation, Settings, check_fits, evaluate, fit_model, ranks_in_lists
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
@@ -142,7 +142,7 @@ def digest_of(lists: Rankings) -> str:
 
 def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> Evaluation:
     """Ranks the test users; writes `rankings.parquet`, `evaluation.parquet` and the figures of `model.json`."""
-    check_history_length(model, split)
+    check_fits(model, split)
     queries = split.queries("test", exclude_seen=config.exclude_seen)
     lists = replace(rank(model, queries, config.depth), fingerprint=split.fingerprint)
     assert lists.target_ranks is not None
@@ -231,6 +231,16 @@ def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> lis
                 }
             )
     return rows
+
+
+def data_settings(experiment: Experiment) -> Json:
+    """`[data]` and `[split]`, flat: what prepared data depends on."""
+    sections = {"data": experiment.data, "split": experiment.split}
+    return {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        for key, value in section.model_dump(mode="json").items()
+    }
 
 
 def describe_data(split: Split, experiment: Experiment, notes: tuple[str, ...] = ()) -> Json:

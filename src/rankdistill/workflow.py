@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from rankdistill import stages
 from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
-from rankdistill.errors import EvaluationError
+from rankdistill.errors import EvaluationError, RankDistillError
+from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_model
 from rankdistill.pipeline import Distillation, check_list_length, label, prepare
-from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
@@ -72,6 +76,11 @@ def check_metrics(experiment: Experiment) -> None:
     """
     for name in (*experiment.evaluate.metrics, experiment.train.validation_metric):
         metric = Metric.parse(name)
+        if metric.name == "coverage" and (metric.k or 0) > experiment.evaluate.depth:
+            raise EvaluationError(
+                f"[evaluate] metrics: {metric} needs lists at least {metric.k} deep; raise [evaluate] depth "
+                f"(now {experiment.evaluate.depth})"
+            )
     if metric.name == "coverage":
         raise EvaluationError(f"[train] validation_metric: {metric} is no value of a user; take one such as 'ndcg@10'")
 
@@ -83,14 +92,19 @@ class _Run:
     resume: bool
     skipped: list[str] = field(default_factory=list)
 
-    def _is_done(self, stage: str, stamp: str, *files: Path) -> bool:
-        """Whether a stage can be skipped; if not, its old results no longer count."""
+    def _result(self, stage: str, stamp: str, read: Callable[[], T], *files: Path) -> T | None:
+        """What a finished stage made; None, and its old results no longer count, where it has to be done (again)."""
         if self.folder.is_done(stage, stamp, *files):
-            logger.info("%s: up to date", stage)
-            self.skipped.append(stage)
-            return True
+            try:
+                result = read()
+            except RankDistillError as error:
+                logger.warning("%s: made again: %s", stage, error)
+            else:
+                logger.info("%s: up to date", stage)
+                self.skipped.append(stage)
+                return result
         self.folder.forget(stage)
-        return False
+        return None
 
     def prepare(self) -> Split:
         """The data, read again only when the file or its settings changed."""
@@ -101,11 +115,10 @@ class _Run:
             windows=experiment.windows.model_dump(),
             files=state_of(experiment.data.path),
         )
-        if self._is_done("data", stamp, folder.data):
-            split = read_split(folder.data)
-        else:
+        split = self._result("data", stamp, lambda: read_split(folder.data), folder.data)
+        if split is None:
             split = prepare(experiment)
-            write_split(split, folder.data)
+            write_split(split, folder.data, stages.data_settings(experiment))
             folder.done("data", stamp)
         write_json(folder.path / "data.json", stages.describe_data(split, experiment))
         stages.write_targets(split, experiment, folder.path / "targets.parquet")
@@ -125,15 +138,15 @@ class _Run:
             lists=None if lists is None else stages.digest_of(lists),
         )
         evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
-        ranker: Ranker | None = None
-        if not self._is_done(role, trained, path / CARD, path / WEIGHTS):
+        ranker = self._result(role, trained, lambda: load_model(path, model.train.device)[0], path / CARD)
+        if ranker is None:
             task = stages.Assignment(role, model, experiment, path, self.resume)
             ranker = stages.train_model(task, split, lists)
             self.folder.done(role, trained)
         stage = f"{role} evaluation"
-        if self._is_done(stage, evaluated, path / "rankings.parquet", path / "evaluation.parquet"):
+        values, lists_file = path / "evaluation.parquet", path / "rankings.parquet"
+        if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), values, lists_file):
             return
-        ranker = ranker or load_model(path, model.train.device)[0]
         means = stages.evaluate_model(path, ranker, split, experiment.evaluate).mean()
         self.folder.done(stage, evaluated)
         logger.info("%-9s test  %s", role, "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
@@ -151,8 +164,11 @@ class _Run:
             k=method.k,
             exclude=method.exclude,
         )
-        if self._is_done("labels", stamp, folder.labels):
-            return Rankings.read(folder.labels, split.item_ids, split.user_ids)
+        known = self._result(
+            "labels", stamp, lambda: Rankings.read(folder.labels, split.item_ids, split.user_ids), folder.labels
+        )
+        if known is not None:
+            return known
         begin = time.perf_counter()
         lists = label(teacher, split, k=method.k, exclude=method.exclude)
         lists.write(folder.labels, split.user_ids, split.item_ids, positions=True)
@@ -180,6 +196,7 @@ class _Run:
             self.folder.forget(stage)
         for name in (WEIGHTS, "evaluation.parquet", "rankings.parquet", "metrics.jsonl", "config.toml"):
             (self.folder.model("teacher") / name).unlink(missing_ok=True)
+        self.folder.labels.unlink(missing_ok=True)
 
     def _evaluate_lists(self, teacher: TeacherLists, path: Path, split: Split, card: Json) -> None:
         """The foreign teacher's own lists for the test users, measured like those of a model."""

@@ -105,3 +105,12 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_learning_rate(desk
 def test_a_run_goes_through_after_its_mistake_is_mended(desk: Path, cli: Command) -> None:
     cli.refusal("run", "e.toml", "--out", "run", "--set", "train.learning_rate=1e30")
     assert cli.done("run", "e.toml", "--out", "run").out.endswith("report: run/report.html\n")
+
+
+def test_a_kind_that_lacks_the_keys_of_the_file_is_refused_with_what_to_write_instead(desk: Path, cli: Command) -> None:
+    run = ("run", "e.toml", "--out", "run", "--set")
+    assert cli.refusal(*run, "student.kind=popularity") == (
+        "e.toml: [student] dim: 'popularity' has no key 'dim'; "
+        "--set 'student={kind = \"popularity\"}' drops the keys that e.toml gives"
+    )
+    cli.done(*run, 'student={kind = "popularity"}')

@@ -1,6 +1,7 @@
 """Models, checkpoints and lists that are damaged, missing or of another data set; nothing that was there is lost."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,21 @@ def test_a_broken_experiment_file_of_a_model_is_named(cli: Command, done: Path) 
 def test_a_missing_file_of_a_model_is_named(cli: Command, done: Path, file: str, line: str) -> None:
     (done / "student" / file).unlink()
     assert cli.refusal("evaluate", done / "student") == line
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("this:Zen", "'this:Zen': 'this' is not imported; import it first if you trust it"),
+        ("json:Zen", "'json:Zen': json has no class 'Zen'"),
+        ("casr", "'casr' is no model; did you mean 'caser'? (there are: caser, popularity)"),
+    ],
+)
+def test_the_card_of_a_model_makes_nothing_be_imported(cli: Command, done: Path, kind: str, why: str) -> None:
+    card = done / "student" / "model.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"kind": kind}))
+    assert cli.refusal("evaluate", done / "student") == f"done/student/model.json: {why}"
+    assert "this" not in sys.modules
 
 
 @pytest.mark.parametrize("ids", ["users", "items"])
@@ -180,8 +196,7 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     ),
     "a target inside": (
         with_a_target_inside,
-        "bad.parquet: 1 lists hold the query's own target (first: user 'u0', position 5); leave them out of the lists, "
-        "or set [distillation] exclude to what the lists leave out",
+        "bad.parquet: 1 lists hold the query's own target (first: user 'u0', position 5); leave them out of the lists",
     ),
     "a gap in the ranks": (
         lambda lists: lists.with_columns(rank=pl.col("rank") + (pl.col("rank") > 3)),
@@ -269,3 +284,32 @@ def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> Non
     line = cli.refusal("run", "e.toml", "--out", "events.csv")
     assert line == "events.csv: the run folder cannot be made (File exists); name another --out"
     assert (desk / "events.csv").is_file()
+
+
+def test_parquet_is_written_to_parquet_files_alone(cli: Command, done: Path) -> None:
+    recs = done / "student" / "rankings.parquet"
+    before = snapshot(Path())
+    for command in (("label", done / "teacher"), ("evaluate", done / "student"), ("evaluate", recs)):
+        line = cli.refusal(*command, "--out", "events.csv")
+        assert line == "--out events.csv: parquet is written; name a file that ends in .parquet"
+    assert cli.refusal("evaluate", recs, "--out", recs) == (
+        f"--out {recs}: that file is read; name another one to write"
+    )
+    assert snapshot(Path()) == before
+
+
+def test_the_log_itself_is_never_written_over(desk: Path, cli: Command, done: Path) -> None:
+    pl.read_csv("events.csv").write_parquet("events.parquet")
+    before = snapshot(desk)
+    same_data = ("--config", "e.toml", "--set", "data.kind=parquet", "--set", "data.path=events.parquet")
+    for verb, model in (("label", done / "teacher"), ("evaluate", done / "student")):
+        line = cli.refusal(verb, model, *same_data, "--out", "events.parquet")
+        assert line == "--out events.parquet: that file is read; name another one to write"
+    assert snapshot(desk) == before
+
+
+def test_prepared_data_does_not_take_the_place_of_the_working_directory(desk: Path, cli: Command) -> None:
+    before = snapshot(desk)
+    line = cli.refusal("prepare", "e.toml", "--out", ".")
+    assert line == ".: is the working directory or holds it, and cannot be replaced; name another folder"
+    assert snapshot(desk) == before

@@ -31,3 +31,18 @@ def test_the_step_that_the_message_names_does_what_was_asked(tmp_path: Path) -> 
     log = rd.read_csv(tmp_path / "e.csv")
     assert log.repeats("first").timestamps.tolist() == [1, 4, 3]
     assert log.k_core(users=2, items=1).user_ids.values.to_list() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"usr": "a"}, "there is no option 'usr'; did you mean 'user'? (there are: path, user, item, time, rating, "),
+        ({"foo": 1, "has_header": 3}, "there is no option 'foo' (there are: "),
+        ({"has_header": 3}, "has_header: 3 is not true or false"),
+    ],
+)
+def test_an_option_that_is_not_there_is_refused_with_the_nearest_one(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rd.read_csv("events.csv", **options)
+    assert str(caught.value).startswith(f"read('delimited'): {said}")
+    assert "repeats" not in str(caught.value)

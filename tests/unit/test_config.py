@@ -439,3 +439,17 @@ def test_the_options_of_a_section_are_described():
 @pytest.mark.parametrize("section", [DataConfig, SplitConfig, TrainConfig, EvaluateConfig, TeacherLists, Experiment])
 def test_every_option_has_a_description(section):
     assert all(option.description for option in describe(section))
+
+
+def test_a_key_that_only_the_model_of_the_other_role_has_is_none_of_this_kind(file):
+    file.write_text(
+        BASE.replace(f'[student]\nkind = "{__name__}:Model"', '[student]\nkind = "popularity"\ndropout = 0.1')
+    )
+    assert mistake(file).startswith("experiment.toml: [student] dropout: 'popularity' has no key 'dropout'")
+
+
+def test_a_misspelt_key_below_a_chosen_kind_is_still_offered_the_nearest(file):
+    file.write_text(BASE.replace("dim = 100", "dimm = 100"))
+    assert mistake(file, f"teacher.kind={__name__}:Model") == (
+        f"experiment.toml: [teacher] dimm: '{__name__}:Model' has no key 'dimm'; did you mean 'dim'?"
+    )

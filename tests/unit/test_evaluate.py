@@ -57,6 +57,14 @@ def test_a_misspelt_metric_is_refused_with_the_nearest_name() -> None:
     assert "did you mean 'recall@10'?" in message("Recall")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("MAP", "map"), ("mapp", "map"), ("MAP@5", "map@5"), ("map10", "map@10"), ("mapp@", "map@10")],
+)
+def test_full_catalogue_map_is_offered_for_a_name_without_cutoff(text: str, meant: str) -> None:
+    assert f"did you mean '{meant}'?" in message(text)
+
+
 def test_a_name_like_no_metric_is_refused_with_all_that_there_are() -> None:
     assert message("zzz") == f"metric 'zzz' does not exist. There are {', '.join(NAMES)}"
 

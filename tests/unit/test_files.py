@@ -60,6 +60,20 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["data", "deep", "two"]
 
 
+@pytest.mark.parametrize("name", [".", "..", "../here", "../../deep/here", "sub/.."])
+def test_the_working_directory_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    here = tmp_path / "deep" / "here"
+    (here / "sub").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    before = names(tmp_path)
+    with pytest.raises(StorageError) as caught, replacing(Path(name)) as temporary:
+        temporary.mkdir()
+    assert str(caught.value) == (
+        f"{Path(name)}: is the working directory or holds it, and cannot be replaced; name another folder"
+    )
+    assert names(tmp_path) == before
+
+
 def test_a_folder_that_cannot_take_its_name_leaves_the_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,3 +94,9 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_order_in_the_file() ->
     others = [log(rows[:2]), log([(1, 11, 0), (1, 10, 1), (2, 10, 5)]), log([(u, i + 1, t) for u, i, t in rows])]
     assert log(rows).fingerprint == same.fingerprint
     assert len({log(rows).fingerprint, *(other.fingerprint for other in others)}) == 4
+
+
+def test_a_log_shows_its_sizes_in_one_line() -> None:
+    assert repr(log([(1, 2, 3), (1, 4, 5)])) == "<Interactions of events.csv: 2 rows, 1 users, 2 items, with times>"
+    parted = log([(1, 2, 0), (1, 4, 2)], columns="user item part")
+    assert repr(parted).endswith("2 items, no times, split already>")

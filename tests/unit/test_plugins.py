@@ -85,6 +85,24 @@ def test_a_kind_that_cannot_be_had_is_refused(kind, message):
     assert message in str(caught.value)
 
 
+def test_a_class_named_in_full_is_imported_only_where_that_is_allowed(tmp_path, monkeypatch):
+    (tmp_path / "not_yet_there.py").write_text(
+        "class Model:\n    class Config:\n        pass\n",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        plugins.find("models", "not_yet_there:Model", may_import=False)
+    assert str(caught.value) == (
+        "'not_yet_there:Model': 'not_yet_there' is not imported; import it first if you trust it"
+    )
+    assert "not_yet_there" not in sys.modules
+    found = plugins.find("models", "not_yet_there:Model")
+    assert plugins.find("models", "not_yet_there:Model", may_import=False) is found
+    del sys.modules["not_yet_there"]
+    assert plugins.find("models", "caser", may_import=False).__name__ == "Caser"
+    assert plugins.find("models", f"{__name__}:Outside", may_import=False) is Outside
+
+
 def test_a_module_that_lacks_something_itself_is_not_reported_as_missing(tmp_path, monkeypatch):
     (tmp_path / "needs_more.py").write_text("import something_not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)

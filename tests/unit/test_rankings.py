@@ -295,3 +295,10 @@ before = peak()
 lists = Rankings.read(folder / "large.parquet", *maps)
 print((peak() - before) / lists.items.size)
 """
+
+
+def test_lists_show_their_sizes_in_one_line() -> None:
+    lists = Rankings(pack(np.array([0, 1]), 5), matrix([[1, 2, 3], [3, 2, 1]]), source="caser")
+    assert repr(lists) == "<Rankings of caser: 2 lists, 3 deep>"
+    scored = replace(lists, scores=np.zeros((2, 3), dtype=np.float32))
+    assert repr(scored) == "<Rankings of caser: 2 lists, 3 deep, with scores>"

@@ -92,6 +92,41 @@ class TestDelimitedText:
         events = delimited(written(tmp_path, "who,what\n1,2\n3,4\n"), user="who", item="what")
         assert events.frame.rows() == [(1, 2), (3, 4)]
 
+    def test_a_header_of_unknown_names_is_known_by_the_dates_below_it(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "who,what thing,when?\nann,x,2023-11-15 22:13:20\nbob,y,2023-11-15 22:13:21\n")
+        message = refused(DataError, delimited, path)
+        assert "none of the columns 'who', 'what thing', 'when?' looks like the user" in message
+        events = delimited(path, user="who", item="what thing", time="when?")
+        assert [row[:2] for row in events.frame.rows()] == [("ann", "x"), ("bob", "y")]
+
+    def test_a_first_row_of_text_with_a_date_is_data(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "ann,x,2023-11-15\nbob,y,2023-11-16\n")
+        assert [row[:2] for row in delimited(path).frame.rows()] == [("ann", "x"), ("bob", "y")]
+
+    def test_rows_of_text_alone_are_read_once_it_is_said_whether_the_first_has_names(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "ann,x\nbob,y\n")
+        assert delimited(path, has_header=False).frame.rows() == [("ann", "x"), ("bob", "y")]
+        assert delimited(path, user="column_1", item="column_2").frame.rows() == [("ann", "x"), ("bob", "y")]
+        assert delimited(path, user="ann", item="x").frame.rows() == [("bob", "y")]
+
+    @pytest.mark.parametrize(
+        ("rows", "keys", "said"),
+        [
+            ("1,2,3\n", {}, ["column_3 is not used; [data] time = 'column_3' makes it the time"]),
+            ("1,2,3,x\n", {}, ["column_3, column_4 are not used; [data] time names the one that holds the times"]),
+            ("1,2,3\n", {"time": "column_3"}, []),
+            ("1,2,3\n", {"time": ""}, []),
+            ("1,2,3\n", {"min_rating": 1}, []),
+            ("1,2,978300760,x\n", {}, []),
+            ("1,2\n", {}, []),
+        ],
+    )
+    def test_a_column_without_name_that_could_be_the_time_is_said_not_to_be_used(
+        self, tmp_path: Path, rows: str, keys: dict[str, Any], said: list[str]
+    ) -> None:
+        notes = delimited(written(tmp_path, rows), **keys).notes
+        assert [note.removeprefix("events.csv: ") for note in notes if "not used" in note] == said
+
     def test_without_times_the_order_of_the_file_is_kept_and_said(self, tmp_path: Path) -> None:
         events = delimited(written(tmp_path, "user,item\n9,2\n1,3\n9,1\n"))
         assert events.frame.rows() == [(9, 2), (1, 3), (9, 1)]
@@ -163,6 +198,11 @@ class TestDelimitedText:
         path = written(tmp_path, "user,item\nJosé,1\n".encode("latin-1"), "events.csv.gz")
         assert delimited(path, encoding="latin-1").frame["user"].to_list() == ["José"]
 
+    @pytest.mark.parametrize("name", ["events.csv", "events.csv.gz"])
+    def test_utf_16_is_read_when_it_is_named(self, tmp_path: Path, name: str) -> None:
+        path = written(tmp_path, "user,item\nJosé,1\n".encode("utf-16"), name)
+        assert delimited(path, encoding="UTF-16").frame.rows() == [("José", 1)]
+
     def test_a_name_with_brackets_is_a_name_and_no_pattern(self, tmp_path: Path) -> None:
         assert len(delimited(written(tmp_path, "user,item\n1,2\n", "events[1]*.csv")).frame) == 1
 
@@ -212,6 +252,19 @@ class TestDelimitedTextIsRefused:
         message = refused(DataError, delimited, written(tmp_path, "who,item\na,1\n"))
         assert "none of the columns 'who', 'item' looks like the user" in message
         assert '[data] user = "..."' in message
+
+    def test_when_it_cannot_be_told_whether_the_first_row_has_names(self, tmp_path: Path) -> None:
+        message = refused(DataError, delimited, written(tmp_path, "\nann,x\nbob,y\n"))
+        assert message == (
+            "events.csv: cannot tell whether row 2, 'ann,x', holds the names of the columns; "
+            "set [data] has_header to true or false"
+        )
+
+    @pytest.mark.parametrize("keys", [{}, {"user": "user"}])
+    def test_when_two_columns_have_the_name_of_one_that_is_needed(self, tmp_path: Path, keys: dict[str, str]) -> None:
+        message = refused(DataError, delimited, written(tmp_path, "user,item,user\n1,2,3\n"), **keys)
+        assert message == "events.csv: 2 columns are called 'user', which one is the user? rename the others"
+        assert len(delimited(written(tmp_path, "user,item,note,note\n1,2,3,4\n")).frame) == 1
 
     def test_when_user_and_item_are_the_same_column(self, tmp_path: Path) -> None:
         assert "the same column, 'item'" in refused(
@@ -301,6 +354,17 @@ class TestDelimitedTextIsRefused:
     def test_when_it_is_not_utf_8(self, tmp_path: Path) -> None:
         path = written(tmp_path, "user,item\nJosé,1\n".encode("latin-1"))
         assert '[data] encoding = "latin-1"' in refused(DataError, delimited, path)
+
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("name", ["events.csv", "events.csv.gz"])
+    @pytest.mark.parametrize("keys", [{}, {"encoding": "latin-1"}])
+    def test_when_it_says_that_it_is_utf_16(
+        self, tmp_path: Path, encoding: str, name: str, keys: dict[str, str]
+    ) -> None:
+        path = written(tmp_path, "\ufeffuser,item\nJosé,1\n".encode(encoding), name)
+        assert refused(DataError, delimited, path, **keys) == (
+            f'{name}: is UTF-16 text; save it as UTF-8, or as delimited text set [data] encoding = "utf-16"'
+        )
 
     def test_when_a_gz_in_another_encoding_is_truncated(self, tmp_path: Path) -> None:
         path = written(tmp_path, "user,item\n" + "Jos\u00e9,1\n" * 99, "events.csv.gz")

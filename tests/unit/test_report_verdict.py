@@ -56,6 +56,21 @@ def test_a_teacher_no_better_than_the_plain_student_is_said(run: FakeRun) -> Non
     assert "Distillation did harm" in details
 
 
+def test_a_teacher_worse_than_the_plain_student_is_called_so_with_the_difference_from_its_own_side(
+    run: FakeRun,
+) -> None:
+    run.quality = {"teacher": 0.1116, "student": 0.1528, "distilled": 0.15}
+    run.p_values["student-teacher"] = 0.0001
+    folder = run.write()
+    rows = json.loads((folder / "comparisons.json").read_text())
+    given = {"difference": 0.0412, "low": 0.0301, "high": 0.0523}
+    changed = [row | given if row["a"] == "student" else row for row in rows]
+    (folder / "comparisons.json").write_text(json.dumps(changed))
+    details = " ".join(verdict(build([folder]).runs[0]).details)
+    assert "The teacher is worse than the plain student" in details
+    assert "(difference −.0412, 95 % interval [−.0523, −.0301], p < .001)" in details
+
+
 def test_a_student_as_large_as_its_teacher_is_said(run: FakeRun) -> None:
     run.parameters["distilled"] = run.parameters["teacher"]
     assert "is as large as its teacher" in verdict(build([run.write()]).runs[0]).headline

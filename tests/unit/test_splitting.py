@@ -13,7 +13,7 @@ import rankdistill as rd
 from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
 from rankdistill.data.sequences import Sequences
-from rankdistill.errors import DataError
+from rankdistill.errors import ConfigError, DataError
 from rankdistill.rankings import unpack
 
 
@@ -213,3 +213,25 @@ class TestSequences:
         items = np.arange(0, 13)
         found = flat(lists).members()(np.arange(len(lists))[:, None], items)
         assert found.tolist() == [[item in each for item in items] for each in lists]
+
+
+@pytest.mark.parametrize("kind", ["user_fractions", "time"])
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.7, 0.1, 0.1), (0.0, 0.5, 0.5), (0.8, 0.2, 0.0), ("a", 0, 1)])
+def test_fractions_that_are_not_three_with_the_sum_1_are_refused(kind: Any, fractions: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        log([range(10), range(10)], [range(10), range(10)]).split(kind, fractions)
+    assert str(caught.value) == (
+        f"fractions {fractions}: give three, the shares of training, validation and test, such as (0.7, 0.1, 0.2), "
+        f"with the sum 1; training and test above 0"
+    )
+
+
+def test_fractions_do_not_matter_to_a_split_without_them() -> None:
+    assert log([range(10), range(10)]).split("leave_last_out", (0.5, 0.5)).test.lengths.tolist() == [1, 1]
+
+
+def test_a_split_shows_its_sizes_in_one_line() -> None:
+    split = log([range(10), range(10)]).split("user_fractions", train_on_validation=False)
+    assert repr(split) == (
+        "<Split of events.csv: 2 users, 10 items, rows: 14 train, 2 validation, 4 test (user_fractions 0.7/0.1/0.2)>"
+    )

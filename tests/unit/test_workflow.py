@@ -99,3 +99,56 @@ def test_a_teacher_of_lists_takes_the_place_of_a_model_and_gives_it_back(tmp_pat
     assert {row["b"] for row in figures(tmp_path / "run")["comparisons"]} == {"student"}
     run(experiment(tmp_path), tmp_path / "run")
     assert figures(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "data/split.safetensors",
+        "labels.parquet",
+        "teacher/model.safetensors",
+        "student/evaluation.parquet",
+        "stages.json",
+    ],
+)
+def test_a_damaged_result_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    before = figures(tmp_path / "run")
+    path = tmp_path / "run" / file
+    path.write_bytes(b"[1]" if file == "stages.json" else path.read_bytes()[:-20])
+    run(experiment(tmp_path), tmp_path / "run")
+    assert figures(tmp_path / "run") == before
+    assert file == "stages.json" or "made again" in caplog.text
+
+
+def test_a_coverage_that_is_deeper_than_the_lists_is_refused_before_training(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    with pytest.raises(
+        rd.RankDistillError, match=r"coverage@10 needs lists at least 10 deep; raise \[evaluate\] depth"
+    ):
+        run(experiment(tmp_path, evaluate={"metrics": ["coverage@10"], "depth": 5}), tmp_path / "run")
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+def test_patience_without_validation_data_is_said_to_have_no_effect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log(tmp_path, 0, range(0, 30))
+    changed = experiment(tmp_path, split={"train_on_validation": True}, train={"patience": 1})
+    run(changed, tmp_path / "run")
+    assert "patience has no effect without validation data" in caplog.text
+
+
+def test_a_training_that_is_warm_up_alone_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path, distillation={"warmup_epochs": 2}), tmp_path / "run")
+    assert "distilled: all 2 epochs are warm-up (to epoch 2)" in caplog.text
+
+
+def test_a_model_of_other_data_is_refused_as_a_teacher() -> None:
+    splits = [rd.read("synthetic", users=30, items=30, length=12, seed=seed).split() for seed in (0, 1)]
+    model = rd.train(rd.Popularity.Config(), splits[0])
+    with pytest.raises(rd.RankDistillError, match="was trained on other data"):
+        rd.label(model, splits[1], k=3)
+    assert len(rd.label(model, splits[0], k=3)) == len(splits[0].windows)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, load_ranker, use_processor
-from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
+from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.cli.results import metric_rows
 from rankdistill.errors import ConfigError
 
@@ -45,7 +45,9 @@ class Test:
     ] = OnUnknown.ERROR
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Where to write the values; evaluation.parquet when left out."),
+        typer.Option(
+            "--out", metavar="FILE.parquet", help="Where to write the values; evaluation.parquet when left out."
+        ),
     ] = None
 
 
@@ -64,6 +66,8 @@ def evaluate(
     """
     is_file = what.is_file() or what.suffix == ".parquet"
     experiment = _experiment_of_lists(what, test, changes) if is_file else experiment_of(what, test.config, changes)
+    if test.out is not None:
+        check_parquet(test.out, experiment.data.path, what)
     if test.metrics is not None:
         names = tuple(name.strip() for name in test.metrics.split(",") if name.strip())
         if not names:
@@ -101,7 +105,7 @@ def _measure_model(folder: Path, experiment: Experiment, split: Split, test: Tes
     as_trained = test.data is None and test.config is None and settings == load(folder / "config.toml").evaluate
     if test.out is None and as_trained:
         return stages.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
-    pipeline.check_history_length(model, split)
+    pipeline.check_fits(model, split)
     lists = rank(model, split.queries("test", exclude_seen=settings.exclude_seen), settings.depth)
     evaluation = pipeline.evaluate(lists, split.test, settings.metrics, split.num_items)
     out = test.out or folder / "other-evaluation.parquet"

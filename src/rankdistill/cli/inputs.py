@@ -64,11 +64,20 @@ def default_threads() -> int:
 def load_data(experiment: Experiment, prepared: Path | None) -> Split:
     """The experiment's data: read from the raw file, or from a folder that `prepare` wrote."""
     from rankdistill.data.splitting import with_windows
-    from rankdistill.data.storage import read_split
+    from rankdistill.data.storage import read_split, settings_of
+    from rankdistill.errors import ConfigError
     from rankdistill.pipeline import prepare
+    from rankdistill.stages import data_settings
 
     if prepared is None:
         return prepare(experiment)
+    written, asked = settings_of(prepared), data_settings(experiment)
+    for key in written:
+        if written[key] != asked.get(key):
+            raise ConfigError(
+                f"{prepared}: prepared with {key} = {written[key]!r}, and the experiment has {asked.get(key)!r}; "
+                f"prepare it again, or leave --data out"
+            )
     windows = experiment.windows
     return with_windows(read_split(prepared), windows.history_length, windows.target_length)
 

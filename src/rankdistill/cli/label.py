@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rankdistill.cli.inputs import experiment_of, load_data, load_ranker, use_processor
-from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
+from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.errors import ConfigError
 
 
@@ -51,6 +51,7 @@ def label(
     """
     shard = _shard(lists.shard)
     experiment = experiment_of(model, lists.config, changes)
+    check_parquet(out, experiment.data.path)
     from rankdistill import pipeline
     from rankdistill.loss import DistillationConfig
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from rankdistill.errors import ConfigError
+
 Config: TypeAlias = Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment file.")]
 OtherConfig: TypeAlias = Annotated[
     Path | None, typer.Option("--config", help="The experiment file that names the data.", show_default=False)
@@ -65,6 +67,18 @@ class Changes:
         """All of them as `--set` takes them."""
         short = {"train.device": self.device, "train.threads": self.threads, "seed": self.seed}
         return [*(self.overrides or []), *(f"{key}={value}" for key, value in short.items() if value is not None)]
+
+
+def check_parquet(out: Path, *read: Path | None) -> None:
+    """Checks that writing parquet to `out` replaces no other kind of file, and none of those that are read.
+
+    Raises:
+        ConfigError: it would.
+    """
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out {out}: parquet is written; name a file that ends in .parquet")
+    if any(path is not None and path.absolute() == out.absolute() for path in read):
+        raise ConfigError(f"--out {out}: that file is read; name another one to write")
 
 
 PreparedData: TypeAlias = Annotated[

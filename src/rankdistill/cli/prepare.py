@@ -29,7 +29,7 @@ def prepare(config: Config, out: Folder, changes: Changes, output: Output) -> No
     from rankdistill.data.storage import write_split
 
     split = pipeline.prepare(experiment)
-    write_split(split, out)
+    write_split(split, out, stages.data_settings(experiment))
     about = stages.describe_data(split, experiment)
     rows = [(key.replace("_", " "), f"{about[key]:,}") for key in _COUNTS]
     output.show(about, ("", "count"), rows, f"split: {split.description}", f"data: {out}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,37 +17,58 @@ _HEADLINES = ("map", "ndcg@10", "precision@10", "recall@10")
 
 
 def print_run(report: Json, page: Path, output: Output) -> None:
-    """Prints a run's models side by side, whether distilling helped, and where the page is."""
-    from rankdistill.report.numerals import metric, metric_name
+    """Prints the models side by side, what distilling gained and what it lacks, and where the page is."""
+    from rankdistill.report.numerals import metric_name
 
     measured = list(dict.fromkeys(name for row in report["rows"] for name in row["metrics"]))
     shown = [name for name in _HEADLINES if name in measured] or measured[:4]
-    columns = ("", "Kind", "Parameters", "Bytes", *map(metric_name, shown), "ms a query", "Users a second")
-    rows = []
-    for row in report["rows"]:
-        quality = [metric(row["metrics"].get(name)) for name in shown]
-        rows.append((row["role"], row["kind"], *_costs(row)[:2], *quality, *_costs(row)[2:]))
-    output.show(report, columns, rows, *_gains(report, shown), f"report: {page}")
+    columns = ["", "Kind", "Parameters", "Bytes", *map(metric_name, shown), "ms a query", "Users a second"]
+    rows = [[*_names(row, report), row["kind"], *_figures(row, shown)] for row in report["rows"]]
+    if _several(report):
+        columns.insert(0, "Run")
+    output.show(report, columns, rows, *_comparisons(report, shown), f"report: {page}")
 
 
-def _costs(row: Json) -> list[str]:
-    from rankdistill.report.numerals import whole
+def _several(report: Json) -> bool:
+    return len(report["runs"]) > 1
 
+
+def _names(row: Json, report: Json) -> list[str]:
+    """The run of a model where there are several, and its role, with its folder where the run has it twice."""
+    alike = [other for other in report["rows"] if (other.get("run"), other["role"]) == (row.get("run"), row["role"])]
+    role = row["role"] if len(alike) == 1 else f"{row['role']}, {row['folder']}"
+    return [row["run"], role] if _several(report) else [role]
+
+
+def _figures(row: Json, shown: Sequence[str]) -> list[str | None]:
+    """Sizes, metrics and speed; None for what is not known, so that the others stay flush right."""
+    from rankdistill.report.numerals import metric, whole
+
+    sizes, rate = (row["parameters"], row["bytes"]), row["users_per_second"]
+    quality = [row["metrics"].get(name) for name in shown]
     latency = row["latency_ms"]["p50"]
-    milliseconds = "–" if latency is None else f"{latency:.3g}"
-    return [whole(row["parameters"]), whole(row["bytes"]), milliseconds, whole(row["users_per_second"])]
+    return [
+        *(None if size is None else whole(size) for size in sizes),
+        *(None if value is None else metric(value) for value in quality),
+        None if latency is None else f"{latency:.3f}",
+        None if rate is None else whole(rate),
+    ]
 
 
-def _gains(report: Json, shown: list[str]) -> list[str]:
-    """A line a metric: what distilling gained over the plain student, and whether that is significant."""
+def _comparisons(report: Json, shown: Sequence[str]) -> list[str]:
+    """A line a metric, in the order of the table: the distilled student less the plain one, then less the teacher."""
     from rankdistill.report.numerals import interval, metric, metric_name, p_value
 
-    return [
-        f"distilled - student, {metric_name(each['metric'])}: {metric(each['difference'], sign=True)} "
-        f"{interval(each['low'], each['high'])}, {p_value(each['p_value'])}"
-        for each in report["comparisons"]
-        if (each["a"], each["b"]) == ("distilled", "student") and each["metric"] in shown
-    ]
+    made = {(one.get("run"), one["a"], one["b"], one["metric"]): one for one in report["comparisons"]}
+    runs = [run["name"] for run in report["runs"]] if _several(report) else [None]
+    lines = []
+    for run, other, name in itertools.product(runs, ("student", "teacher"), shown):
+        one = made.get((run, "distilled", other, name))
+        if one is not None:
+            pair = f"{run}: distilled - {other}" if run else f"distilled - {other}"
+            difference = f"{metric(one['difference'], sign=True)} {interval(one['low'], one['high'])}"
+            lines.append(f"{pair}, {metric_name(name)}: {difference}, {p_value(one['p_value'])}")
+    return lines
 
 
 def print_model(folder: Path, output: Output) -> None:

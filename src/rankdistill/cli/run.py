@@ -18,7 +18,12 @@ def run(
     output: Output,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The run folder; runs/NAME when left out.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The run folder; left out: runs/NAME for NAME.toml and for NAME/config.toml.",
+            show_default=False,
+        ),
     ] = None,
     resume: Resume = False,
 ) -> None:
@@ -33,5 +38,17 @@ def run(
     from rankdistill import workflow
 
     use_processor(experiment)
-    page = workflow.run(experiment, out or Path("runs") / config.stem, resume=resume)
+    page = workflow.run(experiment, out or default_folder(config), resume=resume)
     print_run(json.loads(page.with_suffix(".json").read_text(encoding="utf-8")), page, output)
+
+
+def default_folder(config: Path) -> Path:
+    """Where a run goes that is not told where.
+
+    A finished run's `config.toml` is called after its folder, so that it runs again under the same name.
+
+    >>> [default_folder(Path(name)).as_posix() for name in ("first.toml", "somewhere/first/config.toml")]
+    ['runs/first', 'runs/first']
+    """
+    name = config.resolve().parent.name if config.name == "config.toml" else config.stem
+    return Path("runs") / (name or config.stem)

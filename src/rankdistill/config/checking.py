@@ -123,8 +123,23 @@ class Checker:
 
     def _unknown(self, address: Address, key: str) -> str:
         own = _keys(TrainConfig if len(address) > 1 else self.classes[address[0]])
+        if len(address) == 1 and (foreign := self._other_kind(*address, key)):
+            return foreign
         hint = self._owner(key, address) or plugins.suggestion(key, own)
         return f"unknown key{hint or '; known are ' + ', '.join(own) if own else '; there are none'}"
+
+    def _other_kind(self, name: str, key: str) -> str:
+        """What is wrong with a key of another kind: of the other role's, or of the one that `--set` replaced."""
+        kind = self._table(name).get("kind")
+        if name not in _PLUGINS or not isinstance(kind, str):
+            return ""
+        near = plugins.suggestion(key, _keys(self.classes[name]))
+        if (name, "kind") in self.overridden and (name, key) not in self.overridden:
+            remedy = f"; --set '{name}={{kind = \"{kind}\"}}' drops the keys that {self.source} gives"
+            return f"{kind!r} has no key {key!r}{near or remedy}"
+        other = self.classes.get({"teacher": "student", "student": "teacher"}.get(name, ""))
+        taken = other is not None and other is not TeacherLists and key in _keys(other)
+        return f"{kind!r} has no key {key!r}{near}" if taken else ""
 
     def _owner(self, key: str, address: Address) -> str:
         """The end of a message that names the other section to which a key belongs, if there is one."""

@@ -72,7 +72,7 @@ def choose(
         guesses: the column of each role where none is named; by default from the usual names.
 
     Raises:
-        DataError: the file has no column of the given name, or none that can be guessed.
+        DataError: the file has no column of the given name or several, or none that can be guessed.
     """
     guesses = by_name(header) if guesses is None else guesses
     rated = config.min_rating is not None or config.rating is not None
@@ -88,6 +88,7 @@ def choose(
                 f'{source}: none of the columns {_listed(header)} looks like the {role}; name it: [data] {role} = "..."'
             )
     columns = Columns(**found)
+    _check_single(columns, header, source)
     if columns.user == columns.item:
         raise DataError(f"{source}: user and item are the same column, {header[columns.user]!r}; name two columns")
     return columns, _notes(columns, header, config, source)
@@ -118,6 +119,15 @@ def by_name(header: Sequence[str]) -> dict[str, int]:
         if surest is not None:
             found[role] = plain.index(surest)
     return found
+
+
+def _check_single(columns: Columns, header: Sequence[str], source: str) -> None:
+    for role, position in columns.present().items():
+        name = header[position]
+        if (count := list(header).count(name)) > 1:
+            raise DataError(
+                f"{source}: {count} columns are called {name!r}, which one is the {role}? rename the others"
+            )
 
 
 def _notes(columns: Columns, header: Sequence[str], config: ColumnsConfig, source: str) -> tuple[str, ...]:

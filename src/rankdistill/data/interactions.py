@@ -45,6 +45,11 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.users)
 
+    def __repr__(self) -> str:
+        sizes = f"{len(self):,} rows, {len(self.user_ids):,} users, {len(self.item_ids):,} items"
+        times = "no times" if self.timestamps is None else "with times"
+        return f"<Interactions of {self.source}: {sizes}, {times}{'' if self.parts is None else ', split already'}>"
+
     @classmethod
     def from_events(cls, events: Events) -> Interactions:
         """The arrays of what a reader read.
@@ -139,6 +144,7 @@ class Interactions:
             target_length: T, the items that a training query predicts.
 
         Raises:
+            ConfigError: there is no such kind, or `fractions` are not three with the sum 1.
             DataError: the log is too small, or lacks the times or parts that this kind needs.
         """
         windows = (history_length, target_length)

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rankdistill import plugins
+from rankdistill.config import SplitConfig
 from rankdistill.data.fingerprint import fingerprint_of
 from rankdistill.data.queries import Exclude, Queries, last_items
 from rankdistill.data.sequences import Sequences
@@ -67,11 +68,21 @@ class Split:
             print_of = fingerprint_of(self.user_ids, self.item_ids, self.train.starts, self.train.items)
             object.__setattr__(self, "fingerprint", print_of)
 
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{len(part.items):,} {name}" for name, part in self._parts().items())
+        return (
+            f"<Split of {self.source}: {self.num_users:,} users, {self.num_items:,} items, rows: {rows} "
+            f"({self.description})>"
+        )
+
+    def _parts(self) -> dict[str, Sequences]:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
     @property
     def content(self) -> str:
         """A fingerprint of all parts: what a trained and measured model depends on."""
-        parts = [part for part in (self.train, self.validation, self.test) if part is not None]
-        arrays = [array for part in parts for array in (part.starts, part.items)]
+        arrays = [array for part in self._parts().values() for array in (part.starts, part.items)]
         return fingerprint_of(self.user_ids, self.item_ids, *arrays)
 
     @property
@@ -149,6 +160,8 @@ def split_interactions(
     if kind not in rules:
         near = plugins.suggestion(kind, list(rules))
         raise ConfigError(f"split kind {kind!r} is not one of {', '.join(rules)}{near}")
+    if kind in ("user_fractions", "time"):
+        _check_fractions(fractions)
     parts = rules[kind](data)
     train, validation, test = (_part(data, parts == part) for part in (TRAIN, VALIDATION, TEST))
     for name, part in (("training", train), ("test", test)):
@@ -169,6 +182,16 @@ def split_interactions(
         history_length=windows[0],
         target_length=windows[1],
     )
+
+
+def _check_fractions(fractions: tuple[float, ...]) -> None:
+    try:
+        SplitConfig.model_validate({"fractions": tuple(map(float, fractions))})
+    except (TypeError, ValueError) as error:  # no numbers, or refused by the section
+        raise ConfigError(
+            f"fractions {fractions}: give three, the shares of training, validation and test, such as "
+            f"(0.7, 0.1, 0.2), with the sum 1; training and test above 0"
+        ) from error
 
 
 def _part(data: Interactions, keep: Bools) -> Sequences:

@@ -15,12 +15,12 @@ from rankdistill.data.splitting import Split
 from rankdistill.errors import DataError, StorageError
 from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
-from rankdistill.types import Ints, Items
+from rankdistill.types import Ints, Items, Json
 
 _ARRAYS, _ABOUT, _USERS, _ITEMS = "split.safetensors", "split.json", "activity.parquet", "items.parquet"
 
 
-def write_split(split: Split, folder: Path) -> None:
+def write_split(split: Split, folder: Path, settings: Json | None = None) -> None:
     """Writes `split` as a folder, whole or not at all.
 
     `activity.parquet` has the users and `items.parquet` the items by raw id, in the order of their dense index, with
@@ -53,6 +53,7 @@ def write_split(split: Split, folder: Path) -> None:
                 "description": split.description,
                 "history_length": split.history_length,
                 "target_length": split.target_length,
+                "settings": settings or {},
             },
         )
 
@@ -70,6 +71,19 @@ def _check_replaceable(folder: Path) -> None:
             f"{folder}: holds other files ({others[0]}{more}); prepare replaces the whole folder, "
             f"name a new or empty one"
         )
+
+
+def settings_of(folder: Path) -> Json:
+    """The settings that prepared data was written with, flat; empty where they were not kept."""
+    try:
+        settings = json.loads((folder / _ABOUT).read_text(encoding="utf-8")).get("settings", {})
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{folder}: no prepared data here ({_ABOUT} is missing); `rankdistill prepare` makes it"
+        ) from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{folder}: no prepared data here ({_ABOUT} cannot be read); prepare it again") from error
+    return settings if isinstance(settings, dict) else {}
 
 
 def read_split(folder: Path) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Literal
 
@@ -11,6 +12,8 @@ from rankdistill.data.splitting import Split
 from rankdistill.errors import RankingsError
 from rankdistill.rankings import Rankings, unpack
 from rankdistill.types import PAD, Bools, Items
+
+logger = logging.getLogger(__name__)
 
 _QUERIES_A_BLOCK = 1 << 16
 
@@ -35,6 +38,9 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
     lists = lists.with_users(split.user_ids)
     numbers = np.arange(len(lists), dtype=np.int32)[:, None]  # in place of the items: which list serves which window
     places = replace(lists, items=numbers, scores=None).for_queries(windows.ids, split.user_ids).items[:, 0]
+    unused = len(lists) - len(np.unique(places))
+    if unused:
+        logger.warning("%s: %s lists are of no training query and are not used", lists.source, f"{unused:,}")
     drop_targets = lists.per_user and exclude == "targets"
     width = k + windows.target_length if drop_targets else k
     items = np.full((len(windows), k), PAD, dtype=np.int32)
@@ -77,7 +83,7 @@ def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: st
         what = "items that the user has already" if exclude == "seen" else "the query's own target"
         raise RankingsError(
             f"{lists.source}: {int(labelled.sum()):,} lists hold {what} (first: {_first(split, labelled)[1]}); leave "
-            f"them out of the lists, or set [distillation] exclude to what the lists leave out"
+            f"them out of the lists"
         )
 
 

@@ -239,13 +239,25 @@ def _blank() -> pl.Expr:
 
 def _in_utf8(path: Path, encoding: str) -> Path | bytes:
     try:
-        if codecs.lookup(encoding).name in ("utf-8", "ascii"):
+        name, packed = codecs.lookup(encoding).name, first_bytes(path).startswith(b"\x1f\x8b")
+        _check_mark(path, name, packed)
+        if name in ("utf-8", "ascii"):
             return path
         content = path.read_bytes()
-        content = gzip.decompress(content) if first_bytes(path).startswith(b"\x1f\x8b") else content
+        content = gzip.decompress(content) if packed else content
         return content.decode(encoding).encode()
     except LookupError as error:
         raise ConfigError(f"[data] encoding: there is no encoding {encoding!r}; for instance 'latin-1'") from error
+
+
+def _check_mark(path: Path, encoding: str, packed: bool) -> None:
+    """Refuses text that says of itself that it is UTF-16, where it would be read as something else."""
+    with gzip.open(path) if packed else path.open("rb") as file:
+        start = file.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and not encoding.startswith("utf-16"):
+        raise DataError(
+            f'{path.name}: is UTF-16 text; save it as UTF-8, or as delimited text set [data] encoding = "utf-16"'
+        )
 
 
 def shortened(text: str) -> str:

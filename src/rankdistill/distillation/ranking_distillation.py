@@ -54,6 +54,11 @@ class RankingDistillation(Loss):
         self.config = config
         self.register_buffer("position", position_weights(config.k, config.position_sharpness))
 
+    @property
+    def settled_from(self) -> int:
+        """Behind the warm-up, where the weighting has one."""
+        return self.config.warmup_epochs + 1 if self.config.weighting in ("discrepancy", "hybrid") else 1
+
     def forward(self, step: Step) -> Tensor:
         """See `Loss.forward`."""
         scores = step.teacher_item_scores

@@ -220,5 +220,6 @@ def _unknown(text: str) -> str:
     written = re.fullmatch(r"(.*?)@?(\d*)", text.strip().lower(), re.DOTALL)
     name, cutoff = written.groups() if written else (text, "")
     near = difflib.get_close_matches(name, [*AT_K, "coverage"], n=1)
-    nearest = f"; did you mean '{near[0]}@{cutoff or 10}'?" if near else "."
+    at = "" if near == ["map"] and not cutoff and "@" not in text else f"@{cutoff or 10}"
+    nearest = f"; did you mean '{near[0]}{at}'?" if near else "."
     return f"metric {text!r} does not exist{nearest} There are {', '.join(NAMES)}"

@@ -71,6 +71,10 @@ class Rankings:
     def __len__(self) -> int:
         return len(self.query_ids)
 
+    def __repr__(self) -> str:
+        scores = "" if self.scores is None else ", with scores"
+        return f"<Rankings of {self.source}: {len(self):,} lists, {self.depth:,} deep{scores}>"
+
     @property
     def depth(self) -> int:
         """K, the length of the longest list."""

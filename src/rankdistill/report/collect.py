@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,16 @@ def build(folders: Sequence[Path]) -> Report:
         for model in _model_folders(folder):
             home = model.resolve().parent
             asked.setdefault(home if _is_run(home) else None, []).append(model)
-    return Report(tuple(_run(home, models) for home, models in asked.items()))
+    names = _names([home for home in asked if home is not None])
+    return Report(tuple(_run(home, models, names) for home, models in asked.items()))
+
+
+def _names(homes: Sequence[Path]) -> dict[Path, str]:
+    """The runs' names: their folders', with as many of the folders above as tell them apart."""
+    depth = 1
+    while len({home.parts[-depth:] for home in homes}) < len(homes):
+        depth += 1
+    return {home: "/".join(home.parts[-depth:]) for home in homes}
 
 
 def _is_run(folder: Path) -> bool:
@@ -51,23 +60,24 @@ def _model_folders(folder: Path) -> list[Path]:
     return inside
 
 
-def _run(home: Path | None, folders: Sequence[Path]) -> Run:
+def _run(home: Path | None, folders: Sequence[Path], names: Mapping[Path, str]) -> Run:
     models = tuple(_model(folder) for folder in dict.fromkeys(folders))
     if home is None:
         name = ", ".join(model.folder.name for model in models)
         return Run(name=name, models=models, comparisons=paired(models))
     config_text = _text(home / "config.toml")
     roles = {model.role for model in models}
-    rows = _json(home / "comparisons.json")
-    made = paired(models) if rows is None else [_comparison(row) for row in rows]
+    made = _comparisons(home / "comparisons.json")
+    if made is None:
+        made = paired(models)
     return Run(
-        name=home.name,
+        name=names[home],
         models=models,
         comparisons=tuple(one for one in made if {one.a, one.b} <= roles),
-        data=_json(home / "data.json") or {},
+        data=_object(home / "data.json"),
         config=_toml(config_text, home / "config.toml"),
         config_text=config_text,
-        made=_json(home / "run.json") or {},
+        made=_object(home / "run.json"),
         activity=_frame(home / "data" / "activity.parquet"),
         items=_frame(home / "data" / "items.parquet"),
         targets=_frame(home / "targets.parquet"),
@@ -75,7 +85,7 @@ def _run(home: Path | None, folders: Sequence[Path]) -> Run:
 
 
 def _model(folder: Path) -> Model:
-    facts: Json = _json(folder / "model.json") or {}
+    facts = _object(folder / "model.json")
     evaluation = _frame(folder / "evaluation.parquet")
     rankings = _frame(folder / "rankings.parquet", depth=LIST_DEPTH)
     metrics = {} if evaluation is None else _means(evaluation)
@@ -100,7 +110,18 @@ def _means(evaluation: pl.DataFrame) -> dict[str, float]:
     return {name: float("nan") if value is None else value for name, value in row.items()}
 
 
-def _comparison(row: Json) -> Comparison:
+def _comparisons(path: Path) -> tuple[Comparison, ...] | None:
+    rows = _json(path)
+    if rows is None:
+        return None
+    if not isinstance(rows, list):
+        raise _not_what_was_written(path, rows, "a list of comparisons")
+    return tuple(_comparison(path, row) for row in rows)
+
+
+def _comparison(path: Path, row: object) -> Comparison:
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("a", "b", "metric")):
+        raise _not_what_was_written(path, row, "a comparison with a, b and metric")
     numbers = {key: finite(row.get(key)) for key in ("difference", "low", "high", "p_value")}
     return Comparison(a=row["a"], b=row["b"], metric=row["metric"], **numbers)
 
@@ -108,9 +129,13 @@ def _comparison(row: Json) -> Comparison:
 def _epochs(path: Path) -> tuple[Json, ...]:
     lines = [line for line in _text(path).splitlines() if line.strip()]
     try:
-        return tuple(json.loads(line) for line in lines)
+        epochs = [json.loads(line) for line in lines]
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{path}: a line is no JSON ({error}); was the file cut off?") from error
+    for epoch in epochs:
+        if not isinstance(epoch, dict):
+            raise _not_what_was_written(path, epoch, "a JSON object")
+    return tuple(epochs)
 
 
 def _text(path: Path) -> str:
@@ -118,6 +143,22 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
+
+
+def _object(path: Path) -> Json:
+    """The JSON object of a file, empty where there is no file."""
+    value = _json(path)
+    if value is not None and not isinstance(value, dict):
+        raise _not_what_was_written(path, value, "a JSON object")
+    return value or {}
+
+
+def _not_what_was_written(path: Path, found: object, expected: str) -> CheckpointError:
+    text = json.dumps(found)
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return CheckpointError(
+        f"{path}: {shown} stands where {expected} belongs; was the file changed? run the experiment again"
+    )
 
 
 def _json(path: Path) -> Any:

@@ -26,6 +26,9 @@ from rankdistill.report.svg import (
 ROW = 26.0
 """Height of a row of a dot plot, in pixels."""
 
+LEAST_SPAN = 0.05
+"""A line of quality spans this share of its values at least, so that small differences look small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -167,8 +170,9 @@ def _names_above(last: dict[str, float], first: dict[str, float], axis: Axis) ->
 def quality_line(points: Sequence[Point], described: str) -> Markup:
     """The models on one line of quality: how far the distilled student has come from the plain one."""
     low, high = min(point.y for point in points), max(point.y for point in points)
-    margin = (high - low) * 0.55 or abs(high) * 0.05 or 1.0
-    axis, y = Axis(low - margin, high + margin), 48.0
+    span = max(high - low, max(abs(low), abs(high)) * LEAST_SPAN) or 1.0
+    middle, reach = (low + high) / 2, span * 1.05
+    axis, y = Axis(middle - reach, middle + reach), 48.0
     parts = [horizontal(y, 0, 1, "rail")]
     base = next((point.y for point in points if point.role == "student"), None)
     goal = next((point.y for point in points if point.role == "distilled"), None)
@@ -182,11 +186,12 @@ def quality_line(points: Sequence[Point], described: str) -> Markup:
             )
         )
     below = sorted((point for point in points if point.role != "distilled"), key=lambda point: point.y)
+    inwards = 6 if len(below) == 2 and axis.at(below[1].y) - axis.at(below[0].y) > 0.06 else -5
     for point in points:
         x = axis.at(point.y)
         above = point.role == "distilled"
         side = "middle" if above or len(below) < 2 else "end" if point is below[0] else "start"
-        dx = {"middle": 0, "end": 6, "start": -6}[side]
+        dx = {"middle": 0, "end": inwards, "start": -inwards}[side]
         parts.append(Markup("<g><title>{}</title>").format(point.tip) + marker(x, y, point.role, "large"))
         first, second = (y - 33, y - 16) if above else (y + 27, y + 44)
         parts.append(text(x, first, point.label, f"label role-{point.role} {side}", dx))

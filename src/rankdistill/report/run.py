@@ -93,6 +93,11 @@ class Comparison:
         """Whether the difference is significant at the five per cent level."""
         return self.p_value is not None and self.p_value < SIGNIFICANCE
 
+    def turned(self) -> Comparison:
+        """The same comparison the other way round: metric of `b` less metric of `a`."""
+        difference, low, high = (None if one is None else -one for one in (self.difference, self.high, self.low))
+        return Comparison(self.b, self.a, self.metric, difference, low, high, self.p_value)
+
     def row(self) -> Json:
         """The comparison's row of `report.json`."""
         return {

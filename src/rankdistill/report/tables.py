@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,8 @@ class Quality:
 
     name: str
     values: tuple[str, ...]
-    best: int | None
+    best: frozenset[int]
+    """The places of the highest value as it is written; none where all values are written alike."""
     differences: tuple[Difference | None, ...]
 
 
@@ -108,11 +109,17 @@ def qualities(run: Run) -> list[Quality]:
     rows = []
     for name in run.metric_names():
         values = [model.metric(name) for model in run.models]
-        known = [value for value in values if value is not None]
-        best = values.index(max(known)) if known and len(known) > 1 and min(known) < max(known) else None
         differences = tuple(difference(run.comparison(*pair, name)) for pair in pairs(run))
-        rows.append(Quality(metric_name(name), tuple(metric(value) for value in values), best, differences))
+        rows.append(Quality(metric_name(name), tuple(metric(value) for value in values), _best(values), differences))
     return rows
+
+
+def _best(values: Sequence[float | None]) -> frozenset[int]:
+    known = {place: value for place, value in enumerate(values) if value is not None}
+    if len({metric(value) for value in known.values()}) < 2:
+        return frozenset()
+    highest = metric(max(known.values()))
+    return frozenset(place for place, value in known.items() if metric(value) == highest)
 
 
 def difference(made: Comparison | None) -> Difference | None:

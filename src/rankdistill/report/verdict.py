@@ -154,11 +154,14 @@ def _warnings(run: Run, name: str) -> tuple[str, ...]:
     if base is None or best is None:
         return ()
     made = run.comparison("student", "teacher", name)
-    unproven = made is not None and made.p_value is not None and not made.significant
-    if best < base and not unproven:
+    proven = made is not None and made.significant
+    tested = made is not None and made.p_value is not None
+    if best < base and (proven or not tested):
         return ()
-    words = "no better" if best >= base else "not significantly better"
-    evidence = _evidence(made) if made else ""
+    words = "not significantly better" if best < base else "no better"
+    if proven and best > base:
+        words = "worse"
+    evidence = _evidence(made.turned()) if made else ""
     return (
         f"The teacher is {words} than the plain student, {metric(base)} against {metric(best)}{evidence}: "
         "there was little to learn from it.",

@@ -128,10 +128,17 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     progress = checkpoint.load(model, optimizer) if checkpoint else Progress()
     if progress.epoch:
         logger.info("%s: goes on after epoch %d of %d", name, progress.epoch, config.epochs)
+    if objective.settled_from > config.epochs > 0:
+        logger.warning(
+            "%s: all %d epochs are warm-up (to epoch %d); lower [distillation] warmup_epochs or train longer",
+            name,
+            config.epochs,
+            objective.settled_from - 1,
+        )
     seen = SeenItems(data.windows.sequences, device)
     with torch.random.fork_rng():
         for number in range(progress.epoch + 1, config.epochs + 1):
-            if _stalled(progress, config):
+            if _stalled(progress, config, objective.settled_from):
                 logger.info("%s: no better since epoch %d; stopped early", name, progress.best_epoch)
                 break
             row = _train_epoch(model, data, objective, optimizer, _Epoch(number, session, config, device, seen))
@@ -207,11 +214,12 @@ def _remember_best(progress: Progress, row: Json, metric: str, model: Ranker) ->
         progress.best_state = {name: tensor.clone() for name, tensor in model_state(model).items()}
 
 
-def _stalled(progress: Progress, config: TrainConfig) -> bool:
-    """Whether `patience` validations in a row have brought nothing better."""
+def _stalled(progress: Progress, config: TrainConfig, settled_from: int) -> bool:
+    """Whether `patience` validations in a row have brought nothing better, those of a warm-up not counted."""
     if config.patience is None or not progress.best_epoch:
         return False
-    since = [row for row in progress.rows[progress.best_epoch :] if "validation" in row]
+    start = max(progress.best_epoch, settled_from - 1)
+    since = [row for row in progress.rows[start:] if "validation" in row]
     return len(since) >= config.patience
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 from pydantic import Field
 
-from rankdistill.data.columns import ColumnsConfig, by_name, choose
+from rankdistill.data.columns import Columns, ColumnsConfig, by_name, choose
 from rankdistill.data.events import Events
 from rankdistill.data.textfiles import Shape, TextFile, guess_separator, read_columns, shortened, split_line
 from rankdistill.data.values import from_dates, integers_where_plain, tidy
@@ -61,21 +61,24 @@ class Delimited:
         frame, more = tidy(raw, names, file.name, min_rating=config.min_rating)
         frame = frame.with_columns(integers_where_plain(frame[role]) for role in ("user", "item"))
         if not has_header:
-            notes = (
-                f"{file.name}: no header; the columns are called column_1 to column_{len(first)}",
-                *notes,
-            )
+            notes = (*_notes_without_header(header, columns, config, file.name), *notes)
         return Events(frame, None, (*notes, *more), file.name)
 
     def _has_header(self, file: TextFile, separator: str) -> bool:
+        """Whether the first row has names: usual or given ones, or words where the second row has numbers or dates."""
         rows = [split_line(line, separator) for line in file.lines[:2]]
         names = [name.strip() for name in rows[0]]
         given = {self.config.user, self.config.item, self.config.time, self.config.rating}
         if given.intersection(names) or by_name(names):
             return True
-        if any(_is_number(name) for name in names):
+        if _holds_values(names) or given.intersection(_numbered(names)):
             return False
-        return len(rows) < 2 or any(_is_number(field) for field in rows[1])
+        if len(rows) < 2 or _holds_values(rows[1]):
+            return True
+        raise DataError(
+            f"{file.name}: cannot tell whether row {file.first_row}, {shortened(file.lines[0])}, holds the names of "
+            f"the columns; set [data] has_header to true or false"
+        )
 
 
 def by_position(first: Sequence[str]) -> dict[str, int]:
@@ -95,6 +98,10 @@ def by_position(first: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def _holds_values(fields: Sequence[str]) -> bool:
+    return any(_is_number(field) or _is_time(field) for field in fields)
+
+
 def _is_time(field: str) -> bool:
     if _is_number(field):
         return float(field) >= _SECONDS
@@ -111,3 +118,15 @@ def _is_number(field: str) -> bool:
 
 def _numbered(first: Sequence[str]) -> list[str]:
     return [f"column_{position + 1}" for position in range(len(first))]
+
+
+def _notes_without_header(header: Sequence[str], columns: Columns, config: ColumnsConfig, source: str) -> list[str]:
+    """What the columns are called, and which of them could have been the time."""
+    notes = [f"{source}: no header; the columns are called {header[0]} to {header[-1]}"]
+    unused = [name for position, name in enumerate(header) if position not in columns.present().values()]
+    if unused and columns.time is None and config.time is None:
+        shown = ", ".join(unused[:5]) + (", ..." if len(unused) > 5 else "")
+        one = f"is not used; [data] time = {unused[0]!r} makes it the time"
+        several = "are not used; [data] time names the one that holds the times"
+        notes.append(f"{source}: {shown} {one if len(unused) == 1 else several}")
+    return notes
