@@ -234,13 +234,14 @@ def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> lis
 
 
 def data_settings(experiment: Experiment) -> Json:
-    """`[data]` and `[split]`, flat: what prepared data depends on."""
+    """`[data]` and `[split]`, flat: what prepared data depends on; of the path its name, since folders move."""
     sections = {"data": experiment.data, "split": experiment.split}
+    path = experiment.data.path
     return {
         f"{name}.{key}": value
         for name, section in sections.items()
         for key, value in section.model_dump(mode="json").items()
-    }
+    } | {"data.path": path and path.name}
 
 
 def describe_data(split: Split, experiment: Experiment, notes: tuple[str, ...] = ()) -> Json:

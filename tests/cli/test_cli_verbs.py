@@ -201,3 +201,11 @@ def test_doctor_says_what_is_wrong_and_exits_with_1(
     outcome = cli("doctor")
     assert outcome.status == 1
     assert f"RANKDISTILL_DATA = {tmp_path / 'nowhere'}: no such folder; mend or unset it" in outcome.out
+
+
+def test_prepared_data_of_another_split_is_refused(desk: Path, cli: Command, done: Path) -> None:
+    cli("prepare", "e.toml", "--out", "prepared")
+    line = cli.refusal(
+        "train", "e.toml", "--role", "student", "--out", "m", "--data", "prepared", "--set", "split.kind=leave_last_out"
+    )
+    assert line.startswith("prepared: prepared with split.kind = 'user_fractions', and the experiment has")
