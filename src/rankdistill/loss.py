@@ -105,7 +105,7 @@ class Step:
         """A sample of the catalogue for each query, scored by the student, without gradient.
 
         One pool of items is drawn for the batch and scored in one matrix product; each query takes its own part of
-        it. Parts hardly overlap: if all queries shared one sample, their errors would add up in every step.
+        it. Parts hardly overlap: with one sample for all queries, its error would be the same for each of them.
         """
         items = torch.randint(
             1,
