@@ -37,10 +37,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Items drawn uniformly for each query.
+    """Items drawn uniformly, the same for all queries of a batch.
 
     Attributes:
-        items: [B, n].
+        items: [n], ascending; an item can occur more than once.
         scores: [B, n], the student's.
         unseen: [B, n], whether the user does not have the item in training.
     """
@@ -48,10 +48,6 @@ class Sample:
     items: Tensor
     scores: Tensor
     unseen: Tensor
-
-
-_POOL = 16
-"""Samples in the pool of a batch."""
 
 
 @dataclass(frozen=True)
@@ -102,27 +98,13 @@ class Step:
 
     @torch.no_grad()
     def sample(self, size: int) -> Sample:
-        """A sample of the catalogue for each query, scored by the student, without gradient.
-
-        One pool of items is drawn for the batch and scored in one matrix product; each query takes its own part of
-        it. Parts hardly overlap: with one sample for all queries, its error would be the same for each of them.
-        """
-        items = torch.randint(
-            1,
-            self.student.catalogue.num_items + 1,
-            (size * _POOL,),
-            generator=self.generator,
-            device=self.queries.device,
-        )
-        items = items.sort().values
+        """A sample of the catalogue, scored by the student in one matrix product, without gradient."""
+        device, num_items = self.queries.device, self.student.catalogue.num_items
+        items = torch.randint(1, num_items + 1, (size,), generator=self.generator, device=device).sort().values
         scores = self.student.score(self.queries.detach(), items)
-        start = torch.randint(len(items), (len(self.queries), 1), generator=self.generator, device=self.queries.device)
-        order = torch.randperm(len(items), generator=self.generator, device=self.queries.device)
-        columns = order[(start + torch.arange(size, device=order.device)) % len(items)]
-        seen = torch.zeros_like(columns, dtype=torch.bool)
-        if self.seen is not None:
-            seen = self.seen.among(self.batch.users, items, columns)
-        return Sample(items[columns], scores.gather(1, columns), ~seen)
+        if self.seen is None:
+            return Sample(items, scores, torch.ones_like(scores, dtype=torch.bool))
+        return Sample(items, scores, ~self.seen.among(self.batch.users, items))
 
 
 class RankingLossConfig(Section):

@@ -1,4 +1,4 @@
-"""Which items of one sample has each user of a batch? Asked at every step, so on the model's device."""
+"""Which items of a sample has each user of a batch? Asked at every step, so on the model's device."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class SeenItems:
         self.starts = torch.from_numpy(sequences.starts).to(device)
         self.items = torch.from_numpy(sequences.items).to(device)
 
-    def among(self, users: Tensor, pool: Tensor, columns: Tensor) -> Tensor:
-        """Whether each user [B] has each of her own items `pool[columns]` [B, n], of a pool [P] (ascending): [B, n].
+    def among(self, users: Tensor, sample: Tensor) -> Tensor:
+        """Whether each user [B] has each item of a sample [n], ascending: [B, n].
 
         Costs as much as the users have items, whatever the size of the catalogue.
         """
@@ -31,9 +31,10 @@ class SeenItems:
             lengths.cumsum(0) - lengths, lengths
         )
         owned = self.items[first[rows] + within].long()
-        places = torch.searchsorted(pool, owned).clamp_max(len(pool) - 1)
-        hits = pool[places] == owned
-        seen = torch.zeros(len(users), len(pool), dtype=torch.bool, device=rows.device)
+        places = torch.searchsorted(sample, owned).clamp_max(len(sample) - 1)
+        hits = sample[places] == owned
+        seen = torch.zeros(len(users), len(sample), dtype=torch.bool, device=rows.device)
         seen[rows[hits], places[hits]] = True
-        first_places = torch.searchsorted(pool, pool)  # of an item that was drawn twice
-        return seen.gather(1, first_places[columns])
+        return seen[
+            :, torch.searchsorted(sample, sample)
+        ]  # an item that was drawn twice is marked where it first stands

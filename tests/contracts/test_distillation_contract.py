@@ -82,10 +82,11 @@ def test_it_draws_from_the_generator_alone(kind: str, epoch: int) -> None:
     assert again.item() == once.item()
 
 
-def test_it_is_the_mean_over_the_queries(kind: str) -> None:
+@pytest.mark.parametrize("epoch", EPOCHS)
+def test_it_is_the_mean_over_the_queries(kind: str, epoch: int) -> None:
     scores = scores_of(1.0)
-    once = value(kind, step_of(scores, BATCH, epoch=1))
-    again = value(kind, step_of(torch.cat([scores, scores]), twice(BATCH), epoch=1))
+    once = value(kind, step_of(scores, BATCH, epoch=epoch))
+    again = value(kind, step_of(torch.cat([scores, scores]), twice(BATCH), epoch=epoch))
     assert again.item() == pytest.approx(once.item(), rel=1e-12)
 
 

@@ -141,11 +141,11 @@ def test_the_weights_of_a_step_agree_with_a_loop(
     weighting: oracles.Weighting, renormalize: bool, seed: int, k: int
 ) -> None:
     student, teacher = student_and_lists(seed, k)
-    samples = step_of(student, teacher, seed=seed).sample(100).items.tolist()
+    sample = step_of(student, teacher, seed=seed).sample(100).items.tolist()
     scores = student.get_buffer("counts")
     ours = weights_of(step_of(student, teacher, seed=seed), weighting=weighting, renormalize=renormalize)
     normal = renormalize and weighting in ("discrepancy", "hybrid")  # what the option speaks of
-    for row, sample, weights in zip(teacher, samples, ours, strict=True):
+    for row, weights in zip(teacher, ours, strict=True):
         ranks = [oracles.estimated_rank(scores[item].item(), scores[sample].tolist(), 31) for item in row]
         expected = oracles.weights(weighting, ranks, renormalize=normal)
         np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
@@ -185,17 +185,16 @@ def test_a_student_that_ranks_as_the_teacher_does_has_nothing_left_to_learn() ->
         assert weights_of(step, rank_samples=4000, renormalize=renormalize) == [[0.0] * 4]
 
 
-def test_every_query_has_a_sample_of_its_own_drawn_uniformly_with_its_scores() -> None:
+def test_the_rank_sample_is_drawn_uniformly_and_comes_with_its_scores() -> None:
     scores = torch.randn(31, dtype=torch.float64)
     counts = torch.zeros(31, dtype=torch.float64)
-    for seed in range(40):
-        sample = step_of(Fixed(scores), [[1]] * 100, seed=seed).sample(50)
-        torch.testing.assert_close(sample.scores, scores[sample.items], rtol=1e-6, atol=0)
+    for seed in range(200):
+        sample = step_of(Fixed(scores), [[1]] * 3, seed=seed).sample(50)
+        torch.testing.assert_close(sample.scores, scores[sample.items].expand(3, -1), rtol=1e-6, atol=0)
         assert bool(sample.unseen.all())
-        assert len({tuple(row) for row in sample.items.tolist()}) > 50
-        counts += torch.bincount(sample.items.flatten(), minlength=31)
+        counts += torch.bincount(sample.items, minlength=31)
     assert counts[0] == 0
-    torch.testing.assert_close(counts[1:] / counts.sum(), torch.full((30,), 1 / 30).double(), rtol=0.15, atol=0)
+    torch.testing.assert_close(counts[1:] / counts.sum(), torch.full((30,), 1 / 30).double(), rtol=0.2, atol=0)
 
 
 def test_the_rank_sample_never_holds_the_padding_item() -> None:

@@ -109,8 +109,8 @@ def estimated_ranks(scores: Tensor, sample_scores: Tensor, num_items: int, count
     """
     if counted is None:
         counted = torch.ones_like(sample_scores, dtype=torch.bool)
-    ordered = sample_scores.masked_fill(~counted, -torch.inf).sort(dim=1).values
-    above = ordered.shape[1] - torch.searchsorted(ordered, scores.contiguous(), right=True)
+    sample_scores = sample_scores.masked_fill(~counted, -torch.inf)
+    above = torch.stack([(sample_scores > each).sum(1) for each in scores.split(1, dim=1)], dim=1)
     return above * num_items // counted.sum(1, keepdim=True).clamp_min(1) + 1
 
 
