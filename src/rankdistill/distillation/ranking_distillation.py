@@ -110,7 +110,7 @@ def estimated_ranks(scores: Tensor, sample_scores: Tensor, num_items: int, count
     if counted is None:
         counted = torch.ones_like(sample_scores, dtype=torch.bool)
     sample_scores = sample_scores.masked_fill(~counted, -torch.inf)
-    above = torch.stack([(sample_scores > each).sum(1) for each in scores.split(1, dim=1)], dim=1)
+    above = torch.stack([(sample_scores > each).sum(1) for each in torch.split(scores, 1, dim=1)], dim=1)
     return above * num_items // counted.sum(1, keepdim=True).clamp_min(1) + 1
 
 
