@@ -126,7 +126,8 @@ def _synthetic() -> Split:
 
 
 def _trained(model: Section, split: Split, settings: Settings, lists: Rankings | None = None) -> Ranker:
-    return fit_model(model, split, settings, None if lists is None else Distillation(lists))[0]
+    method = plugins.find("distillation", "ranking_distillation").Config(warmup_epochs=2)
+    return fit_model(model, split, settings, None if lists is None else Distillation(lists, method))[0]
 
 
 class _InterruptionError(Exception):

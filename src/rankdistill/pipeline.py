@@ -40,7 +40,10 @@ def read(config: DataConfig) -> Interactions:
     for note in events.notes:
         logger.info(note)
     data = Interactions.from_events(events).repeats(config.repeats)
-    return data.k_core(users=config.min_user_interactions, items=config.min_item_interactions)
+    data = data.k_core(users=config.min_user_interactions, items=config.min_item_interactions)
+    for dropped in data.dropped:
+        logger.info("%s: left out: %s", data.source, dropped)
+    return data
 
 
 def prepare(experiment: Experiment) -> Split:

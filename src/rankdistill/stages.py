@@ -15,7 +15,7 @@ import torch
 
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
 from rankdistill.data.splitting import Split
-from rankdistill.errors import DataError, EvaluationError, RankingsError
+from rankdistill.errors import DataError, EvaluationError
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
@@ -181,17 +181,17 @@ def evaluate_lists(
         RankingsError: the file does not fit the data, or a test user has no list.
         EvaluationError: a metric needs deeper lists.
     """
-    lists = Rankings.read(path, split.item_ids, split.user_ids, on_unknown=on_unknown)
-    if lists.fingerprint not in (None, split.fingerprint):
-        raise RankingsError(
-            f"{path}: made from other data (fingerprint {lists.fingerprint}, this data has {split.fingerprint}); "
-            f"name the data it was made from"
-        )
+    lists = read_lists(path, split, on_unknown)
     queries = split.queries("test", exclude_seen=config.exclude_seen)
     lists = lists.for_queries(queries.ids, split.user_ids)
     ranks = ranks_in_lists(lists, queries.by_user())
     metrics = config.metrics if exactly else _within(config.metrics, lists.depth, path)
     return evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items), lists
+
+
+def read_lists(path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error") -> Rankings:
+    """Anybody's lists for this data; see `Rankings.read`."""
+    return Rankings.read(path, split.item_ids, split.user_ids, on_unknown=on_unknown, fingerprint=split.fingerprint)
 
 
 def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:
@@ -244,7 +244,7 @@ def data_settings(experiment: Experiment) -> Json:
     } | {"data.path": path and path.name}
 
 
-def describe_data(split: Split, experiment: Experiment, notes: tuple[str, ...] = ()) -> Json:
+def describe_data(split: Split, experiment: Experiment) -> Json:
     """What the report says of the data."""
     queries = split.queries("test", exclude_seen=experiment.evaluate.exclude_seen)
     assert queries.relevant is not None
@@ -264,7 +264,7 @@ def describe_data(split: Split, experiment: Experiment, notes: tuple[str, ...] =
         "split": split.description,
         "history_length": split.history_length,
         "target_length": split.target_length,
-        "notes": list(notes),
+        "notes": [f"left out: {each}" for each in split.dropped],
     }
 
 

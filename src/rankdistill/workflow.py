@@ -74,8 +74,12 @@ def check_metrics(experiment: Experiment) -> None:
     Raises:
         EvaluationError: there is no such metric; the nearest one is named.
     """
-    for name in (*experiment.evaluate.metrics, experiment.train.validation_metric):
-        metric = Metric.parse(name)
+    named = [("[evaluate] metrics", name) for name in experiment.evaluate.metrics]
+    for key, name in (*named, ("[train] validation_metric", experiment.train.validation_metric)):
+        try:
+            metric = Metric.parse(name)
+        except EvaluationError as error:
+            raise EvaluationError(f"{key}: {error}") from error
         if metric.name == "coverage" and (metric.k or 0) > experiment.evaluate.depth:
             raise EvaluationError(
                 f"[evaluate] metrics: {metric} needs lists at least {metric.k} deep; raise [evaluate] depth "
@@ -164,9 +168,7 @@ class _Run:
             k=method.k,
             exclude=method.exclude,
         )
-        known = self._result(
-            "labels", stamp, lambda: Rankings.read(folder.labels, split.item_ids, split.user_ids), folder.labels
-        )
+        known = self._result("labels", stamp, lambda: stages.read_lists(folder.labels, split), folder.labels)
         if known is not None:
             return known
         begin = time.perf_counter()
@@ -180,7 +182,7 @@ class _Run:
         """Somebody else's lists, checked before anything is trained."""
         method = self.experiment.distillation
         assert isinstance(method, DistillationConfig)
-        lists = Rankings.read(teacher.rankings, split.item_ids, split.user_ids, on_unknown=teacher.on_unknown)
+        lists = stages.read_lists(teacher.rankings, split, teacher.on_unknown)
         Distillation(lists, method).items_for(split)
         self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}

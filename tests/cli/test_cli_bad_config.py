@@ -56,7 +56,9 @@ def test_a_missing_experiment_file_is_refused_with_the_nearest_one(desk: Path, c
 
 def test_an_unknown_metric_is_refused_before_anything_is_trained(desk: Path, cli: Command) -> None:
     line = cli.refusal("run", "e.toml", "--out", "run", "--set", "evaluate.metrics=['ndgc@10']")
-    assert line.startswith("metric 'ndgc@10' does not exist; did you mean 'ndcg@10'? There are precision@k, recall@k")
+    assert line.startswith(
+        "[evaluate] metrics: metric 'ndgc@10' does not exist; did you mean 'ndcg@10'? There are precision@k, recall@k"
+    )
     assert not (desk / "run" / "teacher").exists()
 
 

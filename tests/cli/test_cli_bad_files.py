@@ -151,8 +151,9 @@ def test_lists_of_another_data_set_are_refused(cli: Command, done: Path, other_d
     options, other = other_data
     line = cli.refusal("distill", "e.toml", "--teacher", done / "labels.parquet", "--out", "model", *options)
     assert line == (
-        f"labels.parquet: made from other data (fingerprint {fingerprint(done / 'teacher')}, this data has {other}); "
-        f"label the training queries of this data again"
+        f"done/labels.parquet: made from other data (fingerprint {fingerprint(done / 'teacher')}, this data has "
+        f"{other}); "
+        f"make the lists again from this data, or name theirs"
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, embedding, linear
 
-from rankdistill.models.caser import Caser, dropout
+from rankdistill.models.caser import Caser, _height_by_height, _in_one_product, dropout
 from rankdistill.ranker import Catalogue
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -146,3 +146,20 @@ def test_the_order_of_the_history_matters() -> None:
     users, history = torch.tensor([1, 1]), torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
     first, second = model.encode(users, history)
     assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 9])
+def test_a_long_history_is_convolved_as_a_short_one(length: int) -> None:
+    torch.manual_seed(0)
+    embedded = torch.randn(4, length, 6, dtype=torch.float64, requires_grad=True)
+    filters = [torch.nn.Parameter(torch.randn(3, height, 6, dtype=torch.float64)) for height in range(1, length + 1)]
+    ways = [torch.stack(slide(embedded, filters)) for slide in (_in_one_product, _height_by_height)]
+    torch.testing.assert_close(*ways, rtol=1e-12, atol=1e-12)
+    gradients = [torch.autograd.grad(way.square().sum(), [embedded, *filters]) for way in ways]
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
+
+
+def test_a_history_of_a_hundred_items_is_no_burden() -> None:
+    model = Caser(Caser.Config(dim=4, horizontal_filters=2), Catalogue(2, 200, 100))
+    history = torch.arange(1, 101).expand(2, -1)
+    assert torch.isfinite(model.encode(torch.tensor([0, 1]), history)).all()

@@ -100,3 +100,14 @@ def test_a_log_shows_its_sizes_in_one_line() -> None:
     assert repr(log([(1, 2, 3), (1, 4, 5)])) == "<Interactions of events.csv: 2 rows, 1 users, 2 items, with times>"
     parted = log([(1, 2, 0), (1, 4, 2)], columns="user item part")
     assert repr(parted).endswith("2 items, no times, split already>")
+
+
+def test_what_was_left_out_of_a_log_is_told_and_goes_with_the_split() -> None:
+    rows = [("a", "x", 1), ("a", "x", 2), ("a", "y", 3), ("b", "x", 4), ("b", "y", 5), ("c", "x", 6)]
+    data = log(rows).repeats("last").k_core(users=2, items=2)
+    assert data.dropped == (
+        "1 of 6 rows as repeat visits (repeats = 'last')",
+        "1 of 5 rows in the k-core: users with fewer than 2 (1) and items with fewer than 2 (0)",
+    )
+    assert data.split("leave_last_out").dropped == data.dropped
+    assert log(rows[2:5]).repeats("last").k_core(users=1, items=1).dropped == ()

@@ -218,10 +218,19 @@ class TestForeignFiles:
         path = written(tmp_path / "a.parquet", rows_of(item_id=[10, 20, 30, 30]))
         assert "1 lists name an item twice (first: user 'bob', position 7)" in refused(path)
 
-    @pytest.mark.parametrize("scores", [[0.1, 0.2], [0.1, float("nan")]])
-    def test_scores_that_rise_down_a_list_are_refused(self, tmp_path: Path, scores: list[float]) -> None:
-        path = written(tmp_path / "a.parquet", rows_of(score=[0.9, 0.1, *scores]))
+    def test_scores_that_rise_down_a_list_are_refused(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "a.parquet", rows_of(score=[0.9, 0.1, 0.1, 0.2]))
         assert "scores rise down the list in 1 lists (first: user 'bob', position 7)" in refused(path)
+
+    def test_scores_that_are_no_numbers_are_refused_as_such(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "a.parquet", rows_of(score=[0.9, 0.1, 0.1, float("nan")]))
+        assert "scores that are no numbers (NaN) in 1 lists (first: user 'bob', position 7)" in refused(path)
+
+    def test_lists_of_other_data_are_refused_as_such_before_their_ids_are_looked_up(self, tmp_path: Path) -> None:
+        lists = Rankings(pack(np.array([0]), 1), matrix([[1]]), fingerprint="abc")
+        lists.write(tmp_path / "a.parquet", IdMap.of(pl.Series(["zoe"]), first=0), ITEMS, positions=True)
+        with pytest.raises(RankingsError, match=r"made from other data \(fingerprint abc, this data has def\)"):
+            Rankings.read(tmp_path / "a.parquet", ITEMS, USERS, fingerprint="def")
 
     def test_files_of_different_data_are_not_read_together(self, tmp_path: Path) -> None:
         for user, fingerprint in enumerate(["abc", "def"]):

@@ -34,7 +34,6 @@ def distill(
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
     from rankdistill.pipeline import Distillation
-    from rankdistill.rankings import Rankings
     from rankdistill.workflow import check_metrics
 
     assert isinstance(experiment.teacher, TeacherLists)
@@ -42,7 +41,7 @@ def distill(
     check_metrics(experiment)
     use_processor(experiment)
     split = load_data(experiment, training.data)
-    lists = Rankings.read(teacher, split.item_ids, split.user_ids, on_unknown=experiment.teacher.on_unknown)
+    lists = stages.read_lists(teacher, split, experiment.teacher.on_unknown)
     Distillation(lists, experiment.distillation).items_for(split)
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
     ranker = stages.train_model(task, split, lists)

@@ -31,6 +31,7 @@ class Interactions:
         item_ids: raw ids of the items.
         titles: [I], a title for each item (row i is item i + 1), or None.
         source: where it came from, for messages.
+        dropped: what was left out of the log so far, in words.
     """
 
     users: Ints
@@ -41,6 +42,7 @@ class Interactions:
     item_ids: IdMap
     titles: pl.Series | None
     source: str
+    dropped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.users)
@@ -77,7 +79,7 @@ class Interactions:
             events.source,
         )
 
-    def _rows(self, keep: Bools) -> Interactions:
+    def _rows(self, keep: Bools, why: str) -> Interactions:
         """The rows that `keep` [n] marks, with users and items renumbered to those that are left."""
         users, user_index = np.unique(self.users[keep], return_inverse=True)
         items, item_index = np.unique(self.items[keep], return_inverse=True)
@@ -90,6 +92,7 @@ class Interactions:
             user_ids=self.user_ids.keep(users),
             item_ids=self.item_ids.keep(items.astype(np.int64)),
             titles=None if self.titles is None else self.titles.gather(items.astype(np.int64) - 1),
+            dropped=(*self.dropped, f"{len(keep) - len(user_index):,} of {len(keep):,} rows {why}"),
         )
 
     def repeats(self, keep: Literal["all", "first", "last"]) -> Interactions:
@@ -101,7 +104,7 @@ class Interactions:
         _, first = np.unique(pairs, return_index=True)
         mask = np.zeros(len(self), dtype=np.bool_)
         mask[first if keep == "first" else len(self) - 1 - first] = True
-        return self._rows(mask)
+        return self if mask.all() else self._rows(mask, f"as repeat visits (repeats = {keep!r})")
 
     def k_core(self, *, users: int, items: int) -> Interactions:
         """Drops users with fewer than `users` rows and items with fewer than `items`, until none is left to drop.
@@ -121,7 +124,7 @@ class Interactions:
                     f"min_item_interactions"
                 )
             if still.sum() == keep.sum():
-                return self if keep.all() else self._rows(keep)
+                return self if keep.all() else self._rows(keep, _fewer_than(users, items, user_counts, item_counts))
             keep = still
 
     def split(
@@ -154,6 +157,11 @@ class Interactions:
     def fingerprint(self) -> str:
         """A hash of the content: raw ids, rows, their order and their parts."""
         return fingerprint_of(self.user_ids, self.item_ids, self.users, self.items, self.parts)
+
+
+def _fewer_than(users: int, items: int, user_counts: Ints, item_counts: Ints) -> str:
+    gone = (user_counts == 0).sum(), (item_counts[1:] == 0).sum()
+    return f"in the k-core: users with fewer than {users} ({gone[0]:,}) and items with fewer than {items} ({gone[1]:,})"
 
 
 def _titles(events: Events, item_ids: IdMap) -> pl.Series | None:

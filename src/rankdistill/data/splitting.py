@@ -45,6 +45,7 @@ class Split:
         item_ids: raw ids of the items.
         titles: [I], a title for each item, or None.
         fingerprint: of the ids and the training sequences; what is made from this split carries it.
+        dropped: what was left out of the log before it was split, in words.
         source: where the data came from.
         description: how it was split, in words.
         history_length: L.
@@ -62,6 +63,7 @@ class Split:
     history_length: int = 5
     target_length: int = 1
     fingerprint: str = field(default="")
+    dropped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -179,6 +181,7 @@ def split_interactions(
         titles=data.titles,
         source=data.source,
         description=f"{kind}{shares}" + (", trained on train + validation" if merged else ""),
+        dropped=data.dropped,
         history_length=windows[0],
         target_length=windows[1],
     )

@@ -51,6 +51,7 @@ def write_split(split: Split, folder: Path, settings: Json | None = None) -> Non
                 "content": split.content,
                 "source": split.source,
                 "description": split.description,
+                "dropped": split.dropped,
                 "history_length": split.history_length,
                 "target_length": split.target_length,
                 "settings": settings or {},
@@ -116,6 +117,7 @@ def read_split(folder: Path) -> Split:
             description=about["description"],
             history_length=about["history_length"],
             target_length=about["target_length"],
+            dropped=tuple(about.get("dropped", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]

@@ -30,7 +30,7 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
     if lists.fingerprint not in (None, split.fingerprint):
         raise RankingsError(
             f"{lists.source}: made from other data (fingerprint {lists.fingerprint}, this data has "
-            f"{split.fingerprint}); label the training queries of this data again"
+            f"{split.fingerprint}); make the lists again from this data, or name theirs"
         )
     if k > split.num_items:
         raise RankingsError(f"k = {k} is more than the catalogue's {split.num_items:,} items; lower [distillation] k")

@@ -21,6 +21,10 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+_SHORT_HISTORY = 8
+"""The longest history whose horizontal filters are applied in one product."""
+
+
 class Caser(Ranker):
     """score(i) = W'_i [z ; P_u] + b'_i with z = act(W [o ; o~] + b) from the last L items.
 
@@ -72,29 +76,40 @@ class Caser(Ranker):
         return torch.cat([sequence, nn.functional.embedding(users, self.user_vectors)], dim=1)
 
     def _horizontal(self, embedded: Tensor) -> Tensor:
-        """The maximum over time of each horizontal filter: [B, L n_h].
-
-        All heights at all offsets are one matrix product: a filter at an offset is a column that is zero outside
-        its own rows.
-        """
-        batch, length, dim = embedded.shape
-        filters = self.config.horizontal_filters
-        columns = [
-            nn.functional.pad(weight, (0, 0, offset, length - height - offset))
-            for height, weight in enumerate(self.horizontal, start=1)
-            for offset in range(length - height + 1)
-        ]
-        weights = torch.cat(columns).view(-1, length * dim)
-        sums = torch.matmul(embedded.reshape(batch, -1), weights.T).view(batch, -1, filters)
-        parts = torch.split(sums, [length - height for height in range(length)], dim=1)
+        """The maximum over time of each horizontal filter: [B, L n_h]."""
+        slide = _in_one_product if embedded.shape[1] <= _SHORT_HISTORY else _height_by_height
         # bias and activation come after the maximum: both keep the order, so it is the same maximum
-        maxima = torch.stack([part.max(1).values for part in parts], dim=1)
+        maxima = torch.stack(slide(embedded, list(self.horizontal)), dim=1)
         bias = torch.stack(list(self.horizontal_bias))
         return _ACTIVATIONS[self.config.convolution_activation](maxima + bias).flatten(1)
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """W' [I + 1, 2d] and b' [I + 1]."""
         return self.item_vectors, self.item_bias
+
+
+def _in_one_product(embedded: Tensor, filters: list[nn.Parameter]) -> list[Tensor]:
+    """The maximum [B, n_h] over the offsets of each height's filters [n_h, h, d], on embedded histories [B, L, d].
+
+    All heights at all offsets are one matrix product: a filter at an offset is a column that is zero outside its own
+    rows. The quickest way for a short history; its cost in memory grows with L^3.
+    """
+    batch, length, dim = embedded.shape
+    columns = [
+        nn.functional.pad(weight, (0, 0, offset, length - height - offset))
+        for height, weight in enumerate(filters, start=1)
+        for offset in range(length - height + 1)
+    ]
+    weights = torch.cat(columns).view(-1, length * dim)
+    sums = torch.matmul(embedded.reshape(batch, -1), weights.T).view(batch, -1, len(filters[0]))
+    parts = torch.split(sums, [length - height for height in range(length)], dim=1)
+    return [part.max(1).values for part in parts]
+
+
+def _height_by_height(embedded: Tensor, filters: list[nn.Parameter]) -> list[Tensor]:
+    """The same by one convolution over time for each height, in memory that grows with L^2."""
+    channels = embedded.transpose(1, 2).contiguous()
+    return [nn.functional.conv1d(channels, weight.transpose(1, 2)).amax(2) for weight in filters]
 
 
 def dropout(values: Tensor, share: float) -> Tensor:

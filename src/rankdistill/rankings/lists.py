@@ -171,6 +171,7 @@ class Rankings:
         user_ids: IdMap | None = None,
         *,
         on_unknown: Literal["error", "drop"] = "error",
+        fingerprint: str | None = None,
     ) -> Rankings:
         """Reads lists from parquet: `user_id[, position], rank, item_id[, score]` with raw ids.
 
@@ -181,14 +182,15 @@ class Rankings:
             item_ids: the items of the data set.
             user_ids: its users; when left out, users are matched where the lists are used.
             on_unknown: what to do with users and items that the data set does not have.
+            fingerprint: of the data set; a file that carries another one is refused.
 
         Raises:
-            RankingsError: no such file, not parquet, a column missing, an unknown user or item, a repeated item,
-                ranks that are not 1, 2, 3 ..., scores that rise down the list.
+            RankingsError: no such file, not parquet, a column missing, made from other data, an unknown user or
+                item, a repeated item, ranks that are not 1, 2, 3 ..., scores that rise down the list or are no numbers.
         """
         from rankdistill.rankings.parquet import read
 
-        return read(Path(path), item_ids, user_ids, on_unknown)
+        return read(Path(path), item_ids, user_ids, on_unknown, fingerprint)
 
     def write(self, path: Path | str, user_ids: IdMap, item_ids: IdMap, *, positions: bool = False) -> None:
         """Writes the lists as parquet with raw ids, whole or not at all; `positions` adds the queries' positions."""

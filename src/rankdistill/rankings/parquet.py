@@ -52,10 +52,21 @@ def _frame(lists: Rankings, rows: slice, user_ids: IdMap, item_ids: IdMap, posit
     return pl.DataFrame(columns)
 
 
-def read(path: Path, item_ids: IdMap, user_ids: IdMap | None, on_unknown: Literal["error", "drop"]) -> Rankings:
+def read(
+    path: Path,
+    item_ids: IdMap,
+    user_ids: IdMap | None,
+    on_unknown: Literal["error", "drop"],
+    expected: str | None,
+) -> Rankings:
     """Reads and checks a file of lists; see `Rankings.read`."""
     files = files_of(path)
     columns, fingerprint = columns_of(path, files)
+    if fingerprint is not None and expected not in (None, fingerprint):
+        raise RankingsError(
+            f"{path}: made from other data (fingerprint {fingerprint}, this data has {expected}); "
+            f"make the lists again from this data, or name theirs"
+        )
     own = user_ids if user_ids is not None else users_of(files)
     rows = read_rows(path, files, columns, own, item_ids)
     if on_unknown == "error":
@@ -99,11 +110,9 @@ def _without(rows: Rows, unknown: Bools, what: str) -> Rows:
     """The rows whose `what` (user or item) is in the data."""
     if not unknown.any():
         return rows
+    then = "; what follows them in a list moves up" if what == "item" else ""
     logger.warning(
-        "%s: %s rows of %ss that are not in the data are left out; what follows them in a list moves up",
-        rows.path,
-        f"{unknown.sum():,}",
-        what,
+        "%s: %s rows of %ss that are not in the data are left out%s", rows.path, f"{unknown.sum():,}", what, then
     )
     return rows.take(~unknown)
 
@@ -141,6 +150,13 @@ def _check_repeats(rows: Rows, items: Items, starts: Ints) -> None:
 
 
 def _check_scores(rows: Rows, scores: Floats, starts: Ints) -> None:
+    nan = np.isnan(scores).any(axis=1)
+    if nan.any():
+        at = int(starts[int(nan.argmax())])
+        raise RankingsError(
+            f"{rows.path}: scores that are no numbers (NaN) in {int(nan.sum()):,} lists (first: {rows.name(at)}); "
+            f"write numbers, or leave the column 'score' out"
+        )
     rising = ~(scores[:, 1:] <= scores[:, :-1]).all(axis=1)
     if rising.any():
         at = int(starts[int(rising.argmax())])

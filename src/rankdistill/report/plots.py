@@ -156,14 +156,13 @@ def shares(groups: Sequence[Group], unit: str, described: str) -> Markup:
 
 
 def _names_above(last: dict[str, float], first: dict[str, float], axis: Axis) -> list[Markup]:
-    """The students' names over the first row, the left one to the left."""
+    """The students' names over the first row, a line each, so that they never meet: the higher share is the upper."""
     order = sorted(first, key=lambda role: (first[role], last[role]))
     parts = []
     for place, role in enumerate(order):
-        side, dx = ("end", 6) if place == 0 and len(order) > 1 else ("start", -6)
         x = axis.at(first[role])
-        side, dx = ("start", -6) if side == "end" and x < 0.25 else (side, dx)
-        parts.append(text(x, -8, role_name(role), f"label role-{role} {side}", dx))
+        side, dx = ("end", 6) if x > 0.5 else ("start", -6)
+        parts.append(text(x, -8 - 15 * place, role_name(role), f"label role-{role} {side}", dx))
     return parts
 
 

@@ -224,7 +224,8 @@ def _stalled(progress: Progress, config: TrainConfig, settled_from: int) -> bool
 
 
 def _line(name: str, row: Json, config: TrainConfig) -> str:
-    losses = "  ".join(f"{key.replace('_', ' ')} {row[key]:.4f}" for key in row if key.endswith("_loss"))
+    terms = {key.replace("_", " "): row[key] for key in row if key.endswith("_loss")}
+    losses = "  ".join(f"{term} {value:.4f}" if value < 1e4 else f"{term} {value:.3e}" for term, value in terms.items())
     value = row.get("validation", {}).get(config.validation_metric)
     validation = "" if value is None else f"  validation {config.validation_metric} {value:.4f}"
     return f"{name:9} epoch {row['epoch']:>3}/{config.epochs}  {losses}{validation}  {row['seconds']:.1f} s"
