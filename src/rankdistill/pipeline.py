@@ -156,14 +156,23 @@ def fit_model(
     """Builds and trains a model: `train` and `distill` in one."""
     loss = settings.loss or plugins.find("losses", "pointwise").Config()
     items = None if distillation is None else distillation.items_for(split)
-    ranker = build(model, split, settings.seed)
+    seed = settings.seed if distillation is None else distilled_seed(settings.seed)
+    ranker = build(model, split, seed)
     data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), loss.negatives, items)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
-    session = Session(settings.seed, settings.name, _validator(split, settings), settings.checkpoint)
+    session = Session(seed, settings.name, _validator(split, settings), settings.checkpoint)
     with _threads(settings.train.threads):
         result = fit(ranker, data, _objective(loss, distillation), settings.train, session)
     return ranker, result
+
+
+def distilled_seed(seed: int) -> int:
+    """The seed of a distilled student: a child of the seed that teacher and plain student start from.
+
+    A student that starts and draws as its teacher did makes the same errors and learns less from it.
+    """
+    return int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
 
 
 @contextmanager

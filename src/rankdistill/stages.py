@@ -24,7 +24,15 @@ from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, load_model, save_model
-from rankdistill.pipeline import Distillation, Settings, check_fits, evaluate, fit_model, ranks_in_lists
+from rankdistill.pipeline import (
+    Distillation,
+    Settings,
+    check_fits,
+    distilled_seed,
+    evaluate,
+    fit_model,
+    ranks_in_lists,
+)
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
@@ -122,7 +130,7 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     teacher = {} if lists is None else {"teacher lists": digest_of(lists)}
     validation = split.validation
     return {
-        "seed": experiment.seed,
+        "seed": experiment.seed if lists is None else distilled_seed(experiment.seed),
         "data": split.fingerprint,
         "windows.history_length": split.history_length,
         "windows.target_length": split.target_length,

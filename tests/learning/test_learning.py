@@ -127,3 +127,13 @@ def test_a_teacher_of_noise_teaches_nothing_of_use(chain: rd.Split, plain: rd.Ra
         settings(6),
     )
     assert quality(misled, chain) <= quality(plain, chain) + 0.02
+
+
+def test_a_distilled_student_starts_and_draws_otherwise_than_a_teacher_of_the_same_seed() -> None:
+    split = rd.read("synthetic", users=60, items=40, length=15).split("leave_last_out")
+    config, untrained = rd.Caser.Config(dim=4), rd.Settings(train=rd.TrainConfig(epochs=0), seed=7)
+    teacher = rd.train(config, split, untrained)
+    student = rd.distill(rd.label(teacher, split, k=10), config, split, settings=untrained)
+    assert torch.equal(teacher.item_vectors, rd.train(config, split, untrained).item_vectors)
+    correlation = torch.corrcoef(torch.stack([each.item_vectors.detach().flatten() for each in (teacher, student)]))
+    assert abs(correlation[0, 1].item()) < 0.2
