@@ -156,7 +156,7 @@ def fit_model(
     """Builds and trains a model: `train` and `distill` in one."""
     loss = settings.loss or plugins.find("losses", "pointwise").Config()
     items = None if distillation is None else distillation.items_for(split)
-    seed = settings.seed if distillation is None else distilled_seed(settings.seed)
+    seed = training_seed(settings.seed, distilled=distillation is not None)
     ranker = build(model, split, seed)
     data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), loss.negatives, items)
     if len(data.windows) == 0:
@@ -167,11 +167,13 @@ def fit_model(
     return ranker, result
 
 
-def distilled_seed(seed: int) -> int:
-    """The seed of a distilled student: a child of the seed that teacher and plain student start from.
+def training_seed(seed: int, *, distilled: bool) -> int:
+    """What a training starts from: the seed itself, or for a distilled student a child of it.
 
-    A student that starts and draws as its teacher did makes the same errors and learns less from it.
+    A student that starts and draws as its teacher did repeats the teacher's errors.
     """
+    if not distilled:
+        return seed
     return int(np.random.SeedSequence(seed).spawn(1)[0].generate_state(1)[0])
 
 

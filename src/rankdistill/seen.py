@@ -35,6 +35,5 @@ class SeenItems:
         hits = sample[places] == owned
         seen = torch.zeros(len(users), len(sample), dtype=torch.bool, device=rows.device)
         seen[rows[hits], places[hits]] = True
-        return seen[
-            :, torch.searchsorted(sample, sample)
-        ]  # an item that was drawn twice is marked where it first stands
+        first_places = torch.searchsorted(sample, sample)  # of an item that was drawn twice
+        return seen[:, first_places]

@@ -28,10 +28,10 @@ from rankdistill.pipeline import (
     Distillation,
     Settings,
     check_fits,
-    distilled_seed,
     evaluate,
     fit_model,
     ranks_in_lists,
+    training_seed,
 )
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
@@ -130,7 +130,7 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     teacher = {} if lists is None else {"teacher lists": digest_of(lists)}
     validation = split.validation
     return {
-        "seed": experiment.seed if lists is None else distilled_seed(experiment.seed),
+        "seed": training_seed(experiment.seed, distilled=lists is not None),
         "data": split.fingerprint,
         "windows.history_length": split.history_length,
         "windows.target_length": split.target_length,

@@ -19,7 +19,7 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_model
-from rankdistill.pipeline import Distillation, check_list_length, distilled_seed, label, prepare
+from rankdistill.pipeline import Distillation, check_list_length, label, prepare, training_seed
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
@@ -137,7 +137,7 @@ class _Run:
             validation=None if split.validation is None else experiment.evaluate.exclude_seen,
             model=model.model_dump(mode="json"),
             loss=experiment.ranking_loss.model_dump(mode="json"),
-            seed=experiment.seed if lists is None else distilled_seed(experiment.seed),
+            seed=training_seed(experiment.seed, distilled=lists is not None),
             method=None if lists is None else experiment.distillation.model_dump(mode="json"),
             lists=None if lists is None else stages.digest_of(lists),
         )
