@@ -20,6 +20,8 @@ ROWS = (
     {"console", "ids", "config"},
     {"rankings"},
     {"data"},
+    {"native"},
+    {"search"},
     {"ranker", "seen"},
     {"loss"},
     {"models", "losses", "distillation"},

@@ -24,7 +24,7 @@ from rankdistill.errors import CheckpointError, ConfigError, DataError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
-from rankdistill.ranker import Catalogue, Ranker, rank
+from rankdistill.ranker import Catalogue, Ranker, index_of, rank
 from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
 from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, Validate, fit
 from rankdistill.types import Items
@@ -267,10 +267,11 @@ def label(
     items = np.empty((stop - start, k), dtype=np.int32)
     scores = np.empty((stop - start, k), dtype=np.float32)
     blocks = range(start, stop, _WINDOWS_A_BLOCK)
+    index = index_of(teacher, windows.queries(exclude, slice(start, min(start + _WINDOWS_A_BLOCK, stop)), never))
     with progress(len(blocks), "labelling") as advance:
         for first in blocks:
             rows = slice(first, min(first + _WINDOWS_A_BLOCK, stop))
-            lists = rank(teacher, windows.queries(exclude, rows, never), k)
+            lists = rank(teacher, windows.queries(exclude, rows, never), k, index=index)
             place = slice(rows.start - start, rows.stop - start)
             items[place], scores[place] = lists.items, lists.scores
             advance()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -16,10 +17,15 @@ from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import TrainingError
 from rankdistill.rankings import Rankings, TargetRanks
+from rankdistill.search import Asked, ItemIndex, Precision, Relevant
 from rankdistill.types import PAD, Floats, Ints, Items
 
 _SCORES_A_BLOCK = 1 << 21
-"""Scores held at once when ranking: 8 MiB, so that a block stays in the cache it was computed in."""
+"""Scores held at once when a model scores the catalogue: 8 MiB, which stay in the cache they were computed in."""
+_QUERIES_A_BLOCK = 4096
+"""Queries that are encoded at once when their items are searched."""
+_TYPICAL = 256
+"""Queries whose mean says which items to look at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,11 @@ class Ranker(nn.Module, ABC):
         return (chosen * queries.unsqueeze(1)).sum(2) + bias[items]  # quicker than a batch of tiny matrix products
 
     @property
+    def factorized(self) -> bool:
+        """Whether a score is the product of the query's vector and the item's, plus the item's bias."""
+        return type(self).score is Ranker.score
+
+    @property
     def parameters_count(self) -> int:
         """How many numbers the model stores."""
         return sum(tensor.numel() for tensor in self.state_dict().values())
@@ -84,35 +95,39 @@ class Ranker(nn.Module, ABC):
         return tensor.device
 
 
-def rank(model: Ranker, queries: Queries, k: int, exclude: Exclude | None = None) -> Rankings:
+def rank(
+    model: Ranker, queries: Queries, k: int, exclude: Exclude | None = None, *, index: ItemIndex | None = None
+) -> Rankings:
     """The top `k` items of each query, best first, and the exact ranks of its relevant items where it has any.
 
-    Every item of the catalogue is scored. Items of equal score stand in the order of their index, in the lists and
-    in the ranks alike. Memory is bounded: scores exist for one block of queries at a time.
+    Every item of the catalogue is ranked by its exact score. Items of equal score stand in the order of their index,
+    in the lists and in the ranks alike. Memory is bounded: scores exist for one block of queries at a time.
 
     Args:
         model: the model; scored in evaluation mode on the device where it is.
         queries: what to ask.
         k: the length of the lists; a list is shorter where fewer items may be ranked.
         exclude: what may not be ranked; None takes what the queries bring.
+        index: from `index_of`, to rank several times; None makes one.
 
     Raises:
         TrainingError: the model gives scores that are not numbers.
     """
     if exclude is not None:
         queries = replace(queries, exclude=exclude)
-    items = np.zeros((len(queries), min(k, model.catalogue.num_items)), dtype=np.int32)
+    k = min(k, model.catalogue.num_items)
+    items = np.zeros((len(queries), k), dtype=np.int32)
     scores = np.zeros(items.shape, dtype=np.float32)
-    ranks: list[Ints] = []
-    for start, block, values in _score_blocks(model, queries):
-        rows = slice(start, start + len(block))
-        items[rows], scores[rows] = _top(values, items.shape[1])
-        if block.relevant is not None:
-            ranks.append(_ranks(values, block.relevant))
+    ranks: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    blocks = _searched(model, queries, k, index) if model.factorized else _scored(model, queries, k)
+    for start, (top_items, top_scores, found) in blocks:
+        rows = slice(start, start + len(top_items))
+        items[rows], scores[rows] = top_items, top_scores
+        if found is not None:
+            ranks.append(found)
     exact = None
     if queries.relevant is not None:
-        found = np.concatenate([np.zeros(0, dtype=np.int64), *ranks])
-        exact = TargetRanks(queries.ids[queries.relevant.users], queries.relevant.items, found)
+        exact = TargetRanks(queries.ids[queries.relevant.users], queries.relevant.items, np.concatenate(ranks))
     ids = queries.ids
     if (ids[1:] < ids[:-1]).any():
         order = np.argsort(ids, kind="stable")
@@ -120,24 +135,84 @@ def rank(model: Ranker, queries: Queries, k: int, exclude: Exclude | None = None
     return Rankings(ids, items, scores, exact, source=type(model).__name__.lower())
 
 
-def _score_blocks(model: Ranker, queries: Queries) -> Iterator[tuple[int, Queries, Tensor]]:
-    """Blocks of queries with their scores [b, I + 1], excluded items at minus infinity."""
-    training, device = model.training, model.device
+_Block: TypeAlias = tuple[int, tuple[Items, Floats, Ints | None]]
+"""The first row of a block of queries, the items [b, k] and scores [b, k] of their lists, the ranks of their targets."""
+
+
+def index_of(model: Ranker, queries: Queries, precision: Precision | None = None) -> ItemIndex | None:
+    """The model's items that `queries` may rank, ready to be searched; None where a model has no item table.
+
+    It stays right as long as the model is not trained further. `precision` is that of the approximate products.
+    """
+    if not model.factorized:
+        return None
+    with _evaluating(model), torch.inference_mode():
+        vectors, bias = model.item_table()
+        ranked = np.ones(len(vectors), dtype=np.bool_)
+        ranked[PAD] = ranked[queries.exclude.never] = False
+        few = queries.rows(0, _TYPICAL)
+        typical = _encode(model, few).mean(0) if len(few) else None
+        return ItemIndex(vectors, bias, torch.from_numpy(np.flatnonzero(ranked)), precision, typical)
+
+
+def _searched(model: Ranker, queries: Queries, k: int, index: ItemIndex | None) -> Iterator[_Block]:
+    """A factorised model: queries against the item table."""
+    index = index or index_of(model, queries)
+    assert index is not None
+    seen = queries.exclude.seen or Sequences.empty(model.catalogue.num_users)
+    starts, seen_items = torch.from_numpy(seen.starts), torch.from_numpy(seen.items)
+    for number, block in enumerate(queries.blocks(_QUERIES_A_BLOCK)):
+        own = block.exclude.per_query
+        with _evaluating(model), torch.inference_mode():
+            asked = Asked(
+                _encode(model, block),
+                torch.from_numpy(block.users.astype(np.int64, copy=False)),
+                starts,
+                seen_items,
+                torch.from_numpy(np.zeros((len(block), 0), dtype=np.int32) if own is None else own),
+            )
+            relevant = None
+            if block.relevant is not None:
+                relevant = Relevant(torch.from_numpy(block.relevant.starts), torch.from_numpy(block.relevant.items))
+            items, scores, ranks = index.search(asked, k, relevant)
+        found = None if ranks is None else ranks.cpu().numpy()
+        yield number * _QUERIES_A_BLOCK, (items.cpu().numpy(), scores.cpu().numpy(), found)
+
+
+def _scored(model: Ranker, queries: Queries, k: int) -> Iterator[_Block]:
+    """Any other model: it scores the whole catalogue."""
+    for start, block, scores in _score_blocks(model, queries):
+        ranks = None if block.relevant is None else _ranks(scores, block.relevant)
+        yield start, (*_top(scores, k), ranks)
+
+
+@contextmanager
+def _evaluating(model: Ranker) -> Iterator[None]:
+    training = model.training
     model.eval()
-    size = max(1, _SCORES_A_BLOCK // (model.catalogue.num_items + 1))
-    never = torch.from_numpy(queries.exclude.never.astype(np.int64)).to(device)
     try:
-        with torch.inference_mode():
-            for number, block in enumerate(queries.blocks(size)):
-                users, history = _to(block.users, device), _to(block.history, device)
-                scores = model.score(model.encode(users, history)).float()
-                if not bool(torch.isfinite(scores.sum())):
-                    name = type(model).__name__
-                    raise TrainingError(f"{name} gives scores that are not finite numbers; train it again")
-                _mask(scores, block, never)
-                yield number * size, block, scores
+        yield
     finally:
         model.train(training)
+
+
+def _encode(model: Ranker, queries: Queries) -> Tensor:
+    return model.encode(_to(queries.users, model.device), _to(queries.history, model.device)).float()
+
+
+def _score_blocks(model: Ranker, queries: Queries) -> Iterator[tuple[int, Queries, Tensor]]:
+    """Blocks of queries with their scores [b, I + 1], excluded items at minus infinity."""
+    device = model.device
+    size = max(1, _SCORES_A_BLOCK // (model.catalogue.num_items + 1))
+    never = torch.from_numpy(queries.exclude.never.astype(np.int64)).to(device)
+    with _evaluating(model), torch.inference_mode():
+        for number, block in enumerate(queries.blocks(size)):
+            scores = model.score(_encode(model, block)).float()
+            if not bool(torch.isfinite(scores.sum())):
+                name = type(model).__name__
+                raise TrainingError(f"{name} gives scores that are not finite numbers; train it again")
+            _mask(scores, block, never)
+            yield number * size, block, scores
 
 
 def _to(array: Ints | Items, device: torch.device) -> Tensor:

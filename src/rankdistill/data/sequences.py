@@ -29,6 +29,11 @@ class Sequences:
         counts = np.bincount(users, minlength=num_users)
         return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), items.astype(np.int32, copy=False))
 
+    @classmethod
+    def empty(cls, num_users: int) -> Sequences:
+        """Users without items."""
+        return cls(np.zeros(num_users + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 
