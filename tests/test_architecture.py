@@ -22,6 +22,7 @@ ROWS = (
     {"data"},
     {"native"},
     {"search"},
+    {"rows"},
     {"ranker", "seen"},
     {"loss"},
     {"models", "losses", "distillation"},

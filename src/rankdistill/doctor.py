@@ -25,6 +25,7 @@ from rankdistill.ranker import Ranker, model_state
 from rankdistill.rankings import Rankings
 from rankdistill.training import Checkpoint
 from rankdistill.training.checkpoint import Progress
+from rankdistill.training.optimizers import Adam
 from rankdistill.types import Json
 
 _TRAIN = TrainConfig(epochs=6, batch_size=128, learning_rate=0.02, device="cpu")
@@ -135,7 +136,7 @@ class _InterruptionError(Exception):
 
 
 class _StopsAfterAnEpoch(Checkpoint):
-    def save(self, model: Ranker, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    def save(self, model: Ranker, optimizer: Adam, progress: Progress) -> None:
         super().save(model, optimizer, progress)
         raise _InterruptionError
 

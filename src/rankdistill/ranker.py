@@ -17,6 +17,7 @@ from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import TrainingError
 from rankdistill.rankings import Rankings, TargetRanks
+from rankdistill.rows import RowUpdates, read_rows, score_rows
 from rankdistill.search import Asked, ItemIndex, Precision, Relevant
 from rankdistill.types import PAD, Floats, Ints, Items
 
@@ -45,9 +46,12 @@ class Ranker(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Section]]
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are read by `read` and `score` alone: a training step costs what it reads of them."""
 
     def __init__(self, config: Section, catalogue: Catalogue) -> None:
         super().__init__()
+        self.updates: RowUpdates | None = None  # while an optimiser works on the tables by row
         self.config = config
         self.catalogue = catalogue
         self.fingerprint: str | None = None  # of the data it was trained on, where that is known
@@ -71,12 +75,18 @@ class Ranker(nn.Module, ABC):
             items: item indices; None scores everything, with the padding item in column 0.
         """
         vectors, bias = self.item_table()
+        if items is not None and items.dim() == 2:
+            return score_rows(queries, vectors, bias, items, self.updates)
+        for table in (vectors, bias):
+            if self.updates is not None and self.updates.holds(table):
+                self.updates.bring_up(table, items)
         if items is None:
             return torch.addmm(bias, queries, vectors.T)
-        if items.dim() == 1:
-            return torch.addmm(bias[items], queries, vectors[items].T)
-        chosen = nn.functional.embedding(items, vectors)
-        return (chosen * queries.unsqueeze(1)).sum(2) + bias[items]  # quicker than a batch of tiny matrix products
+        return torch.addmm(bias[items], queries, vectors[items].T)
+
+    def read(self, table: Tensor, rows: Tensor) -> Tensor:
+        """The rows [..., D] of one of the `tables` with the given indices [...]."""
+        return read_rows(table, rows, self.updates)
 
     @property
     def factorized(self) -> bool:
@@ -136,7 +146,7 @@ def rank(
 
 
 _Block: TypeAlias = tuple[int, tuple[Items, Floats, Ints | None]]
-"""The first row of a block of queries, the items [b, k] and scores [b, k] of their lists, the ranks of their targets."""
+"""The first row of a block of queries, the items and scores [b, k] of their lists, the ranks of their targets."""
 
 
 def index_of(model: Ranker, queries: Queries, precision: Precision | None = None) -> ItemIndex | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rankdistill import native
 from rankdistill.data.sequences import Sequences
 
 
@@ -25,6 +26,11 @@ class SeenItems:
 
         Costs as much as the users have items, whatever the size of the catalogue.
         """
+        if native.has_kernels(users):
+            seen = torch.zeros(len(users), len(sample), dtype=torch.bool)
+            arguments = (users, len(users), self.starts, self.items, sample, len(sample), seen)
+            native.call("seen_among", *arguments)
+            return seen
         first, lengths = self.starts[users], self.starts[users + 1] - self.starts[users]
         rows = torch.repeat_interleave(lengths)
         within = torch.arange(len(rows), device=rows.device) - torch.repeat_interleave(

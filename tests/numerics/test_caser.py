@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, embedding, linear
 
-from rankdistill.models.caser import Caser, _height_by_height, _in_one_product, dropout
+from rankdistill.models.caser import Caser, dropout
 from rankdistill.ranker import Catalogue
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -120,10 +120,11 @@ def test_dropout_works_in_training_alone_and_keeps_the_mean() -> None:
     torch.testing.assert_close(many.mean(0), still[0], rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
-def test_dropout_drops_its_share_and_scales_up_the_rest(share: float) -> None:
+def test_dropout_drops_its_share_and_scales_up_the_rest(share: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    values = dropout(torch.ones(3, 33_333), share)
+    values = dropout(torch.ones(3, 33_333, dtype=dtype), share)
     kept = values > 0
     assert kept.double().mean().item() == pytest.approx(1 - share, abs=0.005)
     assert values[kept].unique().tolist() == pytest.approx([1 / (1 - share)], rel=1e-4)
@@ -141,6 +142,13 @@ def test_dropout_decides_for_each_value_by_itself() -> None:
     assert correlation.abs().max().item() < 0.025
 
 
+def test_the_gradient_is_dropped_where_the_value_was() -> None:
+    values = torch.ones(7, 33, requires_grad=True)
+    dropped = dropout(values, 0.4)
+    (gradient,) = torch.autograd.grad(dropped.sum(), values)
+    assert torch.equal(gradient, dropped.detach())
+
+
 def test_the_order_of_the_history_matters() -> None:
     model = small()
     users, history = torch.tensor([1, 1]), torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
@@ -148,15 +156,25 @@ def test_the_order_of_the_history_matters() -> None:
     assert not torch.allclose(first, second)
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 9])
-def test_a_long_history_is_convolved_as_a_short_one(length: int) -> None:
+@pytest.mark.parametrize("length", [1, 2, 5, 8, 9])
+@pytest.mark.parametrize("activation", ["identity", "tanh"])
+def test_the_kernels_give_the_features_and_gradients_of_convolutions(length: int, activation: str) -> None:
     torch.manual_seed(0)
-    embedded = torch.randn(4, length, 6, dtype=torch.float64, requires_grad=True)
-    filters = [torch.nn.Parameter(torch.randn(3, height, 6, dtype=torch.float64)) for height in range(1, length + 1)]
-    ways = [torch.stack(slide(embedded, filters)) for slide in (_in_one_product, _height_by_height)]
-    torch.testing.assert_close(*ways, rtol=1e-12, atol=1e-12)
-    gradients = [torch.autograd.grad(way.square().sum(), [embedded, *filters]) for way in ways]
-    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
+    config = Caser.Config(dim=19, horizontal_filters=5, vertical_filters=3, convolution_activation=activation)
+    by_kernels, plain = (Caser(config, Catalogue(6, 20, length)) for _ in range(2))
+    plain.load_state_dict(by_kernels.state_dict())
+    plain.double()  # the kernels know float32 alone
+    history, users = torch.randint(0, 21, (33, length)), torch.randint(0, 6, (33,))
+    weights = torch.randn(33, 38)
+    outputs = [model.eval().encode(users, history) for model in (by_kernels, plain)]
+    torch.testing.assert_close(outputs[0].double(), outputs[1], rtol=1e-4, atol=1e-6)
+    for output in outputs:
+        (output * weights).sum().backward()
+    for name, parameter in by_kernels.named_parameters():
+        gradient, expected = parameter.grad, plain.get_parameter(name).grad
+        assert (gradient is None) == (expected is None), name
+        if gradient is not None and expected is not None:
+            torch.testing.assert_close(gradient.double(), expected, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_a_history_of_a_hundred_items_is_no_burden() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 import rankdistill as rd
+from rankdistill.config import TrainConfig
 from rankdistill.data.storage import write_split
 from rankdistill.errors import RankDistillError, StorageError
 from rankdistill.files import remove_leftovers, replacing, sha256, write_json, write_text
@@ -20,6 +20,7 @@ from rankdistill.pipeline import build
 from rankdistill.rankings import Rankings
 from rankdistill.training import Checkpoint
 from rankdistill.training.checkpoint import Progress
+from rankdistill.training.optimizers import Adam
 
 
 @contextmanager
@@ -171,7 +172,7 @@ def _model(path: Path, split: rd.Split) -> None:
 
 def _checkpoint(path: Path, split: rd.Split) -> None:
     model = build(rd.Caser.Config(dim=8), split, 0)
-    optimizer = torch.optim.Adam(model.parameters())
+    optimizer = Adam(model, TrainConfig())
     Checkpoint(path, {}, resume=False).save(model, optimizer, Progress())
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rankdistill import native
 from rankdistill.loss import DistillationConfig, Loss, Step
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -109,8 +110,13 @@ def estimated_ranks(scores: Tensor, sample_scores: Tensor, num_items: int, count
     """
     if counted is None:
         counted = torch.ones_like(sample_scores, dtype=torch.bool)
-    sample_scores = sample_scores.masked_fill(~counted, -torch.inf)
-    above = torch.stack([(sample_scores > each).sum(1) for each in torch.split(scores, 1, dim=1)], dim=1)
+    if native.has_kernels(scores):
+        above = torch.empty(scores.shape, dtype=torch.int64)
+        sample = (sample_scores.contiguous(), counted.contiguous(), sample_scores.shape[1])
+        native.call("count_above_sampled", scores.contiguous(), *scores.shape, *sample, above)
+    else:
+        sample_scores = sample_scores.masked_fill(~counted, -torch.inf)
+        above = torch.stack([(sample_scores > each).sum(1) for each in torch.split(scores, 1, dim=1)], dim=1)
     return above * num_items // counted.sum(1, keepdim=True).clamp_min(1) + 1
 
 

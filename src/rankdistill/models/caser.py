@@ -10,7 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from rankdistill import native
 from rankdistill.config import Section
+from rankdistill.native import caser as kernels
 from rankdistill.ranker import Catalogue, Ranker
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -19,10 +21,6 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
 }
-
-
-_SHORT_HISTORY = 8
-"""The longest history whose horizontal filters are applied in one product."""
 
 
 class Caser(Ranker):
@@ -49,6 +47,7 @@ class Caser(Ranker):
         )
 
     config: Config
+    tables = ("user_vectors", "history_vectors", "item_vectors", "item_bias")
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
@@ -67,47 +66,35 @@ class Caser(Ranker):
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, 2d]."""
-        embedded = nn.functional.embedding(history, self.history_vectors)  # [B, L, d]
-        vertical = torch.einsum("vl,bld->bvd", self.vertical, embedded) + self.vertical_bias[:, None]
-        features = torch.cat([vertical.flatten(1), self._horizontal(embedded)], dim=1)
+        features = self._features(self.read(self.history_vectors, history))
         if self.training:
             features = dropout(features, self.config.dropout)
         sequence = _ACTIVATIONS[self.config.activation](self.combine(features))
-        return torch.cat([sequence, nn.functional.embedding(users, self.user_vectors)], dim=1)
+        return torch.cat([sequence, self.read(self.user_vectors, users)], dim=1)
 
-    def _horizontal(self, embedded: Tensor) -> Tensor:
-        """The maximum over time of each horizontal filter: [B, L n_h]."""
-        slide = _in_one_product if embedded.shape[1] <= _SHORT_HISTORY else _height_by_height
+    def _features(self, embedded: Tensor) -> Tensor:
+        """Vertical sums and horizontal maxima [B, n_v d + L n_h] of histories [B, L, d]."""
+        filters, bias = list(self.horizontal), torch.stack(list(self.horizontal_bias))
         # bias and activation come after the maximum: both keep the order, so it is the same maximum
-        maxima = torch.stack(slide(embedded, list(self.horizontal)), dim=1)
-        bias = torch.stack(list(self.horizontal_bias))
-        return _ACTIVATIONS[self.config.convolution_activation](maxima + bias).flatten(1)
+        if native.has_kernels(embedded) and embedded.shape[1] <= kernels.LONGEST_HISTORY:
+            features = kernels.features(embedded, self.vertical, self.vertical_bias, filters, bias)
+        else:
+            vertical = torch.einsum("vl,bld->bvd", self.vertical, embedded) + self.vertical_bias[:, None]
+            maxima = torch.stack(_height_by_height(embedded, filters), dim=1) + bias
+            features = torch.cat([vertical.flatten(1), maxima.flatten(1)], dim=1)
+        if self.config.convolution_activation == "identity":
+            return features
+        width = len(self.vertical) * embedded.shape[2]
+        horizontal = _ACTIVATIONS[self.config.convolution_activation](features[:, width:])
+        return torch.cat([features[:, :width], horizontal], dim=1)
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """W' [I + 1, 2d] and b' [I + 1]."""
         return self.item_vectors, self.item_bias
 
 
-def _in_one_product(embedded: Tensor, filters: list[nn.Parameter]) -> list[Tensor]:
-    """The maximum [B, n_h] over the offsets of each height's filters [n_h, h, d], on embedded histories [B, L, d].
-
-    All heights at all offsets are one matrix product: a filter at an offset is a column that is zero outside its own
-    rows. The quickest way for a short history; its cost in memory grows with L^3.
-    """
-    batch, length, dim = embedded.shape
-    columns = [
-        nn.functional.pad(weight, (0, 0, offset, length - height - offset))
-        for height, weight in enumerate(filters, start=1)
-        for offset in range(length - height + 1)
-    ]
-    weights = torch.cat(columns).view(-1, length * dim)
-    sums = torch.matmul(embedded.reshape(batch, -1), weights.T).view(batch, -1, len(filters[0]))
-    parts = torch.split(sums, [length - height for height in range(length)], dim=1)
-    return [part.max(1).values for part in parts]
-
-
 def _height_by_height(embedded: Tensor, filters: list[nn.Parameter]) -> list[Tensor]:
-    """The same by one convolution over time for each height, in memory that grows with L^2."""
+    """The maximum [B, n_h] over the offsets of each height's filters [n_h, h, d], on embedded histories [B, L, d]."""
     channels = embedded.transpose(1, 2).contiguous()
     return [nn.functional.conv1d(channels, weight.transpose(1, 2)).amax(2) for weight in filters]
 
@@ -121,6 +108,8 @@ def dropout(values: Tensor, share: float) -> Tensor:
     kept = max(1, round((1 - share) * 65536))
     if kept == 65536:
         return values
+    if native.has_kernels(values):
+        return kernels.dropout(values, kept)
     words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
     bits = words.random_(-(1 << 63), None).view(torch.int16)[: values.numel()].view(values.shape)
     return values * ((bits < kept - 32768) * (65536 / kept))

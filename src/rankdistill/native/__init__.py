@@ -15,6 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+_FOREIGN = frozenset({torch.float64, torch.float16, torch.bfloat16})
 _INT, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
 
@@ -40,9 +41,9 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
-def has_kernels(device: torch.device) -> bool:
-    """Whether the kernels can work on tensors of `device`."""
-    return device.type == "cpu" and library() is not None
+def has_kernels(like: Tensor) -> bool:
+    """Whether the kernels can work on such a tensor: of float32 or integers, on the processor."""
+    return like.device.type == "cpu" and like.dtype not in _FOREIGN and library() is not None
 
 
 @cache
@@ -52,7 +53,7 @@ def has_int8_products() -> bool:
     return kernels is not None and bool(kernels.has_vnni())
 
 
-def call(kernel: str, *arguments: Structure | Tensor | int | float) -> None:
+def call(kernel: str, *arguments: Structure | Tensor | int) -> None:
     """Runs a kernel on as many threads as torch uses.
 
     Raises:
@@ -64,17 +65,17 @@ def call(kernel: str, *arguments: Structure | Tensor | int | float) -> None:
         raise MemoryError(kernel)
 
 
-def _argument(value: Structure | Tensor | int | float) -> object:
+def _argument(value: Structure | Tensor | int) -> object:
     if isinstance(value, Structure):
         return ctypes.byref(value)
     if isinstance(value, Tensor):
         return _POINTER(address(value))
-    return _INT(value) if isinstance(value, int) else ctypes.c_float(value)
+    return _INT(value)
 
 
 def address(tensor: Tensor) -> int:
     """Where the numbers of a tensor are."""
-    assert tensor.is_contiguous() and tensor.device.type == "cpu"
+    assert tensor.is_contiguous()
     return tensor.data_ptr()
 
 

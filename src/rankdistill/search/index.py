@@ -89,7 +89,8 @@ class ItemIndex:
     def search(self, asked: Asked, k: int, relevant: Relevant | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
         """The best `k` items [b, k] of each query with their scores [b, k], and the ranks [n] of relevant items.
 
-        A list that is shorter than `k` ends in PAD with minus infinity. The rank of an item that may not be ranked is 0.
+        A list that is shorter than `k` ends in PAD with minus infinity. The rank of an item that may not be ranked is
+        0.
 
         Raises:
             TrainingError: a score is not a finite number.
@@ -110,7 +111,7 @@ class ItemIndex:
 
     @property
     def _integers(self) -> bool:
-        return self.precision == "int8" and native.has_kernels(self.vectors.device) and self.dim <= INTEGERS_DIM
+        return self.precision == "int8" and native.has_kernels(self.vectors) and self.dim <= INTEGERS_DIM
 
     def _queries_at_once(self, k: int) -> int:
         most = _INTEGER_QUERIES if self._integers else _BLOCK_QUERIES
@@ -120,7 +121,7 @@ class ItemIndex:
         if self._integers:
             table = self.in_int8 if relevant is None else self.in_int16
             return kernels.search_integers(table, asked, items, scores, relevant)
-        search = kernels.search_blocks if native.has_kernels(self.vectors.device) else plain.search_blocks
+        search = kernels.search_blocks if native.has_kernels(self.vectors) else plain.search_blocks
         return search(self.blocks, asked, items, scores, relevant)
 
     def _check(self, queries: Tensor) -> None:

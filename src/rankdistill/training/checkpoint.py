@@ -7,9 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,6 +15,7 @@ from torch import Tensor
 from rankdistill.errors import CheckpointError
 from rankdistill.files import replacing, write_text
 from rankdistill.ranker import Ranker
+from rankdistill.training.optimizers import Adam
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class Checkpoint:
         self._written_at = -float("inf")
         self._cost = 0.0
 
-    def load(self, model: Ranker, optimizer: torch.optim.Optimizer) -> Progress:
+    def load(self, model: Ranker, optimizer: Adam) -> Progress:
         """Takes up an unfinished training, or starts a new one.
 
         Raises:
@@ -82,7 +81,7 @@ class Checkpoint:
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
         model.load_state_dict(groups["model"])
-        _restore(optimizer, groups["optimizer"])
+        optimizer.load(groups["optimizer"])
         return Progress(progress["rows"], progress["best_epoch"], progress["best_value"], groups["best"])
 
     def _refuse_other_settings(self, earlier: Json) -> None:
@@ -93,16 +92,16 @@ class Checkpoint:
                     f"{self.settings.get(key)!r}; put that back, or start over without --resume"
                 )
 
-    def save(self, model: Ranker, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    def save(self, model: Ranker, optimizer: Adam, progress: Progress) -> None:
         """Writes the log after each epoch, and the state as often as costs at most a twentieth of the time."""
         self._write_log(progress.rows)
         now = time.monotonic()
         if now - self._written_at < self._cost / _SHARE_OF_TIME:
             return
+        kept = optimizer.state()  # first: it brings the model's rows up to date
         tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in progress.best_state.items()}
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+        tensors |= {f"optimizer/{name}": tensor for name, tensor in kept.items()}
         metadata = {
             "settings": json.dumps(self.settings),
             "progress": json.dumps(
@@ -133,11 +132,3 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Json, Json]:
         return tensors, json.loads(metadata["settings"]), json.loads(metadata["progress"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error}); remove it to start over") from error
-
-
-def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition("/")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from rankdistill.loss import Batch, Objective, Step
 from rankdistill.ranker import Ranker, device_named, model_state
 from rankdistill.seen import SeenItems
 from rankdistill.training.checkpoint import Checkpoint, Progress
+from rankdistill.training.optimizers import Adam
 from rankdistill.types import Items, Json
 
 logger = logging.getLogger(__name__)
@@ -123,7 +125,7 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not learned:
         return FitResult([], 0, 0.0)
-    optimizer = torch.optim.Adam(learned, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimizer = Adam(model, config)
     name, checkpoint = session.name, session.checkpoint
     progress = checkpoint.load(model, optimizer) if checkpoint else Progress()
     if progress.epoch:
@@ -136,7 +138,7 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
             objective.settled_from - 1,
         )
     seen = SeenItems(data.windows.sequences, device)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _by_row(model, optimizer):
         for number in range(progress.epoch + 1, config.epochs + 1):
             if _stalled(progress, config, objective.settled_from):
                 logger.info("%s: no better since epoch %d; stopped early", name, progress.best_epoch)
@@ -155,6 +157,16 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     return FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds)
 
 
+@contextmanager
+def _by_row(model: Ranker, optimizer: Adam) -> Iterator[None]:
+    """The model's tables are read for this optimiser for a while."""
+    model.updates = optimizer
+    try:
+        yield
+    finally:
+        model.updates = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Epoch:
     number: int
@@ -168,9 +180,7 @@ class _Epoch:
         return self.session.name
 
 
-def _train_epoch(
-    model: Ranker, data: TrainingData, objective: Objective, optimizer: torch.optim.Optimizer, epoch: _Epoch
-) -> Json:
+def _train_epoch(model: Ranker, data: TrainingData, objective: Objective, optimizer: Adam, epoch: _Epoch) -> Json:
     """One pass over the training queries; returns its log row."""
     generator = np.random.default_rng([epoch.session.seed, epoch.number])
     torch.manual_seed(int(generator.integers(1 << 62)))  # dropout
@@ -186,7 +196,7 @@ def _train_epoch(
             queries = model.encode(batch.users, batch.history)
             step = Step(batch, queries, model, epoch.number, samples, epoch.seen)
             terms = objective(step)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             torch.autograd.backward(objective.total(terms))
             optimizer.step()
             for term, value in terms.items():
@@ -194,6 +204,7 @@ def _train_epoch(
             if number % _STEPS_A_CHECK == 0 or number == steps:
                 _refuse_nan(sums, epoch, number)
             advance()
+    optimizer.bring_all_up()
     means = {term: float(value) / len(data.windows) for term, value in sums.items()}
     return {"epoch": epoch.number, "seconds": round(time.perf_counter() - begin, 3), **means}
 

@@ -1,0 +1,101 @@
+"""Reading and scoring rows of large tables, so that the cost of a training step does not grow with the tables.
+
+A gradient of a whole table that is zero outside a few rows costs as much as the table is large. While a model is in
+training, the rows that it reads are therefore written down, and their gradients go to the optimiser by row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
+from torch.nn.functional import embedding
+
+from rankdistill import native
+
+
+class RowUpdates(Protocol):
+    """What an optimiser that works row by row does for the tables that it has."""
+
+    def holds(self, table: Tensor) -> bool:
+        """Whether it works on this table by row."""
+
+    def bring_up(self, table: Tensor, rows: Tensor | None) -> None:
+        """Brings rows that are about to be read up to date; None means all of them."""
+
+    def collect(self, table: Tensor, rows: Tensor, vectors: Tensor, scales: Tensor | None = None) -> None:
+        """Takes gradients of rows [n]: `vectors` [n, D], or vectors [n / w, D] each times `w` of the `scales` [n]."""
+
+
+def read_rows(table: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor:
+    """The rows [..., D] of a table [n, D] with the given indices [...]."""
+    if updates is None or not updates.holds(table):
+        return embedding(rows, table)
+    updates.bring_up(table, rows)
+    read: Tensor = _Read.apply(table, rows, updates)  # type: ignore[no-untyped-call]
+    return read
+
+
+def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor:
+    """Scores [B, n] of rows [B, n] of `vectors` [I, D] and `bias` [I] for queries [B, D]."""
+    if updates is None or not (updates.holds(vectors) and updates.holds(bias)):
+        chosen = embedding(rows, vectors)
+        return (chosen * queries.unsqueeze(1)).sum(2) + bias[rows]  # quicker than a batch of tiny matrix products
+    updates.bring_up(vectors, rows)
+    updates.bring_up(bias, rows)
+    scores: Tensor = _Score.apply(queries, vectors, bias, rows, updates)  # type: ignore[no-untyped-call]
+    return scores
+
+
+class _Read(Function):
+    """The gradient of the table does not exist: it goes to the optimiser, by row."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, updates: RowUpdates) -> Tensor:
+        ctx.table, ctx.rows, ctx.updates = table.detach(), rows, updates
+        return gathered(ctx.table, rows)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[None, None, None]:
+        table, rows, updates = ctx.table, ctx.rows, ctx.updates  # type: ignore[attr-defined]
+        updates.collect(table, rows.flatten(), gradients[0].reshape(rows.numel(), -1))
+        return None, None, None
+
+
+class _Score(Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, updates: RowUpdates) -> Tensor:
+        ctx.vectors, ctx.bias, ctx.rows, ctx.updates = vectors.detach(), bias.detach(), rows, updates
+        ctx.save_for_backward(queries)
+        if not native.has_kernels(queries):
+            by_torch: Tensor = (embedding(rows, ctx.vectors) * queries.unsqueeze(1)).sum(2) + ctx.bias[rows]
+            return by_torch
+        scores = torch.empty(rows.shape)
+        sizes = (vectors.shape[1], rows.contiguous(), *rows.shape)
+        native.call("score_rows", queries.detach().contiguous(), ctx.vectors, ctx.bias, *sizes, scores)
+        return scores
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        vectors, bias, rows, updates = ctx.vectors, ctx.bias, ctx.rows, ctx.updates  # type: ignore[attr-defined]
+        (queries,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        by_row = gradients[0].contiguous()
+        updates.collect(vectors, rows.flatten(), queries.detach(), by_row.flatten())
+        updates.collect(bias, rows.flatten(), by_row.view(-1, 1))
+        if not native.has_kernels(queries):
+            return (embedding(rows, vectors) * by_row.unsqueeze(2)).sum(1), None, None, None, None
+        out = torch.empty_like(queries)
+        native.call("score_rows_backward", by_row, vectors, vectors.shape[1], rows.contiguous(), *rows.shape, out)
+        return out, None, None, None, None
+
+
+def gathered(table: Tensor, rows: Tensor) -> Tensor:
+    """The rows [..., D], without gradient."""
+    if not native.has_kernels(table):
+        return embedding(rows, table)
+    out = torch.empty(*rows.shape, table.shape[1])
+    native.call("gather_rows", table, table.shape[1], rows.contiguous(), rows.numel(), out)
+    return out

@@ -1,0 +1,203 @@
+"""Adam by row against Adam on whole tables, and what reads and scores rows against plain indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from rankdistill import native
+from rankdistill.config import Section, TrainConfig
+from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.rows import read_rows, score_rows
+from rankdistill.training import optimizers
+from rankdistill.training.optimizers import Adam
+
+
+@pytest.fixture(params=["kernels", "torch"], scope="module")
+def ways(request: pytest.FixtureRequest) -> Iterator[str]:
+    """By the compiled kernels, and by torch alone."""
+    way: str = request.param
+    if way == "kernels" and native.library() is None:
+        pytest.skip("the kernels are not built: there is no C compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        if way == "torch":
+            patch.setattr(native, "library", lambda: None)
+        yield way
+
+
+class Tables(Ranker):
+    """Two tables that are read by row, a bias, and a parameter that is not."""
+
+    tables = ("users", "items", "bias")
+
+    class Config(Section):
+        kind: Literal["tables"] = "tables"
+
+    def __init__(self, rows: int, dim: int) -> None:
+        super().__init__(self.Config(), Catalogue(rows, rows - 1, 1))
+        generator = torch.Generator().manual_seed(5)
+        self.users = nn.Parameter(torch.randn(rows, dim, generator=generator) / dim)
+        self.items = nn.Parameter(torch.randn(rows, dim, generator=generator) / dim)
+        self.bias = nn.Parameter(torch.zeros(rows))
+        self.scale = nn.Parameter(torch.ones(dim))
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        return self.read(self.users, users) * self.scale
+
+    def item_table(self) -> tuple[Tensor, Tensor]:
+        return self.items, self.bias
+
+
+def batches(rows: int, steps: int, size: int, seed: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Users, items and labels; a few rows come often, most rarely, the last never."""
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(steps):
+        users = (generator.random(size) ** 3 * (rows - 1)).astype(np.int64)
+        items = (generator.random((size, 4)) ** 3 * (rows - 1)).astype(np.int64)
+        drawn.append((torch.from_numpy(users), torch.from_numpy(items), torch.from_numpy(generator.random((size, 4)))))
+    return drawn
+
+
+def loss_of(model: Tables, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    users, items, labels = batch
+    scores = model.score(model.encode(users, users), items)
+    return nn.functional.binary_cross_entropy_with_logits(scores, labels.to(scores))
+
+
+def trained_by_torch(model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], config: TrainConfig) -> list[float]:
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    losses = []
+    for batch in steps:
+        optimizer.zero_grad()
+        loss = loss_of(model, batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def trained_by_row(model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], config: TrainConfig) -> list[float]:
+    optimizer = Adam(model, config)
+    model.updates = optimizer
+    losses = []
+    for batch in steps:
+        optimizer.zero_grad()
+        loss = loss_of(model, batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    optimizer.bring_all_up()
+    return losses
+
+
+@pytest.mark.parametrize(("weight_decay", "learning_rate"), [(1e-6, 1e-3), (0.0, 1e-3), (1e-3, 1e-2), (1e-2, 1e-3)])
+def test_adam_by_row_moves_a_table_as_adam_on_the_whole_table(
+    ways: str, weight_decay: float, learning_rate: float
+) -> None:
+    config = TrainConfig(weight_decay=weight_decay, learning_rate=learning_rate)
+    steps = batches(rows=300, steps=400, size=8, seed=1)
+    start, whole, by_row = Tables(300, 12), Tables(300, 12).double(), Tables(300, 12)
+    expected, found = trained_by_torch(whole, steps, config), trained_by_row(by_row, steps, config)
+    assert found == pytest.approx(expected, rel=1e-3 if weight_decay > 1e-4 else 5e-6)
+    for name, parameter in by_row.named_parameters():
+        aim = whole.get_parameter(name).detach()
+        moved = (aim - start.get_parameter(name).detach()).norm()
+        most = 0.03 if name == "bias" else 1e-3  # a bias starts at zero, where a strong decay weighs most
+        assert float((parameter.detach() - aim).norm() / moved) < most, name  # never-read rows are among them
+
+
+def test_in_a_large_table_a_row_that_is_not_read_stays_as_it_is(ways: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizers, "LAZY_FROM", 10)
+    model, config = Tables(40, 3), TrainConfig(weight_decay=1e-2)
+    start = model.items.detach().clone()
+    batch = (torch.tensor([1, 1, 2]), torch.tensor([[3, 4, 3, 5]] * 3), torch.ones(3, 4))
+    trained_by_row(model, [batch] * 7, config)
+    moved = (model.items.detach() != start).any(1)
+    assert moved.nonzero().flatten().tolist() == [3, 4, 5]
+
+
+def test_adam_by_row_is_adam_where_every_row_is_read_at_every_step_lazy_or_not(
+    ways: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = torch.arange(6)
+    steps = [(rows, rows.view(1, -1).repeat(6, 1), torch.rand(6, 6)) for _ in range(30)]
+    for limit in (1, 1_000):
+        monkeypatch.setattr(optimizers, "LAZY_FROM", limit)
+        whole, by_row, config = Tables(6, 5).double(), Tables(6, 5), TrainConfig(weight_decay=1e-2, learning_rate=0.01)
+        trained_by_torch(whole, steps, config)
+        trained_by_row(by_row, steps, config)
+        for name, parameter in by_row.named_parameters():
+            torch.testing.assert_close(
+                parameter.detach().double(), whole.get_parameter(name).detach(), rtol=1e-4, atol=1e-6
+            )
+
+
+def test_an_optimizer_that_is_taken_up_again_goes_on_to_the_same_bits(ways: str) -> None:
+    config, steps = TrainConfig(weight_decay=1e-3), batches(60, 40, 5, seed=2)
+    through, stopped = Tables(60, 4), Tables(60, 4)
+    first = Adam(through, config)
+    through.updates = first
+    halves = {}
+    for number, batch in enumerate(steps):
+        if number == 20:
+            halves = {name: tensor.clone() for name, tensor in first.state().items()}
+            stopped.load_state_dict(through.state_dict())
+        first.zero_grad()
+        loss_of(through, batch).backward()
+        first.step()
+    second = Adam(stopped, config)
+    second.load(halves)
+    stopped.updates = second
+    for batch in steps[20:]:
+        second.zero_grad()
+        loss_of(stopped, batch).backward()
+        second.step()
+    first.bring_all_up()
+    second.bring_all_up()
+    for name, parameter in through.named_parameters():
+        assert torch.equal(parameter, stopped.get_parameter(name)), name
+
+
+def test_a_table_that_is_read_twice_in_a_step_takes_one_step(ways: str) -> None:
+    whole, by_row, config = Tables(9, 4).double(), Tables(9, 4), TrainConfig()
+    rows, others = torch.tensor([1, 2, 2]), torch.tensor([[2, 3], [3, 3]])
+
+    def loss(model: Tables) -> Tensor:
+        queries = model.read(model.items, rows)[:2] * model.scale
+        return (model.score(queries, others) ** 2).sum()
+
+    plain, ours = torch.optim.Adam(whole.parameters(), lr=1e-3, weight_decay=1e-6), Adam(by_row, config)
+    by_row.updates = ours
+    for _ in range(3):
+        for model, optimizer in ((whole, plain), (by_row, ours)):
+            optimizer.zero_grad()
+            loss(model).backward()
+            optimizer.step()
+    ours.bring_all_up()
+    torch.testing.assert_close(by_row.items.detach().double(), whole.items.detach(), rtol=1e-5, atol=1e-7)
+
+
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 5), st.integers(0, 1 << 16))
+def test_rows_are_read_and_scored_as_by_indexing(ways: str, dim: int, batch: int, width: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    model = Tables(11, dim)
+    optimizer = Adam(model, TrainConfig())
+    rows = torch.randint(0, 11, (batch, width), generator=generator)
+    queries = torch.randn(batch, dim, generator=generator, requires_grad=True)
+    scores = score_rows(queries, model.items, model.bias, rows, optimizer)
+    plain = score_rows(queries, model.items, model.bias, rows, None)
+    torch.testing.assert_close(scores, plain)
+    weights = torch.randn(scores.shape, generator=generator)
+    (found,), (expected,) = (
+        torch.autograd.grad((each * weights).sum(), queries, allow_unused=True) for each in (scores, plain)
+    )
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(read_rows(model.items, rows, optimizer), model.items[rows])
