@@ -67,41 +67,76 @@ class PlainCaser(nn.Module):
         return torch.baddbmm(self.bias(items), self.items(items), queries.unsqueeze(2)).squeeze(2)
 
 
-def plain(experiment: Experiment, split: Split, lists: np.ndarray, seed: int, epochs: int, every: int) -> Iterator[Row]:
-    """Trains with the settings of the published code, written out once more."""
-    torch.manual_seed(seed)
-    users, history, targets = windows_of(split)
-    teacher = torch.from_numpy(lists).long()
-    seen = torch.zeros(split.num_users, split.num_items + 1, dtype=torch.bool)
-    seen[torch.from_numpy(split.train.users), torch.from_numpy(split.train.items).long()] = True
-    model = PlainCaser(split, experiment.student.model.dim)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-6, foreach=False)
-    places = torch.arange(lists.shape[1])
+@dataclass(frozen=True)
+class PlainData:
+    """What the second implementation learns from: windows, the teacher's lists [n, K], who has what [U, I + 1]."""
+
+    users: Tensor
+    history: Tensor
+    targets: Tensor
+    teacher: Tensor
+    seen: Tensor
+
+    @classmethod
+    def of(cls, split: Split, lists: np.ndarray) -> PlainData:
+        seen = torch.zeros(split.num_users, split.num_items + 1, dtype=torch.bool)
+        seen[torch.from_numpy(split.train.users), torch.from_numpy(split.train.items).long()] = True
+        return cls(*windows_of(split), torch.from_numpy(lists).long(), seen)
+
+    def unseen(self, users: Tensor, count: int) -> Tensor:
+        return unseen_items(self.seen, users, count)
+
+
+def adam(model: PlainCaser, *, fused: bool = False) -> torch.optim.Adam:
+    """With the settings of the published code."""
+    return torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-6, foreach=False, fused=fused)
+
+
+def plain_epoch(
+    model: PlainCaser, optimizer: torch.optim.Optimizer, data: PlainData, *, weigh: bool
+) -> tuple[float, float]:
+    """One pass with the settings of the published code, written out once more; returns the two mean losses.
+
+    `weigh` turns the hybrid weights on, which come behind the warm-up.
+    """
+    sums = [0.0, 0.0]
+    users, num_items = data.users, len(model.items.weight) - 1
+    places = torch.arange(data.teacher.shape[1])
     position = torch.exp(-(places + 1.0)) / torch.exp(-(places + 1.0)).sum()
+    order, negatives = torch.randperm(len(users)), data.unseen(users, 3)
+    for rows in order.split(512):
+        queries = model.encode(users[rows], data.history[rows])
+        scores = model.score(queries, torch.cat([data.targets[rows, None], negatives[rows], data.teacher[rows]], 1))
+        target, negative, candidates = scores.split([1, 3, len(places)], 1)
+        weights = position
+        if weigh:
+            with torch.no_grad():
+                sample = data.unseen(users[rows], 100)
+                share = (candidates.unsqueeze(2) < model.score(queries, sample).unsqueeze(1)).sum(2) / 100
+                ranks = torch.floor(share * num_items)
+                weights = position * torch.tanh(0.1 * (ranks - places)).clamp_min(0)
+        ranking = -(logsigmoid(target).sum(1) + logsigmoid(-negative).sum(1)).mean()
+        distillation = -(weights * logsigmoid(candidates)).sum(1).mean()
+        optimizer.zero_grad()
+        (ranking + distillation).backward()
+        optimizer.step()
+        for place, term in enumerate((ranking, distillation)):
+            sums[place] += term.item() * len(rows) / len(users)
+    return sums[0], sums[1]
+
+
+def plain(experiment: Experiment, split: Split, lists: np.ndarray, seed: int, epochs: int, every: int) -> Iterator[Row]:
+    """Trains for some epochs, the first ten of them warm-up."""
+    torch.manual_seed(seed)
+    data = PlainData.of(split, lists)
+    model = PlainCaser(split, experiment.student.model.dim)
+    optimizer = adam(model)
     for epoch in range(1, epochs + 1):
-        begin, sums = time.perf_counter(), [0.0, 0.0]
-        order, negatives = torch.randperm(len(users)), unseen_items(seen, users, 3)
-        for rows in order.split(512):
-            queries = model.encode(users[rows], history[rows])
-            scores = model.score(queries, torch.cat([targets[rows, None], negatives[rows], teacher[rows]], 1))
-            target, negative, candidates = scores.split([1, 3, len(places)], 1)
-            weights = position
-            if epoch > 10:
-                with torch.no_grad():
-                    sample = unseen_items(seen, users[rows], 100)
-                    share = (candidates.unsqueeze(2) < model.score(queries, sample).unsqueeze(1)).sum(2) / 100
-                    ranks = torch.floor(share * split.num_items)
-                    weights = position * torch.tanh(0.1 * (ranks - places)).clamp_min(0)
-            ranking = -(logsigmoid(target).sum(1) + logsigmoid(-negative).sum(1)).mean()
-            distillation = -(weights * logsigmoid(candidates)).sum(1).mean()
-            optimizer.zero_grad()
-            (ranking + distillation).backward()
-            optimizer.step()
-            for place, term in enumerate((ranking, distillation)):
-                sums[place] += term.item() * len(rows) / len(users)
+        begin = time.perf_counter()
+        ranking, distillation = plain_epoch(model, optimizer, data, weigh=epoch > 10)
         seconds = time.perf_counter() - begin
-        value = mean_average_precision(model, split, seen) if epoch % every == 0 else float("nan")
-        yield Row(epoch, sums[0], sums[1], value, seconds)
+        value = mean_average_precision(model, split, data.seen) if epoch % every == 0 else float("nan")
+        yield Row(epoch, ranking, distillation, value, seconds)
 
 
 def windows_of(split: Split) -> tuple[Tensor, Tensor, Tensor]:

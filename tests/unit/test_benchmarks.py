@@ -9,6 +9,10 @@ from types import ModuleType
 
 import pytest
 
+import rankdistill as rd
+from rankdistill.pipeline import Distillation
+from rankdistill.ranker import Catalogue
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if "\ndef main()" in path.read_text(encoding="utf-8"))
 
@@ -90,3 +94,21 @@ def test_a_benchmark_explains_itself(
         runpy.run_path(str(script), run_name="__main__")
     assert ended.value.code == 0
     assert f"python benchmarks/{script.name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dim", [50, 100])
+def test_the_floor_counts_the_numbers_of_the_model(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    shape = importlib.import_module("floor").Shape(dim, num_users=7, num_items=11)
+    assert shape.parameters == rd.Caser(rd.Caser.Config(dim=dim), Catalogue(7, 11, 5)).parameters_count
+
+
+def test_fewer_windows_keep_users_items_and_their_own_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    inputs = importlib.import_module("inputs")
+    whole = rd.read("synthetic", users=60, items=40, length=15).split("user_fractions")
+    split = inputs.some_windows(whole, 100)
+    assert (split.num_users, split.num_items) == (whole.num_users, whole.num_items)
+    assert 100 <= len(split.windows) < 120
+    items = Distillation(inputs.random_lists(split, 10)).items_for(split)  # refuses targets and short lists
+    assert all(len(set(row)) == 10 for row in items.tolist())
