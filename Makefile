@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all lint types ci format clean
+.PHONY: help setup demo test test-all lint types ci bench format clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -43,6 +43,12 @@ types: $(INSTALLED) ## mypy --strict
 	$(BIN)/mypy
 
 ci: lint types test ## what a change has to pass: lint, types, tests
+
+# Those with a --quick; the rest need data or other tools that benchmarks/README.md names.
+BENCHMARKS := $(patsubst benchmarks/%.py,%,$(shell grep -l -e '"--quick"' benchmarks/*.py))
+
+bench: $(INSTALLED) ## the quick benchmarks, ours beside what else there is; about a minute each
+	@for each in $(BENCHMARKS); do echo "== $$each"; $(BIN)/python benchmarks/$$each.py --quick || exit 1; done
 
 format: $(INSTALLED) ## let ruff put imports and layout right
 	$(BIN)/ruff check --select I --fix

@@ -146,7 +146,7 @@ def _rounded(value: float) -> float:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as text: a column for each key of any row, numbers to the right, spreads as `low - high`."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns, *([_text(row.get(column)) for column in columns] for row in rows)]
+    cells = [columns, *([text(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
     left = [all(isinstance(row.get(column), str | None) for row in rows) for column in columns]
     lines = (
@@ -159,11 +159,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A cell: four digits of a real number, `low - high` for a spread, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return " - ".join(_text(each) for each in value)
+        return " - ".join(text(each) for each in value)
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -189,7 +190,7 @@ def finish(name: str, settings: Mapping[str, Any], rows: Sequence[Mapping[str, A
     here, used = machine(), versions("rankdistill", "torch", "numpy", *packages)
     print(f"\n{here['processor']}, {here['cores']} cores ({', '.join(here['flags']) or 'no flags known'})")
     print(", ".join(f"{package} {number}" for package, number in used.items()))
-    print(", ".join(f"{key} {_text(value)}" for key, value in settings.items()))
+    print(", ".join(f"{key} {text(value)}" for key, value in settings.items()))
     for case in dict.fromkeys(row.get("case") for row in rows):
         print(f"\n{case}" if case else "")
         print(table([{k: v for k, v in row.items() if k != "case"} for row in rows if row.get("case") == case]))

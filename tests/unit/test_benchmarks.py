@@ -112,3 +112,21 @@ def test_fewer_windows_keep_users_items_and_their_own_lists(monkeypatch: pytest.
     assert 100 <= len(split.windows) < 120
     items = Distillation(inputs.random_lists(split, 10)).items_for(split)  # refuses targets and short lists
     assert all(len(set(row)) == 10 for row in items.tolist())
+
+
+def test_results_stand_between_the_markers_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    tables = importlib.import_module("tables")
+    result = {
+        "command": "python benchmarks/fake.py",
+        "machine": {"processor": "a processor", "cores": 2, "flags": ["avx2"]},
+        "versions": {"python": "3.11"},
+        "settings": {"users": 13149},
+        "rows": [{"case": "big", "name": "ours", "seconds": 0.5, "quartiles": [0.4, 0.6]}],
+    }
+    page = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    filled = tables.filled(page, {"fake": result})
+    assert filled.startswith(page.partition(tables.MARKERS[0])[0])
+    assert "`python benchmarks/fake.py`: a processor, 2 cores (avx2), python 3.11, users 13,149\n" in filled
+    assert "big\n\n| name | seconds | quartiles |\n| --- | --- | --- |\n| ours | 0.5 | 0.4 - 0.6 |\n" in filled
+    assert tables.filled(filled, {"fake": result}) == filled
