@@ -75,17 +75,20 @@ def metric(name: str, hits: NDArray[np.bool_], targets: NDArray[np.int64]) -> Do
     kind, _, cutoff = name.partition("@")
     k = int(cutoff or hits.shape[1])
     top = hits[:, :k]
+    values: Doubles
     if kind == "map":
-        return (top * top.cumsum(1) / np.arange(1, k + 1)).sum(1) / targets
-    if kind == "mrr":
-        return np.where(top.any(1), 1 / (top.argmax(1) + 1), 0.0)
-    if kind.startswith("ndcg"):
+        values = (top * top.cumsum(1) / np.arange(1, k + 1)).sum(1) / targets
+    elif kind == "mrr":
+        values = np.where(top.any(1), 1 / (top.argmax(1) + 1), 0.0)
+    elif kind.startswith("ndcg"):
         discounts, cuts = 1 / np.log2(np.arange(2, k + 2)), np.minimum(targets, k)
         if kind == "ndcg_kdd18":
             top = top & (np.arange(k) < cuts[:, None])
-        return (top * discounts).sum(1) / discounts.cumsum()[cuts - 1]
-    counts = top.sum(1)
-    return {"precision": counts / k, "recall": counts / targets, "hit": np.minimum(counts, 1.0)}[kind]
+        values = (top * discounts).sum(1) / discounts.cumsum()[cuts - 1]
+    else:
+        counts = top.sum(1)
+        values = {"precision": counts / k, "recall": counts / targets, "hit": np.minimum(counts, 1.0)}[kind]
+    return values
 
 
 def from_model(model: Ranker, queries: Queries, num_items: int) -> dict[str, Callable[[], Values]]:
@@ -178,7 +181,7 @@ def main() -> None:
     rows = compare(case, from_model(model, queries, split.num_items), repeats)
     lists = rd.recommend(model, queries, 100)
     rows += compare(f"from lists, 100 deep: {len(FROM_LISTS)} metrics", from_lists(lists, queries.by_user()), repeats)
-    settings = {"users": len(queries), "items": split.num_items, "threads": options.threads}
+    settings = {"data": split.source, "users": len(queries), "items": split.num_items, "threads": options.threads}
     finish("evaluation-quick" if options.quick else "evaluation", settings, rows, "ranx", "RecTools", "numba")
 
 

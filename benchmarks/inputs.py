@@ -16,8 +16,8 @@ from rankdistill.pipeline import Settings, train
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 
-GOWALLA = {"users": 13_149, "items": 14_009, "length": 41}
-"""Sizes of the Gowalla set that the published code comes with; the users' lengths are their mean."""
+USERS, ITEMS, LENGTH = 13_149, 14_009, 41
+"""Users, items and mean interactions of a user in the Gowalla set that the published code comes with."""
 
 
 def split_like_gowalla() -> Split:
@@ -26,7 +26,7 @@ def split_like_gowalla() -> Split:
         return rd.read("gowalla-kdd18").split("presplit")
     except DataError as error:
         print(f"synthetic data in place of Gowalla: {str(error).splitlines()[0]}")
-        return rd.read("synthetic", seed=1, **GOWALLA).split("user_fractions")
+        return rd.read("synthetic", users=USERS, items=ITEMS, length=LENGTH, seed=1).split("user_fractions")
 
 
 def model_for(split: Split, folder: Path | None, dim: int) -> tuple[Ranker, str]:

@@ -12,6 +12,7 @@ taken on the first queries alone. The memory is what the process holds at most b
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -63,13 +64,13 @@ def first(windows: Windows, count: int) -> Windows:
 def compare(model: Ranker, split: Split, windows: Windows, shards: int, options: argparse.Namespace) -> list[Json]:
     """The rows: label beside torch, with exactness and memory."""
     k, never = options.k, split.untrained_items
-    ways = {
+    ways: dict[str, Callable[[], Items | Ints]] = {
         "rankdistill": lambda: rd.label(model, split, k=k, shard=(1, shards)).items,
         "torch float32": partial(in_torch, model, windows, never, k, torch.float32),
         "torch bfloat16": partial(in_torch, model, windows, never, k, torch.bfloat16),
     }
     right = in_torch(model, first(windows, CHECKED), never, k, torch.float64)
-    notes = {}
+    notes: dict[str, Json] = {}
     for name, way in ways.items():
         before, counted = memory(), reset_peak_memory()
         lists = way()
@@ -103,7 +104,7 @@ def main() -> None:
     model, name = model_for(split, options.model, options.dim)
     windows = first(split.windows, total // shards)
     rows = compare(model, split, windows, shards, options)
-    settings = {"model": name, "windows": len(windows), "items": split.num_items, "k": options.k}
+    settings = {"data": split.source, "model": name, "windows": len(windows), "items": split.num_items, "k": options.k}
     settings |= {"threads": options.threads, "checked": min(CHECKED, len(windows))}
     finish("labels-quick" if options.quick else "labels", settings, rows)
 

@@ -317,7 +317,8 @@ def main() -> None:
         model, name = model_for(split, folder, options.dim)
         found = compare(model, queries, options.k, options.threads, 5 if options.quick else options.repeats)
         rows += [{"case": name, **row} for row in found]
-    settings = {"users": len(queries), "items": split.num_items, "k": options.k, "threads": options.threads}
+    settings = {"data": split.source, "users": len(queries), "items": split.num_items, "k": options.k}
+    settings["threads"] = options.threads
     tools = ("faiss-cpu", "implicit", "RecTools", "scipy")
     finish("top_k-quick" if options.quick else "top_k", settings, rows, *tools)
 

@@ -159,7 +159,8 @@ def main() -> None:
         limits = [{"case": case, **row} for row in floors(SHAPES[case], rates)]
         found = compare(split, case, options)
         rows += [row | {"of_floor": round(row["ms_a_step"] / limits[0]["ms_a_step"], 1)} for row in [*found, *limits]]
-    settings = {"windows": len(split.windows), "users": split.num_users, "items": split.num_items, "batch": BATCH}
+    settings: Json = {"data": split.source, "windows": len(split.windows), "batch": BATCH}
+    settings |= {"users": split.num_users, "items": split.num_items}
     settings |= {"threads": options.threads, "copy_gb_s": round(rates.copy / 1e9, 1)}
     settings |= {"product_tflop_s": round(rates.product / 1e12, 3)}
     finish("training_step-quick" if options.quick else "training_step", settings, rows)
