@@ -38,7 +38,7 @@ def in_torch(model: Ranker, windows: Windows, never: Items, k: int, dtype: torch
     model.eval()
     vectors, bias = (each.to(dtype) for each in model.item_table())
     out = torch.from_numpy(np.append(0, never))
-    lists = []
+    lists = np.empty((len(windows), k), dtype=np.int64)
     for start in range(0, len(windows), BLOCK):
         rows = slice(start, min(start + BLOCK, len(windows)))
         history = torch.from_numpy(windows.history(rows).astype(np.int64))
@@ -46,8 +46,8 @@ def in_torch(model: Ranker, windows: Windows, never: Items, k: int, dtype: torch
         scores = torch.addmm(bias, queries.to(dtype), vectors.T)
         scores[:, out] = -torch.inf
         scores.scatter_(1, torch.from_numpy(windows.targets(rows).astype(np.int64)), -torch.inf)
-        lists.append(torch.topk(scores, k, dim=1).indices)
-    return torch.cat(lists).numpy()
+        lists[rows] = torch.topk(scores, k, dim=1).indices.numpy()
+    return lists
 
 
 def first(windows: Windows, count: int) -> Windows:

@@ -303,8 +303,8 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=100, help="d of the Caser that is trained where no model is named")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="2,048 users, 5 turns")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="2,048 users, 3 turns")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     split = split_like_gowalla()
@@ -315,7 +315,7 @@ def main() -> None:
     rows = []
     for folder in options.model:
         model, name = model_for(split, folder, options.dim)
-        found = compare(model, queries, options.k, options.threads, 5 if options.quick else options.repeats)
+        found = compare(model, queries, options.k, options.threads, 3 if options.quick else options.repeats)
         rows += [{"case": name, **row} for row in found]
     settings = {"data": split.source, "users": len(queries), "items": split.num_items, "k": options.k}
     settings["threads"] = options.threads

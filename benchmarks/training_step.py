@@ -1,6 +1,6 @@
 """How long does a training step take, beside a plain PyTorch re-implementation, RecBole, and what the machine allows?
 
-    python benchmarks/training_step.py                                        # all windows, 5 turns
+    python benchmarks/training_step.py                                        # about 100 thousand windows, 5 turns
     python benchmarks/training_step.py --recbole-python .venv-recbole/bin/python
     python benchmarks/training_step.py --quick                                # about 20 thousand windows, 3 turns
 
@@ -139,7 +139,7 @@ def compare(split: Split, case: str, options: argparse.Namespace) -> list[Json]:
 def main() -> None:
     """Parses the command line, runs, writes the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--windows", type=int, help="about how many training queries; all when left out")
+    parser.add_argument("--windows", type=int, help="about how many training queries; 100,000 when left out, 0 for all")
     parser.add_argument("--repeats", type=int, default=5, help="turns; one more that does not count comes first")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
@@ -147,8 +147,9 @@ def main() -> None:
     parser.add_argument("--recbole-models", nargs="+", default=["Caser", "FOSSIL"])
     parser.add_argument("--quick", action="store_true", help="about 20,000 windows, 3 turns")
     options = parser.parse_args()
-    if options.quick:
-        options.windows, options.repeats = options.windows or 20_000, 3
+    if options.windows is None:
+        options.windows = 20_000 if options.quick else 100_000
+    options.repeats = 3 if options.quick else options.repeats
     torch.set_num_threads(options.threads)
     whole = split_like_gowalla()
     split = some_windows(whole, options.windows) if options.windows else whole
