@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from rankdistill import plugins
+from rankdistill import native, plugins
 from rankdistill.config import Section, TrainConfig
 from rankdistill.data.catalogue import SETS
 from rankdistill.data.datasets import cache
@@ -21,6 +21,7 @@ from rankdistill.data.splitting import Split
 from rankdistill.errors import RankDistillError
 from rankdistill.model_folder import load_model, save_model, versions
 from rankdistill.pipeline import Distillation, Settings, evaluate, fit_model, label, recommend
+from rankdistill.processor import cores
 from rankdistill.ranker import Ranker, model_state
 from rankdistill.rankings import Rankings
 from rankdistill.training import Checkpoint
@@ -47,14 +48,20 @@ class Check:
 def examine() -> list[Check]:
     """All checks; a failure of one does not stop the others."""
     checks = [Check(name, True, version) for name, version in versions().items()]
-    checks += [Check("processor", True, _processor()), Check("devices", True, _devices())]
+    checks += [Check("processor", True, _processor()), Check("kernels", True, _kernels())]
+    checks += [Check("devices", True, _devices())]
     checks += [_data(name) for name in SETS]
     return [*checks, _examined("self-test", _self_test)]
 
 
 def _processor() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores to use, torch runs {torch.get_num_threads()} threads"
+    return f"{cores()} cores to use, torch runs {torch.get_num_threads()} threads"
+
+
+def _kernels() -> str:
+    if native.library() is None:
+        return "not built (no C compiler at the install) or switched off: the same results from torch, more slowly"
+    return "compiled, with products of integers" if native.has_int8_products() else "compiled"
 
 
 def _devices() -> str:

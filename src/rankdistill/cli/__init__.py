@@ -20,6 +20,7 @@ from rankdistill.cli.run import run
 from rankdistill.cli.show import show
 from rankdistill.cli.train import train
 from rankdistill.cli.verb import verb
+from rankdistill.processor import let_threads_sleep
 
 _UsageError = typer.BadParameter.__base__
 """Click's own base of a command line that does not parse; newer versions of typer bring their own click."""
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 2 a mistake in what was asked (one line on stderr), 130 interrupted.
     """
+    let_threads_sleep()
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rankdistill.cli.options import Changes
+from rankdistill.processor import cores
 
 if TYPE_CHECKING:
     from rankdistill.config import Experiment, RoleConfig, TeacherLists
@@ -56,9 +57,7 @@ def default_threads() -> int:
     """`OMP_NUM_THREADS` where it is set, else the cores that this process may use."""
     import torch
 
-    if os.environ.get("OMP_NUM_THREADS"):
-        return torch.get_num_threads()
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else cores()
 
 
 def load_data(experiment: Experiment, prepared: Path | None) -> Split:

@@ -1,0 +1,32 @@
+"""How many threads this process should use, and how they wait."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def cores() -> int:
+    """The cores that this process may use: those that it may run on, and no more than a container's quota allows."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, _quota() or allowed)
+
+
+def _quota() -> int | None:
+    """The whole cores of the control group's quota, at least one; None where there is none."""
+    try:
+        quota, period = _QUOTA.read_text(encoding="utf-8").split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):  # none, or "max"
+        return None
+
+
+def let_threads_sleep() -> None:
+    """Has threads sleep while they wait for each other, unless the environment says otherwise; before torch is loaded.
+
+    By default they spin. Alone on a machine that is a little quicker; beside another busy process the core that a
+    thread spins on is the one that the thread it waits for needs, and all of it becomes ten times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
