@@ -18,7 +18,7 @@ help: ## what there is to make
 
 setup: $(INSTALLED) ## .venv with the package, its pinned dependencies and all that the tests need
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(wildcard src/rankdistill/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: $$($(PYTHON) --version) is too old; name Python 3.11 or later: make PYTHON=python3.12 setup" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
