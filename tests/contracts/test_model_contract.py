@@ -20,6 +20,7 @@ from rankdistill.losses.pointwise import pointwise_loss
 from rankdistill.model_folder import load_ids, load_model, save_model
 from rankdistill.pipeline import build
 from rankdistill.ranker import model_state, rank
+from rankdistill.training.optimizers import Adam
 
 each_model = pytest.mark.parametrize("kind", plugins.kinds("models"))
 
@@ -225,3 +226,26 @@ class TestDamagedFolder:
         assert "the card does not fit the weights (" in message
         assert reason in message
         assert message.endswith("; train it again")
+
+
+@each_model
+def test_its_tables_are_parameters_and_learn_by_row_what_they_learn_as_a_whole(kind: str, split: rd.Split) -> None:
+    by_row, whole = model_of(kind, split), model_of(kind, split)
+    names = dict(by_row.named_parameters())
+    assert set(by_row.tables) <= set(names)
+    if not names:
+        return
+    ours, config = Adam(by_row, TrainConfig()), TrainConfig()
+    plain = torch.optim.Adam(whole.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    by_row.updates = ours
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(12):
+        items = torch.randint(1, split.num_items + 1, (len(USERS), 3), generator=generator)
+        for model, optimizer in ((by_row, ours), (whole, plain)):
+            optimizer.zero_grad()
+            scores = model.score(model.encode(USERS, HISTORY), items)
+            pointwise_loss(scores[:, :1], scores[:, 1:], items[:, 1:]).backward()
+            optimizer.step()
+    ours.bring_all_up()
+    for name, parameter in names.items():
+        torch.testing.assert_close(parameter, whole.get_parameter(name), rtol=1e-3, atol=1e-5, msg=name)

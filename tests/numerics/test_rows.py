@@ -185,6 +185,25 @@ def test_a_table_that_is_read_twice_in_a_step_takes_one_step(ways: str) -> None:
     torch.testing.assert_close(by_row.items.detach().double(), whole.items.detach(), rtol=1e-5, atol=1e-7)
 
 
+def test_a_table_that_is_read_as_a_whole_moves_as_a_whole(ways: str) -> None:
+    whole, by_row, config = Tables(30, 4).double(), Tables(30, 4), TrainConfig(weight_decay=1e-3)
+    plain = torch.optim.Adam(whole.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    ours = Adam(by_row, config)
+    by_row.updates = ours
+    for number, batch in enumerate(batches(30, 40, 3, seed=4)):
+        for model, optimizer in ((whole, plain), (by_row, ours)):
+            optimizer.zero_grad()
+            loss = loss_of(model, batch)
+            if number % 3 == 2:
+                loss = loss + model.score(model.encode(batch[0], batch[0])).logsumexp(1).mean()
+            loss.backward()
+            optimizer.step()
+    ours.bring_all_up()
+    for name, parameter in by_row.named_parameters():
+        aim = whole.get_parameter(name).detach()
+        torch.testing.assert_close(parameter.detach().double(), aim, rtol=1e-3, atol=1e-5, msg=name)
+
+
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 5), st.integers(0, 1 << 16))
 def test_rows_are_read_and_scored_as_by_indexing(ways: str, dim: int, batch: int, width: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rankdistill import native
 from rankdistill.config import TrainConfig
@@ -35,13 +35,11 @@ class Adam:
         self._constants = torch.tensor([BETA1, BETA2, config.weight_decay])
         self._learning_rate = config.learning_rate
         self._rates = self._epsilons = torch.zeros(1)
-        by_row = {name for name in model.tables if isinstance(getattr(model, name), nn.Parameter)}
         parameters = {name: each for name, each in model.named_parameters() if each.requires_grad}
-        self._tables = {
-            each.data_ptr(): _Table.of(each.detach()) for name, each in parameters.items() if name in by_row
-        }
-        self._names = [name for name in parameters if name in by_row]
-        others = [each for name, each in parameters.items() if name not in by_row]
+        self._names = [name for name in parameters if name in model.tables]
+        self._parameters = [parameters[name] for name in self._names]
+        self._tables = {each.data_ptr(): _Table.of(each.detach()) for each in self._parameters}
+        others = [each for name, each in parameters.items() if name not in model.tables]
         self._whole = (
             torch.optim.Adam(others, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
             if others
@@ -79,6 +77,8 @@ class Adam:
     def zero_grad(self) -> None:
         """Forgets all gradients."""
         self._collected.clear()
+        for table in self._parameters:
+            table.grad = None
         if self._whole is not None:
             self._whole.zero_grad(set_to_none=True)
 
@@ -86,6 +86,7 @@ class Adam:
     def step(self) -> None:
         """One step with the gradients there are."""
         self._extend()
+        self._collect_whole()
         self.steps += 1
         if self._whole is not None:
             self._whole.step()
@@ -97,6 +98,15 @@ class Adam:
             else:
                 self._step(state, rows, gradients.expanded())
         self._collected.clear()
+
+    def _collect_whole(self) -> None:
+        """Takes the gradients of tables that were read as a whole, as a softmax over all items does."""
+        for table in self._parameters:
+            if table.grad is not None:
+                self.bring_up(table, None)
+                self.collect(
+                    table.detach(), torch.arange(len(table), device=table.device), table.grad.view(len(table), -1)
+                )
 
     def _gradients(self) -> Iterator[tuple[_Table, _Gradients]]:
         """What was collected, once for each table: all gradients of a row make one step."""
