@@ -247,7 +247,6 @@ def test_its_tables_are_parameters_and_learn_by_row_what_they_learn_as_a_whole(k
             pointwise_loss(scores[:, :1], scores[:, 1:], items[:, 1:]).backward()
             optimizer.step()
     ours.bring_all_up()
-    start = model_of(kind, split)
-    for name, parameter in names.items():
-        moved = (whole.get_parameter(name) - start.get_parameter(name)).norm()
-        assert float((parameter - whole.get_parameter(name)).norm()) < 1e-3 * float(moved), name
+    start, aim = model_state(model_of(kind, split)), model_state(whole)
+    for name, learned in model_state(by_row).items():
+        assert (learned - aim[name]).norm() < 1e-3 * (aim[name] - start[name]).norm(), name
