@@ -62,7 +62,35 @@ _HOMES = {
 }
 """Where each public name lives; loaded at first use, so that `import rankdistill` stays quick."""
 
-__all__ = [*sorted(_HOMES), "__version__"]
+__all__ = [
+    "Caser",
+    "Comparison",
+    "Evaluation",
+    "Interactions",
+    "Pairwise",
+    "Pointwise",
+    "Popularity",
+    "RankDistillError",
+    "Ranker",
+    "RankingDistillation",
+    "Rankings",
+    "Settings",
+    "Softmax",
+    "Split",
+    "TrainConfig",
+    "__version__",
+    "compare",
+    "distill",
+    "evaluate",
+    "label",
+    "load_model",
+    "read",
+    "read_csv",
+    "read_parquet",
+    "read_recbole",
+    "recommend",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,8 +27,8 @@ def _quota() -> int | None:
 def let_threads_sleep() -> None:
     """Has a thread that waits for others sleep soon, unless the environment says otherwise; before torch is loaded.
 
-    By default threads spin for milliseconds. Beside another busy process, the core that a thread spins on is the one that
-    the thread it waits for needs, and everything takes ten times as long. A short spin is as quick on a quiet machine.
+    By default threads spin for milliseconds. Beside another busy process, the core that a thread spins on is the one
+    that the thread it waits for needs, and everything takes ten times as long. Alone, a short spin is as quick.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
