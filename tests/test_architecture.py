@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 ROWS = (
     {"errors", "types"},
-    {"files", "plugins", "processor"},
+    {"files", "lookup", "plugins", "processor"},
     {"console", "ids", "config"},
     {"rankings"},
     {"data"},

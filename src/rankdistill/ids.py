@@ -12,7 +12,12 @@ import polars as pl
 
 from rankdistill.errors import DataError
 from rankdistill.files import replacing
-from rankdistill.types import UNKNOWN, Ints
+from rankdistill.lookup import numbered
+from rankdistill.types import UNKNOWN, Ints, Items
+
+_ROWS_A_BLOCK = 1 << 20
+_SPAN = 4
+"""Integer ids that lie in a range of at most this many times their number are looked up in a table of the range."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +40,26 @@ class IdMap:
     def of(cls, raw: pl.Series, first: int) -> IdMap:
         """The map over the distinct values of `raw`, in ascending order."""
         return cls(raw.unique().sort(), first)
+
+    @classmethod
+    def encoding(cls, raw: pl.Series, first: int) -> tuple[IdMap, Items]:
+        """The map over the distinct values of `raw` [n], and their dense indices [n]: `of` and `encode` at once.
+
+        >>> ids, dense = IdMap.encoding(pl.Series(["b", "a", "b"]), first=1)
+        >>> ids.values.to_list(), dense.tolist()
+        (['a', 'b'], [2, 1, 2])
+        """
+        if raw.is_empty() or raw.null_count() or raw.dtype not in (pl.Int64, pl.String):
+            ids = cls.of(raw, first)
+            return ids, ids.encode(raw).astype(np.int32)
+        if raw.dtype == pl.Int64:
+            distinct, numbers = _numbered_integers(raw.to_numpy())
+        else:
+            distinct, numbers = _numbered_text(raw)
+        order = distinct.arg_sort()
+        dense = np.empty(len(order), dtype=np.int32)
+        dense[order.to_numpy()] = np.arange(first, first + len(order), dtype=np.int32)
+        return cls(distinct.gather(order), first), dense[numbers]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -75,6 +100,30 @@ class IdMap:
             return cls(pl.read_parquet(path, glob=False)["id"], first)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path}: the ids cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def _numbered_integers(raw: Ints) -> tuple[pl.Series, Items]:
+    """The distinct integers [m] of `raw` [n], and which of them each is [n]."""
+    low, high = int(raw.min()), int(raw.max())
+    if high - low < _SPAN * len(raw):
+        there = np.zeros(high - low + 1, dtype=np.bool_)
+        there[raw - low] = True
+        numbers = np.cumsum(there, dtype=np.int32) - 1
+        return pl.Series(np.flatnonzero(there) + low), numbers[raw - low]
+    found, rows = numbered(raw.view(np.uint64))
+    return pl.Series(raw[rows]), found
+
+
+def _numbered_text(raw: pl.Series) -> tuple[pl.Series, Items]:
+    """The distinct texts [m] of `raw` [n], and which of them each is [n]."""
+    numbers, rows = numbered(raw.hash().to_numpy())
+    distinct = raw.gather(rows)
+    for start in range(0, len(raw), _ROWS_A_BLOCK):  # two texts may have one hash
+        block = slice(start, start + _ROWS_A_BLOCK)
+        if not distinct.gather(numbers[block]).equals(raw[block]):
+            distinct = raw.unique()
+            return distinct, IdMap(distinct, 0).encode(raw).astype(np.int32)
+    return distinct, numbers
 
 
 def _cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:

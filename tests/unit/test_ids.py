@@ -68,3 +68,36 @@ def test_a_damaged_or_missing_file_of_ids_is_refused_by_name(tmp_path: Path) -> 
     for name in ("cut", "empty", "missing"):
         with pytest.raises(DataError, match=rf"{name}: the ids cannot be read"):
             IdMap.read(tmp_path / name, first=1)
+
+
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
+    | st.lists(st.integers(-9, 9), min_size=1, max_size=30)
+    | st.lists(st.text(max_size=3), min_size=1, max_size=30)
+    | st.lists(st.dates(), min_size=1, max_size=30),
+    st.integers(0, 1),
+)
+def test_encoding_a_column_is_making_its_map_and_asking_it(values: list[Any], first: int) -> None:
+    raw = pl.Series(values)
+    ids, dense = IdMap.encoding(raw, first)
+    order = sorted(set(values))
+    assert ids.values.to_list() == order
+    assert ids.values.dtype == raw.dtype
+    assert dense.tolist() == [order.index(value) + first for value in values]
+    assert dense.dtype == np.int32
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_many_ids_far_apart_are_encoded_as_a_search_finds_them(text: bool) -> None:
+    values = np.random.default_rng(5).integers(-(2**63), 2**63 - 1, 30_000).repeat(2)
+    raw = pl.Series(np.random.default_rng(6).permutation(values)).cast(pl.String if text else pl.Int64)
+    ids, dense = IdMap.encoding(raw, 1)
+    assert ids.values.equals(raw.unique().sort())
+    assert dense.tolist() == (ids.values.search_sorted(raw) + 1).to_list()
+
+
+def test_two_texts_of_one_hash_stay_two_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    collided = np.array([0, 0, 0], dtype=np.int32), np.array([1])
+    monkeypatch.setattr("rankdistill.ids.numbered", lambda keys: collided)
+    ids, dense = IdMap.encoding(pl.Series(["b", "a", "b"]), 1)
+    assert (ids.values.to_list(), dense.tolist()) == (["a", "b"], [2, 1, 2])

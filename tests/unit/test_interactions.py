@@ -1,5 +1,7 @@
+import hashlib
 from collections import Counter
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -38,6 +40,33 @@ def naive_core(rows: list[Row], users: int, items: int) -> list[Row]:
 @given(rows)
 def test_rows_are_sorted_by_user_and_time_and_stay_in_file_order_where_times_tie(rows: list[Row]) -> None:
     assert raw(log(rows)) == sorted(rows, key=lambda row: (row[0], row[2]))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(-2, 2), st.integers(0, 2)), min_size=1),
+    st.sampled_from([1, 2**50, 2**61]),
+    st.sampled_from(["user item", "user item time", "user item part", "user item time part"]),
+)
+def test_parts_come_before_times_however_far_these_are_apart(
+    rows: list[tuple[int, int, int, int]], scale: int, columns: str
+) -> None:
+    table = pl.DataFrame(rows, schema=["user", "item", "time", "part"], orient="row")
+    frame = table.with_columns(pl.col("time") * scale, pl.col("part").cast(pl.Int8)).select(columns.split())
+    keys = [key for key in ("user", "part", "time") if key in frame.columns]
+    with patch("rankdistill.data.sequences._ROWS_A_BLOCK", 8):
+        data = Interactions.from_events(Events(frame, None, (), "events.csv"))
+    expected = frame.sort(keys, maintain_order=True)
+    assert data.user_ids.decode(data.users).to_list() == expected["user"].to_list()
+    assert data.item_ids.decode(data.items.astype(np.int64)).to_list() == expected["item"].to_list()
+    for found, name in ((data.timestamps, "time"), (data.parts, "part")):
+        assert (found is None) == (name not in frame.columns)
+        assert found is None or found.tolist() == expected[name].to_list()
+
+
+def test_events_are_as_they_were_when_the_log_is_made() -> None:
+    events = Events(pl.DataFrame({"user": [2, 1], "item": [4, 3], "time": [5, 6]}), None, (), "events.csv")
+    Interactions.from_events(events)
+    assert events.frame.rows() == [(2, 4, 5), (1, 3, 6)]
 
 
 @given(rows)
@@ -94,6 +123,17 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_order_in_the_file() ->
     others = [log(rows[:2]), log([(1, 11, 0), (1, 10, 1), (2, 10, 5)]), log([(u, i + 1, t) for u, i, t in rows])]
     assert log(rows).fingerprint == same.fingerprint
     assert len({log(rows).fingerprint, *(other.fingerprint for other in others)}) == 4
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 100])
+def test_the_fingerprint_does_not_depend_on_how_many_ids_are_hashed_at_once(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = log([("ä", 10, 0), ("b", 11, 1), ("c d", 12, 5)])
+    text = "b\x1fc d\x1fä".encode() + b"10\x1f11\x1f12"
+    expected = hashlib.sha256(text + data.users.tobytes() + data.items.tobytes()).hexdigest()
+    monkeypatch.setattr("rankdistill.data.fingerprint._IDS_A_BLOCK", block)
+    assert data.fingerprint == expected[:16]
 
 
 def test_a_log_shows_its_sizes_in_one_line() -> None:

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from rankdistill.data.events import Events
 from rankdistill.data.fingerprint import fingerprint_of
+from rankdistill.data.ordering import grouped, in_order_of_time
+from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split, split_interactions
 from rankdistill.errors import DataError
 from rankdistill.ids import IdMap
 from rankdistill.types import Bools, Ints, Items
+
+_ORDERING = ("time", "part")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +27,7 @@ class Interactions:
     """An interaction log, sorted by (user, time); rows of equal time stay in file order.
 
     Attributes:
-        users: [n], from 0.
+        starts: [U + 1], the rows of user u are `starts[u]` to `starts[u + 1]` (exclusive).
         items: [n], from 1.
         timestamps: [n], or None where the log has no times (the file's order is then the order of time).
         parts: [n] 0 training, 1 validation, 2 test, or None where the log brings no split of its own.
@@ -34,7 +38,7 @@ class Interactions:
         dropped: what was left out of the log so far, in words.
     """
 
-    users: Ints
+    starts: Ints
     items: Items
     timestamps: Ints | None
     parts: NDArray[np.int8] | None
@@ -45,7 +49,17 @@ class Interactions:
     dropped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.users)
+        return len(self.items)
+
+    @property
+    def users(self) -> Ints:
+        """The user [n] of each row, from 0."""
+        return self.sequences.users
+
+    @property
+    def sequences(self) -> Sequences:
+        """Each user's items."""
+        return Sequences(self.starts, self.items)
 
     def __repr__(self) -> str:
         sizes = f"{len(self):,} rows, {len(self.user_ids):,} users, {len(self.item_ids):,} items"
@@ -59,52 +73,46 @@ class Interactions:
         Raises:
             DataError: there is no row.
         """
-        frame = events.frame
+        frame, titles, source = events.frame.clone(), events.titles, events.source
+        del events  # where the caller has let go of them too, each column goes as soon as it is used
         if frame.is_empty():
-            raise DataError(f"{events.source}: no interactions; a header alone is not enough")
-        user_ids, item_ids = IdMap.of(frame["user"], first=0), IdMap.of(frame["item"], first=1)
-        users, items = user_ids.encode(frame["user"]), item_ids.encode(frame["item"]).astype(np.int32)
-        times = frame["time"].to_numpy() if "time" in frame.columns else None
-        parts = frame["part"].to_numpy() if "part" in frame.columns else None
-        keys = [key for key in (times, parts, users) if key is not None]
-        order = np.lexsort(keys)
-        return cls(
-            users[order],
-            items[order],
-            None if times is None else times[order].astype(np.int64),
-            None if parts is None else parts[order].astype(np.int8),
-            user_ids,
-            item_ids,
-            _titles(events, item_ids),
-            events.source,
-        )
+            raise DataError(f"{source}: no interactions; a header alone is not enough")
+        user_ids, users = IdMap.encoding(frame.drop_in_place("user"), first=0)
+        item_ids, items = IdMap.encoding(frame.drop_in_place("item"), first=1)
+        starts, order = grouped(users, len(user_ids))
+        del users
+        times, parts = (frame.drop_in_place(name).to_numpy() if name in frame.columns else None for name in _ORDERING)
+        times = None if times is None else times[order].astype(np.int64, copy=False)
+        parts = None if parts is None else parts[order].astype(np.int8, copy=False)
+        log = Sequences(starts, items[order])
+        del items, order
+        in_order_of_time(log, times, parts)
+        return cls(starts, log.items, times, parts, user_ids, item_ids, _titles(titles, item_ids), source)
 
     def _rows(self, keep: Bools, why: str) -> Interactions:
         """The rows that `keep` [n] marks, with users and items renumbered to those that are left."""
-        users, user_index = np.unique(self.users[keep], return_inverse=True)
-        items, item_index = np.unique(self.items[keep], return_inverse=True)
+        kept = self.sequences.where(keep)
+        users, counts = np.flatnonzero(kept.lengths), np.bincount(kept.items, minlength=len(self.item_ids) + 1)
+        items = np.flatnonzero(counts)
+        renumbered = np.cumsum(counts > 0, dtype=np.int32)
         return replace(
             self,
-            users=user_index.astype(np.int64),
-            items=(item_index + 1).astype(np.int32),
+            starts=np.append(kept.starts[users], len(kept.items)),
+            items=renumbered[kept.items],
             timestamps=None if self.timestamps is None else self.timestamps[keep],
             parts=None if self.parts is None else self.parts[keep],
             user_ids=self.user_ids.keep(users),
-            item_ids=self.item_ids.keep(items.astype(np.int64)),
-            titles=None if self.titles is None else self.titles.gather(items.astype(np.int64) - 1),
-            dropped=(*self.dropped, f"{len(keep) - len(user_index):,} of {len(keep):,} rows {why}"),
+            item_ids=self.item_ids.keep(items),
+            titles=None if self.titles is None else self.titles.gather(items - 1),
+            dropped=(*self.dropped, f"{len(keep) - len(kept.items):,} of {len(keep):,} rows {why}"),
         )
 
     def repeats(self, keep: Literal["all", "first", "last"]) -> Interactions:
         """Keeps all, the first or the last of a user's repeat visits to an item."""
         if keep == "all":
             return self
-        pairs = self.users * (len(self.item_ids) + 1) + self.items
-        pairs = pairs if keep == "first" else pairs[::-1]
-        _, first = np.unique(pairs, return_index=True)
-        mask = np.zeros(len(self), dtype=np.bool_)
-        mask[first if keep == "first" else len(self) - 1 - first] = True
-        return self if mask.all() else self._rows(mask, f"as repeat visits (repeats = {keep!r})")
+        marks = self.sequences.once(keep)
+        return self if marks.all() else self._rows(marks, f"as repeat visits (repeats = {keep!r})")
 
     def k_core(self, *, users: int, items: int) -> Interactions:
         """Drops users with fewer than `users` rows and items with fewer than `items`, until none is left to drop.
@@ -113,19 +121,25 @@ class Interactions:
             DataError: nothing is left.
         """
         keep = np.ones(len(self), dtype=np.bool_)
+        user_counts, item_counts = np.diff(self.starts), np.bincount(self.items, minlength=len(self.item_ids) + 1)
         while True:
-            user_counts = np.bincount(self.users[keep], minlength=len(self.user_ids))
-            item_counts = np.bincount(self.items[keep], minlength=len(self.item_ids) + 1)
-            still = keep & (user_counts[self.users] >= users) & (item_counts[self.items] >= items)
-            if not still.any():
+            few_users, few_items = user_counts < users, item_counts < items
+            if not (user_counts[few_users].any() or item_counts[few_items].any()):
+                return self if keep.all() else self._rows(keep, _fewer_than(users, items, user_counts, item_counts))
+            gone = few_items[self.items]
+            gone |= np.repeat(few_users, np.diff(self.starts))
+            gone &= keep
+            keep &= ~gone
+            if not keep.any():
                 raise DataError(
                     f"{self.source}: nothing is left of {len(self):,} interactions after dropping users with fewer "
                     f"than {users} and items with fewer than {items}; lower min_user_interactions or "
                     f"min_item_interactions"
                 )
-            if still.sum() == keep.sum():
-                return self if keep.all() else self._rows(keep, _fewer_than(users, items, user_counts, item_counts))
-            keep = still
+            rows = np.flatnonzero(gone)
+            owners = np.searchsorted(self.starts, rows, side="right") - 1
+            user_counts = user_counts - np.bincount(owners, minlength=len(user_counts))
+            item_counts = item_counts - np.bincount(self.items[rows], minlength=len(item_counts))
 
     def split(
         self,
@@ -164,11 +178,11 @@ def _fewer_than(users: int, items: int, user_counts: Ints, item_counts: Ints) ->
     return f"in the k-core: users with fewer than {users} ({gone[0]:,}) and items with fewer than {items} ({gone[1]:,})"
 
 
-def _titles(events: Events, item_ids: IdMap) -> pl.Series | None:
-    if events.titles is None:
+def _titles(titles: pl.DataFrame | None, item_ids: IdMap) -> pl.Series | None:
+    if titles is None:
         return None
-    rows = item_ids.encode(events.titles["item"])
+    rows = item_ids.encode(titles["item"])
     known = rows >= item_ids.first
-    table = pl.DataFrame({"row": rows[known], "title": events.titles["title"].filter(pl.Series(known))})
+    table = pl.DataFrame({"row": rows[known], "title": titles["title"].filter(pl.Series(known))})
     wanted = pl.DataFrame({"row": np.arange(len(item_ids), dtype=np.int64) + item_ids.first})
     return wanted.join(table.unique("row", keep="first"), on="row", how="left", maintain_order="left")["title"]

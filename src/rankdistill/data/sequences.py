@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rankdistill.types import Bools, Ints, Items
+
+_ROWS_A_BLOCK = 1 << 16
+"""Rows that are sorted at once: they stay in the cache, and their keys fit into 63 bits (`_pairs_in_order`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +57,18 @@ class Sequences:
 
     def then(self, later: Sequences) -> Sequences:
         """Each user's items followed by her items in `later`."""
-        users = np.concatenate([self.users, later.users])
-        order = np.argsort(users, kind="stable")
-        return Sequences.from_pairs(users[order], np.concatenate([self.items, later.items])[order], len(self))
+        items = np.empty(len(self.items) + len(later.items), dtype=np.int32)
+        after = self.rows_after(later)
+        mine = np.ones(len(items), dtype=np.bool_)
+        mine[after] = False
+        items[mine], items[after] = self.items, later.items
+        return Sequences(self.starts + later.starts, items)
+
+    def rows_after(self, later: Sequences) -> Ints:
+        """Where in `self.then(later)` each item [n] of `later` stands."""
+        rows = np.repeat(self.starts[1:], later.lengths)
+        rows += np.arange(len(rows))
+        return rows
 
     def take(self, users: Ints) -> Sequences:
         """The sequences of the given users [m], renumbered in their order."""
@@ -66,14 +79,46 @@ class Sequences:
 
     def where(self, keep: Bools) -> Sequences:
         """The items [n] that `keep` [n] marks."""
-        return Sequences.from_pairs(self.users[keep], self.items[keep], len(self))
+        kept = np.concatenate([[0], np.cumsum(keep)])
+        return Sequences(kept[self.starts], self.items[keep])
+
+    def once(self, which: Literal["first", "last"]) -> Bools:
+        """Marks [n] the first or the last time that each user has an item."""
+        marks = np.zeros(len(self.items), dtype=np.bool_)
+        for first, last in self.blocks():
+            pairs, places = self._pairs_in_order(first, last)
+            edge = np.ones(len(pairs) + 1, dtype=np.bool_)
+            np.not_equal(pairs[1:], pairs[:-1], out=edge[1:-1])
+            marks[self.starts[first] + places[edge[:-1] if which == "first" else edge[1:]]] = True
+        return marks
 
     def distinct(self) -> Sequences:
         """Each user's items once, where they first occur."""
-        first = np.zeros(len(self.items), dtype=np.bool_)
-        pairs = self.users * (int(self.items.max(initial=0)) + 1) + self.items
-        first[np.unique(pairs, return_index=True)[1]] = True
-        return self.where(first)
+        return self.where(self.once("first"))
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Cuts the users into runs `first` to `last` (exclusive) of few rows, or of one user who has many."""
+        first = 0
+        while first < len(self):
+            end = self.starts[first] + _ROWS_A_BLOCK
+            last = int(np.searchsorted(self.starts, end, side="right")) - 1
+            last = max(first + 1, min(last, first + _ROWS_A_BLOCK))
+            yield first, last
+            first = last
+
+    def _pairs_in_order(self, first: int, last: int) -> tuple[Ints, Ints]:
+        """The (user, item) pairs [n] of a block in ascending order, and the row [n] of each within the block.
+
+        Pair and row are packed into one number, so that one plain sort does it: 16 bits for the user, 31 for the
+        item and 16 for the row, or none for the user where the block has one alone.
+        """
+        starts = self.starts[first : last + 1]
+        items = self.items[starts[0] : starts[-1]]
+        users = np.repeat(np.arange(last - first), np.diff(starts))
+        bits = (len(items) - 1).bit_length()
+        keys = ((users * (1 << int(items.max(initial=0)).bit_length()) + items) << bits) + np.arange(len(items))
+        keys.sort()
+        return keys >> bits, keys & ((1 << bits) - 1)
 
     def members(self) -> Membership:
         """A lookup of who has which item."""
@@ -91,7 +136,17 @@ class Membership:
     def of(cls, sequences: Sequences) -> Membership:
         """The lookup over all pairs of `sequences`."""
         stride = int(sequences.items.max(initial=0)) + 1
-        return cls(np.unique(sequences.users * stride + sequences.items), stride)
+        keys = np.empty(len(sequences.items), dtype=np.int64)
+        count = 0
+        for first, last in sequences.blocks():
+            rows = slice(sequences.starts[first], sequences.starts[last])
+            users = np.repeat(np.arange(first, last), np.diff(sequences.starts[first : last + 1]))
+            block = users * stride + sequences.items[rows]
+            block.sort()
+            block = block[np.diff(block, prepend=-1) > 0]
+            keys[count : count + len(block)] = block
+            count += len(block)
+        return cls(keys[:count].copy() if count < len(keys) else keys, stride)
 
     def __call__(self, users: NDArray[Any], items: NDArray[Any]) -> Bools:
         """Whether each user [n] has each item [n]; arrays that broadcast are welcome."""

@@ -24,7 +24,7 @@ from rankdistill.data.windows import Windows
 from rankdistill.errors import ConfigError, DataError
 from rankdistill.ids import IdMap
 from rankdistill.rankings import pack
-from rankdistill.types import Bools, Ints, Items
+from rankdistill.types import Ints, Items
 
 if TYPE_CHECKING:
     from rankdistill.data.interactions import Interactions
@@ -136,8 +136,10 @@ class Split:
 
 def _relevant(known: Sequences, later: Sequences, exclude_seen: bool) -> Sequences:
     """Each user's targets in `later`, each item once, without those that she has already if these are excluded."""
-    targets = later.distinct()
-    return targets.where(~known.members()(targets.users, targets.items)) if exclude_seen else targets
+    if not exclude_seen:
+        return later.distinct()
+    new = known.then(later).once("first")  # what she has already comes before it, and is the first
+    return later.where(new[known.rows_after(later)])
 
 
 def split_interactions(
@@ -165,7 +167,7 @@ def split_interactions(
     if kind in ("user_fractions", "time"):
         _check_fractions(fractions)
     parts = rules[kind](data)
-    train, validation, test = (_part(data, parts == part) for part in (TRAIN, VALIDATION, TEST))
+    train, validation, test = (data.sequences.where(parts == part) for part in (TRAIN, VALIDATION, TEST))
     for name, part in (("training", train), ("test", test)):
         if len(part.items) == 0:
             raise DataError(f"{data.source}: the {kind} split leaves no {name} rows of {len(data):,}; use more data")
@@ -197,31 +199,25 @@ def _check_fractions(fractions: tuple[float, ...]) -> None:
         ) from error
 
 
-def _part(data: Interactions, keep: Bools) -> Sequences:
-    return Sequences.from_pairs(data.users[keep], data.items[keep], len(data.user_ids))
-
-
-def _places(data: Interactions) -> tuple[Ints, Ints]:
-    """The place [n] of each row within its user, from 0, and the number [n] of rows of that user."""
-    counts = np.bincount(data.users, minlength=len(data.user_ids))
-    return np.arange(len(data)) - (np.cumsum(counts) - counts)[data.users], counts[data.users]
+def _parts(*counts: Ints) -> NDArray[np.int8]:
+    """The part [n] of each row, from the number [U] of rows that each user has in each part."""
+    names = np.tile(np.array([TRAIN, VALIDATION, TEST], dtype=np.int8), len(counts[0]))
+    return np.repeat(names, np.stack(counts, axis=1).ravel())
 
 
 def _by_user_fractions(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int8]:
     """The first ceil(f1 N) rows of each user train, up to ceil((f1 + f2) N) validate, the rest test."""
-    place, count = _places(data)
-    cuts = [np.ceil(np.round(share * count, 6)) for share in (fractions[0], fractions[0] + fractions[1])]
-    parts: NDArray[np.int8] = np.add(place >= cuts[0], place >= cuts[1], dtype=np.int8)
-    return parts
+    count = data.sequences.lengths
+    shares = (fractions[0], fractions[0] + fractions[1])
+    first, second = (np.minimum(np.ceil(np.round(share * count, 6)).astype(np.int64), count) for share in shares)
+    return _parts(first, second - first, count - second)
 
 
 def _leave_last_out(data: Interactions) -> NDArray[np.int8]:
     """Each user's last row tests, the one before validates; with two rows there is no validation, with one no test."""
-    place, count = _places(data)
-    test = (place == count - 1) & (count > 1)
-    validation = (place == count - 2) & (count > 2)
-    parts: NDArray[np.int8] = np.where(test, TEST, np.where(validation, VALIDATION, TRAIN)).astype(np.int8)
-    return parts
+    count = data.sequences.lengths
+    test, validation = (count > 1).astype(np.int64), (count > 2).astype(np.int64)
+    return _parts(count - validation - test, validation, test)
 
 
 def _by_time(data: Interactions, fractions: tuple[float, ...]) -> NDArray[np.int8]:
