@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from rankdistill.data.inputs import check_text, first_bytes, reading
+from rankdistill.data.plaintext import Layout, read_plain
 from rankdistill.errors import ConfigError, DataError
 
 WHITESPACE = " "
@@ -111,7 +112,10 @@ def split_line(line: str, separator: str, *, quoting: bool = True) -> list[str]:
     if separator == WHITESPACE:
         return line.split()
     if quoting and len(separator) == 1:
-        return next(csv.reader([line], delimiter=separator))
+        try:
+            return next(csv.reader([line], delimiter=separator))
+        except csv.Error:  # a carriage return within the line: the reader of the whole file takes it for text
+            return line.split(separator)
     return line.split(separator)
 
 
@@ -126,6 +130,9 @@ def read_columns(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl
     Raises:
         DataError: a row has too few or too many fields, or the file is damaged.
     """
+    plain = _read_plain(file, shape, columns)
+    if plain is not None:
+        return plain
     with reading(file.name):
         odd = _odd_lines(file, shape)
         multiline = not shape.bare and odd["open"].any()
@@ -144,6 +151,18 @@ def read_columns(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl
             if not shape.bare:
                 _check_quoted_rows(file, shape)
             raise
+
+
+def _read_plain(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> pl.DataFrame | None:
+    """The same where nothing in the file is out of the ordinary, with integers parsed already; else None."""
+    if isinstance(file.content, bytes) or len(shape.separator) > 1 or shape.separator == WHITESPACE:
+        return None
+    skipped = file.first_row - (not shape.has_header)
+    layout = Layout(file.content, shape.separator, shape.width, shape.quoting, skipped)
+    rows = file.lines[shape.has_header :]
+    if any(row.count(shape.separator) + 1 != shape.width for row in rows):
+        return None
+    return read_plain(layout, columns, rows)
 
 
 def _odd_lines(file: TextFile, shape: Shape) -> pl.DataFrame:
@@ -203,7 +222,8 @@ def _quoted_table(file: TextFile, shape: Shape, columns: Mapping[str, int]) -> p
         separator=shape.separator,
         schema=dict.fromkeys(names, pl.String),
         row_index_name="row",
-        row_index_offset=1,
+        skip_lines=file.first_row - 1,  # the parser counts the fields of the first line, were it blank
+        row_index_offset=file.first_row,
         glob=False,
     )
     return table.select("row", *[pl.col(names[position]).alias(name) for name, position in columns.items()])

@@ -10,6 +10,7 @@ import polars as pl
 from rankdistill.errors import DataError
 
 _LARGEST = 2.0**63
+_FEW = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +85,8 @@ def ids(column: Column) -> pl.Series:
 
 def integers_where_plain(text: pl.Series) -> pl.Series:
     """Ids [n] read as text, as Int64 where every one is a plain integer ("007", "1.0" and 2^70 are not)."""
+    if text.dtype == pl.Int64 or (len(text) > _FEW and integers_where_plain(text.head(_FEW)).dtype == pl.String):
+        return text
     whole = text.cast(pl.Int64, strict=False)
     if whole.null_count() or not (whole.cast(pl.String) == text).all():
         return text
