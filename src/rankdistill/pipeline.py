@@ -14,6 +14,7 @@ import torch
 from rankdistill import plugins
 from rankdistill.config import DataConfig, Experiment, Section, TrainConfig
 from rankdistill.console import progress
+from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
 from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.queries import Queries
@@ -36,14 +37,18 @@ _WINDOWS_A_BLOCK = 1 << 15
 
 def read(config: DataConfig) -> Interactions:
     """The interactions that `[data]` names, after `repeats` and the k-core; what was guessed is logged."""
-    events = plugins.find("readers", config.kind)(config).read()
-    for note in events.notes:
-        logger.info(note)
-    data = Interactions.from_events(events).repeats(config.repeats)
+    reader = plugins.find("readers", config.kind)(config)
+    data = Interactions.from_events(_noted(reader.read())).repeats(config.repeats)  # no name keeps the events
     data = data.k_core(users=config.min_user_interactions, items=config.min_item_interactions)
     for dropped in data.dropped:
         logger.info("%s: left out: %s", data.source, dropped)
     return data
+
+
+def _noted(events: Events) -> Events:
+    for note in events.notes:
+        logger.info(note)
+    return events
 
 
 def prepare(experiment: Experiment) -> Split:
