@@ -18,18 +18,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import Timing, finish, report
 
 HISTORY, BLOCK, CORE = 5, 1 << 15, 5
 ROWS_A_PART = 1_000_000
@@ -176,35 +173,6 @@ def measured(command: list[str], path: Path) -> dict[str, float]:
     return dict(zip(("seconds", "processor_seconds", "gigabytes"), json.loads(done.stdout), strict=True))
 
 
-def machine() -> dict[str, Any]:
-    """The processor and the cores that this process may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return {"processor": name, "cores": len(os.sched_getaffinity(0))}
-
-
-def versions(*names: str) -> dict[str, str]:
-    """Python's version and those of the packages that are installed."""
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def write_result(name: str, payload: Mapping[str, Any]) -> Path:
-    """Writes `results/NAME.json` beside this file."""
-    path = Path(__file__).parent / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
-    return path
-
-
 def compare(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Measures all of them, turn by turn; a row each."""
     path = folder / f"events.{options.kind}"
@@ -232,22 +200,14 @@ def compare(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     for name in pythons:
         other = sequences(name, folder / name)
         assert all(np.array_equal(a, b) for a, b in zip(ours, other, strict=True)), f"{name} prepared other data"
-    return [row_of(name, each, turns["rankdistill"]) for name, each in turns.items()]
-
-
-def row_of(name: str, turns: list[dict[str, float]], ours: list[dict[str, float]]) -> dict[str, Any]:
-    """Medians, the spread of the seconds, and the ratio to ours."""
-    middle: Callable[[str], float] = lambda key: round(statistics.median(turn[key] for turn in turns), 3)  # noqa: E731
-    seconds = [turn["seconds"] for turn in turns]
-    ratios = [turn["seconds"] / own["seconds"] for turn, own in zip(turns, ours, strict=True)]
-    return {
-        "name": name,
-        "seconds": middle("seconds"),
-        "spread": [round(min(seconds), 3), round(max(seconds), 3)],
-        "processor_seconds": middle("processor_seconds"),
-        "gigabytes": middle("gigabytes"),
-        "ratio": round(statistics.median(ratios), 3),
+    timings = {name: Timing(tuple(turn["seconds"] for turn in each)) for name, each in turns.items()}
+    middle = {
+        name: {
+            key: round(statistics.median(turn[key] for turn in each), 3) for key in ("processor_seconds", "gigabytes")
+        }
+        for name, each in turns.items()
     }
+    return report(timings, "rankdistill", middle)
 
 
 def main() -> None:
@@ -261,24 +221,16 @@ def main() -> None:
     parser.add_argument("--kind", choices=["csv", "parquet"], default="csv")
     parser.add_argument("--ids", choices=["integers", "text"], default="integers")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="ours alone")
     parser.add_argument("--pandas-python", default=sys.executable, help="an interpreter that has pandas")
+    parser.add_argument("--quick", action="store_true", help="one turn")
     options = parser.parse_args()
+    options.repeats = 1 if options.quick else options.repeats
     with tempfile.TemporaryDirectory() as folder:
         rows = compare(options, Path(folder))
-    here, used = machine(), versions("rankdistill", "numpy", "polars", "pandas")
-    print(f"{here['processor']}, {here['cores']} cores; " + ", ".join(f"{name} {each}" for name, each in used.items()))
-    print(f"{options.rows:,} rows of {options.kind}, ids are {options.ids}")
-    for row in rows:
-        low, high = row["spread"]
-        print(
-            f"{row['name']:12} {row['seconds']:7.1f} s ({low:.1f} to {high:.1f}), {row['processor_seconds']:7.1f} s of "
-            f"processors, {row['gigabytes']:6.2f} GB, {row['ratio']:5.2f} times ours"
-        )
-    words = {name: each for name, each in vars(options).items() if name != "pandas_python"}
-    suffix = "-text" if options.ids == "text" else ""
-    payload = {"settings": words, "machine": here, "versions": used, "rows": rows}
-    print(f"written: {write_result(f'preparation-{options.kind}-{options.rows}{suffix}', payload).name}")
+    name = f"preparation-{options.kind}-{options.rows}" + ("-text" if options.ids == "text" else "")
+    settings = {"rows": options.rows, "kind": options.kind, "ids": options.ids, "turns": options.repeats}
+    finish(f"{name}-quick" if options.quick else name, settings, rows, "polars", "pandas")
 
 
 if __name__ == "__main__":
