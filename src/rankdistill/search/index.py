@@ -172,7 +172,8 @@ def quickest_precision(vectors: Tensor) -> Precision:
         return "float32"
     if native.has_int8_products():
         return "int8"
-    return "bfloat16" if torch.cpu._is_amx_tile_supported() else "float32"
+    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # not in every torch
+    return "bfloat16" if has_matrix_units() else "float32"
 
 
 def _ready(asked: Asked, device: torch.device) -> Asked:
