@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from rankdistill.errors import EvaluationError
 from rankdistill.evaluation.evaluate import Evaluation
@@ -109,6 +108,8 @@ def paired_p_value(differences: Doubles) -> float:
     """Two-sided p-value of the paired t-test on the differences [n] of at least two users."""
     if not np.ptp(differences):  # the t statistic is 0 / 0 or infinite
         return 0.0 if differences[0] else 1.0
+    from scipy import stats  # half a second, which verbs that compare nothing do without
+
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
