@@ -1,5 +1,6 @@
 """The quick way to read text gives what the careful way gives, to the letter of every message."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -69,10 +70,10 @@ def texts(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=300)
-@given(texts(), st.sampled_from([16, 1 << 24]))
-def test_any_text_is_read_or_refused_as_it_is_the_careful_way(folder: Path, text: str, block: int) -> None:
-    path = folder / "events.csv"
-    path.write_bytes(text.encode())
+@given(texts(), st.sampled_from([16, 1 << 24]), st.sampled_from(["", ".gz"]))
+def test_any_text_is_read_or_refused_as_it_is_the_careful_way(folder: Path, text: str, block: int, packed: str) -> None:
+    path = folder / f"events.csv{packed}"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     rated = {"min_rating": 2} if "rating" in text else {}
     with patch.object(plaintext, "_BYTES_A_BLOCK", block):
         assert outcome(Delimited, path, False, **rated) == outcome(Delimited, path, True, **rated)
@@ -109,9 +110,10 @@ def test_bytes_are_read_or_refused_as_they_are_the_careful_way(folder: Path, tex
         ("user,item,time\n1,2,3\n4,,6\n", False),
     ],
 )
-def test_plain_files_take_the_quick_way_and_others_do_not(tmp_path: Path, text: str, quick: bool) -> None:
-    path = tmp_path / "events.csv"
-    path.write_bytes(text.encode())
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_plain_files_take_the_quick_way_and_others_do_not(tmp_path: Path, text: str, quick: bool, packed: str) -> None:
+    path = tmp_path / f"events.csv{packed}"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     with patch.object(textfiles, "_odd_lines", side_effect=LookupError):
         try:
             taken = len(Delimited(Delimited.Config(path=path)).read().frame) == 2

@@ -7,10 +7,12 @@ file anew: it knows what to make of it, or which row to name.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import polars as pl
@@ -52,7 +54,7 @@ def read_plain(layout: Layout, columns: Mapping[str, int], sample: Sequence[str]
     Returns:
         None where a row has another width, a wanted field is empty, or a line may mean something else than it seems.
     """
-    if not sample or not layout.separator.isascii() or layout.width < 2 or _is_packed(layout.path):
+    if not sample or not layout.separator.isascii() or layout.width < 2:
         return None
     try:
         found = _survey(layout)
@@ -63,18 +65,13 @@ def read_plain(layout: Layout, columns: Mapping[str, int], sample: Sequence[str]
         table = _parsed(layout, columns, integers)
         if table is None or any(_digits(table[name]) != found[columns[name]] for name in integers):
             table = _parsed(layout, columns, set())
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return None
     if table is None or any(table[name].null_count() for name in columns):
         return None
     if layout.separator.isspace() and (table[next(iter(columns))].cast(pl.String).str.strip_chars() == "").any():
         return None  # such a line may be blank as a whole
     return table
-
-
-def _is_packed(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x78\x01", b"\x78\x9c", b"\x78\xda"))
 
 
 def _is_plain(field: str) -> bool:
@@ -125,7 +122,7 @@ def _digits(numbers: pl.Series) -> int:
 def _survey(layout: Layout) -> Ints | None:
     """The bytes [width] that each column takes in all; None where something is out of the ordinary."""
     total = np.zeros(layout.width, dtype=np.int64)
-    with layout.path.open("rb") as file:
+    with _opened(layout.path) as file:
         for _ in range(layout.skipped):
             file.readline()
         for block in _whole_lines(file):
@@ -136,7 +133,14 @@ def _survey(layout: Layout) -> Ints | None:
     return total
 
 
-def _whole_lines(file: BufferedReader) -> Iterator[bytes]:
+def _opened(path: Path) -> BinaryIO:
+    """The file, unpacked where it is gzip; what else is packed fails the survey, for its bytes are no text."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
     while block := file.read(_BYTES_A_BLOCK):
         block += file.readline()
         yield block if block.endswith(_NEWLINE) else block + _NEWLINE
