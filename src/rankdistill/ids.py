@@ -16,8 +16,6 @@ from rankdistill.lookup import numbered
 from rankdistill.types import UNKNOWN, Ints, Items
 
 _ROWS_A_BLOCK = 1 << 20
-_SPAN = 4
-"""Integer ids that lie in a range of at most this many times their number are looked up in a table of the range."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +103,7 @@ class IdMap:
 def _numbered_integers(raw: Ints) -> tuple[pl.Series, Items]:
     """The distinct integers [m] of `raw` [n], and which of them each is [n]."""
     low, high = int(raw.min()), int(raw.max())
-    if high - low < _SPAN * len(raw):
+    if high - low < len(raw):  # a table of the whole range is small, then
         there = np.zeros(high - low + 1, dtype=np.bool_)
         there[raw - low] = True
         numbers = np.cumsum(there, dtype=np.int32) - 1
