@@ -60,7 +60,7 @@ def _processor() -> str:
 
 def _kernels() -> str:
     if native.library() is None:
-        return "not built (no C compiler at the install) or switched off: the same results from torch, more slowly"
+        return "not built (no C compiler at the install) or switched off: torch does the same, more slowly"
     return "compiled, with products of integers" if native.has_int8_products() else "compiled"
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rankdistill.config import Section
 from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
-from rankdistill.errors import TrainingError
+from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.rankings import Rankings, TargetRanks
 from rankdistill.rows import RowUpdates, read_rows, score_rows
 from rankdistill.search import Asked, ItemIndex, Precision, Relevant
@@ -122,7 +122,10 @@ def rank(
 
     Raises:
         TrainingError: the model gives scores that are not numbers.
+        ConfigError: `k` is not at least 1.
     """
+    if k < 1:
+        raise ConfigError(f"k = {k} is no length of a list; ask for at least 1")
     if exclude is not None:
         queries = replace(queries, exclude=exclude)
     k = min(k, model.catalogue.num_items)

@@ -31,7 +31,12 @@ class RowUpdates(Protocol):
 
 
 def read_rows(table: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor:
-    """The rows [..., D] of a table [n, D] with the given indices [...]."""
+    """The rows [..., D] of a table [n, D] with the given indices [...].
+
+    Raises:
+        IndexError: there is no such row.
+    """
+    rows = _indices(rows, table)
     if updates is None or not updates.holds(table):
         return embedding(rows, table)
     updates.bring_up(table, rows)
@@ -40,7 +45,12 @@ def read_rows(table: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor
 
 
 def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor:
-    """Scores [B, n] of rows [B, n] of `vectors` [I, D] and `bias` [I] for queries [B, D]."""
+    """Scores [B, n] of rows [B, n] of `vectors` [I, D] and `bias` [I] for queries [B, D].
+
+    Raises:
+        IndexError: there is no such row.
+    """
+    rows = _indices(rows, vectors)
     if updates is None or not (updates.holds(vectors) and updates.holds(bias)):
         chosen = embedding(rows, vectors)
         return (chosen * queries.unsqueeze(1)).sum(2) + bias[rows]  # quicker than a batch of tiny matrix products
@@ -48,6 +58,16 @@ def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, upd
     updates.bring_up(bias, rows)
     scores: Tensor = _Score.apply(queries, vectors, bias, rows, updates)  # type: ignore[no-untyped-call]
     return scores
+
+
+def _indices(rows: Tensor, table: Tensor) -> Tensor:
+    """The indices as int64; on the processor, where nothing else does so, they are checked."""
+    rows = rows.long()
+    if rows.device.type == "cpu" and rows.numel():
+        least, most = (int(each) for each in torch.aminmax(rows))
+        if least < 0 or most >= len(table):
+            raise IndexError(f"row {least if least < 0 else most} of a table of {len(table):,} rows")
+    return rows
 
 
 class _Read(Function):

@@ -196,12 +196,41 @@ def test_a_table_that_is_read_as_a_whole_moves_as_a_whole(ways: str) -> None:
             loss = loss_of(model, batch)
             if number % 3 == 2:
                 loss = loss + model.score(model.encode(batch[0], batch[0])).logsumexp(1).mean()
+            if number % 3 == 1:  # first the whole, then rows of it
+                loss = model.score(model.encode(batch[0], batch[0])).logsumexp(1).mean() + loss_of(model, batch)
             loss.backward()
             optimizer.step()
     ours.bring_all_up()
     for name, parameter in by_row.named_parameters():
         aim = whole.get_parameter(name).detach()
         torch.testing.assert_close(parameter.detach().double(), aim, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_a_row_that_is_not_there_is_refused_and_indices_may_be_of_any_kind(ways: str) -> None:
+    model = Tables(9, 4)
+    model.updates = Adam(model, TrainConfig())
+    for rows in (torch.tensor([1, 9]), torch.tensor([-1])):
+        with pytest.raises(IndexError, match="of a table of 9 rows"):
+            model.read(model.items, rows)
+    with pytest.raises(IndexError):
+        model.score(torch.ones(1, 4), torch.tensor([[3, 99]]))
+    assert torch.equal(model.read(model.items, torch.tensor([1, 8], dtype=torch.int32)), model.items[[1, 8]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_tables_of_other_types_learn_as_a_whole(ways: str, dtype: torch.dtype) -> None:
+    model = Tables(9, 4).to(dtype)
+    start = model.items.detach().clone()
+    losses = trained_by_row(model, batches(9, 5, 3, seed=0), TrainConfig(learning_rate=0.05))
+    assert np.isfinite(losses).all()
+    assert not torch.equal(start, model.items)
+
+
+def test_a_part_of_a_table_cannot_be_read(ways: str) -> None:
+    model = Tables(9, 4)
+    model.updates = Adam(model, TrainConfig())
+    with pytest.raises(ValueError, match="a part of a table"):
+        model.read(model.items[:, :2], torch.tensor([1]))
 
 
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 5), st.integers(0, 1 << 16))

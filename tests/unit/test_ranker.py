@@ -120,6 +120,13 @@ def test_an_exclusion_that_is_given_takes_the_place_of_the_queries_own() -> None
     assert rank(Table(scores), queries, 3, Exclude()).items.tolist() == [[1, 2, 3]]
 
 
+@pytest.mark.parametrize("k", [0, -1])
+def test_lists_without_items_are_refused(k: int, split: rd.Split) -> None:
+    model = rd.train(rd.Popularity.Config(), split)
+    with pytest.raises(rd.RankDistillError, match=f"k = {k} is no length of a list"):
+        rd.recommend(model, split.test_queries, k=k)
+
+
 def test_nothing_asked_is_nothing_answered() -> None:
     lists = rank(Table(torch.zeros(2, 4)), queries_of(0, relevant=sequences([])), 3)
     assert (len(lists), lists.items.shape) == (0, (0, 3))

@@ -1,7 +1,11 @@
-/* Vectors in int8, with what the rounding cost. */
+/* Vectors in int8 or int16, with what the rounding cost. */
 #include "native.h"
 
 enum { LANES = 16 };
+
+/* What the product of two scales can lose where it is not a normal number, 1.2e-38, times the largest integer, 2^31.
+ * Scores as small as that are all undecided, and ranked by their exact scores. */
+static const float UNDERFLOW = 1e-28f;
 
 FOR_EACH_PROCESSOR
 static float largest(const float *vector, int64_t dim) {
@@ -74,7 +78,7 @@ EXPORT int quantise_queries(const float *vectors, int64_t count, int64_t dim, in
     return failed;
 }
 
-/* Columns [count] of items `ids` to integers in groups of 16, and their bounds; see `Integers` and `Table` in search.c.
+/* Columns [count] of items `ids` to integers in groups of 16, and their bounds; see `Integers` in integers.c and `Table` in search.h.
  * The bounds come zeroed. */
 EXPORT int quantise_table(const float *vectors, const float *bias, const int32_t *ids, int64_t count, int64_t dim,
                           int64_t steps, int64_t levels, int32_t *packed, float *scale, float *upper_bias,
@@ -94,7 +98,7 @@ EXPORT int quantise_table(const float *vectors, const float *bias, const int32_t
             scale[c] = found.scale;
             norm[c] = found.rounded;
             coarse[c] = (found.remainder + rounding) * (1 + 1e-5f);
-            slack[c] = 1e-6f * fabsf(bias[ids[c]]) + 1e-37f;
+            slack[c] = 1e-6f * fabsf(bias[ids[c]]) + UNDERFLOW;
             upper_bias[c] = bias[ids[c]] + slack[c];
         }
         free(values);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -56,8 +57,9 @@ class ItemIndex:
         self.items = items.to(vectors.device, torch.int32)
         self.precision = precision or quickest_precision(self.vectors)
         self._typical = typical
-        self._largest_norm = float(torch.linalg.vector_norm(self.vectors, dim=1).max())
-        if not bool(torch.isfinite(torch.tensor(self._largest_norm)) & torch.isfinite(self.bias.sum())):
+        self._largest_norm = _largest_norm(self.vectors)
+        self._largest_bias = float(self.bias.abs().max()) if len(self.bias) else 0.0
+        if not (math.isfinite(self._largest_norm) and math.isfinite(self._largest_bias)):
             raise TrainingError("the model's item table holds numbers that are not finite; train it again")
 
     @property
@@ -96,6 +98,7 @@ class ItemIndex:
             TrainingError: a score is not a finite number.
         """
         asked = _ready(asked, self.vectors.device)
+        relevant = None if relevant is None else relevant.to(self.vectors.device)
         self._check(asked.vectors)
         items = torch.zeros(len(asked), k, dtype=torch.int32, device=self.vectors.device)
         scores = torch.empty(len(asked), k, device=self.vectors.device)
@@ -125,9 +128,13 @@ class ItemIndex:
         return search(self.blocks, asked, items, scores, relevant)
 
     def _check(self, queries: Tensor) -> None:
-        largest = torch.linalg.vector_norm(queries, dim=1).max() if len(queries) else torch.zeros(())
-        if not bool(largest * self._largest_norm < _LARGEST_SCORE):  # NaN, too
-            raise TrainingError("the model gives scores that are not finite numbers; train it again")
+        largest = _largest_norm(queries) * self._largest_norm + self._largest_bias
+        if not largest < _LARGEST_SCORE:  # nor NaN
+            raise TrainingError("the model gives scores that are not finite numbers, or may; train it again")
+
+
+def _largest_norm(vectors: Tensor) -> float:
+    return float(torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64).max()) if len(vectors) else 0.0
 
 
 class Blocks:
@@ -148,7 +155,9 @@ class Blocks:
         chosen = vectors[1:] if whole else vectors[items.long()]
         rounded = Rounded.of(chosen, self.dtype)
         self.columns = rounded.values
-        unit = 1.1 * (vectors.shape[1] + 8) * 2.0**-24 + (2.0**-8 if precision == "bfloat16" else 0.0) + 1e-6
+        unit = 1.1 * (vectors.shape[1] + 8) * 2.0**-24 + 1e-6
+        if precision == "bfloat16" or (vectors.is_cuda and torch.get_float32_matmul_precision() != "highest"):
+            unit += 2.0**-8  # of what is rounded on the way
         self.bounds = Bounds.of(rounded, bias[items.long()], unit)
 
     @property

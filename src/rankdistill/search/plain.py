@@ -13,6 +13,8 @@ from rankdistill.types import PAD
 if TYPE_CHECKING:
     from rankdistill.search.index import Blocks
 
+_CANDIDATES = 4096
+"""Candidates of a query in one block; a query with more is ranked in full."""
 _SCORES_AT_ONCE = 1 << 23
 """Products of float64 that are held at once, and comparisons."""
 
@@ -29,21 +31,26 @@ def search_blocks(
     out_columns = columns[out_items]
     ranks = None if relevant is None else _Ranks(blocks, asked.vectors, relevant)
     best = torch.full((len(asked), k), -torch.inf, device=items.device)
-    found: list[Tensor] = []
+    crowded = torch.zeros(len(asked), dtype=torch.bool, device=items.device)
+    found = [torch.zeros(3, 0, dtype=torch.int64, device=items.device)]
     for first, last in blocks.spans():
         upper, lower = _bounds(blocks, queries, first, last)
         here = (out_columns >= first) & (out_columns < last)
         upper[out_rows[here], out_columns[here] - first] = -torch.inf
         lower[out_rows[here], out_columns[here] - first] = -torch.inf
         best = torch.cat([best, lower], dim=1).topk(k, dim=1).values
-        near = torch.nonzero((upper >= best[:, -1:]) & (upper > -torch.inf))
+        is_near = (upper >= best[:, -1:]) & (upper > -torch.inf)
+        crowded |= is_near.sum(1) > max(_CANDIDATES, 4 * k)
+        near = torch.nonzero(is_near & ~crowded[:, None])
         bounds = upper[near[:, 0], near[:, 1]]
         found.append(torch.stack([near[:, 0], near[:, 1] + first, bounds.view(torch.int32).long()]))
         if ranks is not None:
             ranks.count(upper, lower, first)
     rows, near_columns, bits = torch.cat(found, dim=1)
-    kept = bits.int().view(torch.float32) >= best[rows, -1]
+    kept = (bits.int().view(torch.float32) >= best[rows, -1]) & ~crowded[rows]
     _rank_candidates(blocks, asked.vectors, rows[kept], blocks.items[near_columns[kept]].long(), (items, scores))
+    for row in crowded.nonzero().flatten().tolist():
+        _rank_in_full(blocks, asked.vectors, row, out_columns[out_rows == row], (items, scores))
     if ranks is None or relevant is None:
         return None
     excluded = _pairs_among(relevant.queries, relevant.items.long(), out_rows, out_items, len(blocks.vectors))
@@ -73,6 +80,22 @@ def _rank_candidates(blocks: Blocks, vectors: Tensor, rows: Tensor, found: Tenso
     scores.fill_(-torch.inf)
     items[rows[order], place] = found[order].int()
     scores[rows[order], place] = exact[order]
+
+
+def _rank_in_full(blocks: Blocks, vectors: Tensor, row: int, out: Tensor, lists: tuple[Tensor, Tensor]) -> None:
+    """Writes the best of all columns but `out` for one query, from exact scores of some columns at a time."""
+    items, scores = lists
+    k = items.shape[1]
+    ranked = torch.ones(len(blocks.items), dtype=torch.bool, device=items.device)
+    ranked[out[out >= 0]] = False
+    best = torch.zeros(0, dtype=torch.int64, device=items.device)
+    size = max(1, _SCORES_AT_ONCE // vectors.shape[1])
+    for columns in torch.split(ranked.nonzero().flatten(), size):
+        found = torch.cat([best, blocks.items[columns].long()]).sort().values
+        exact = _scores(blocks, vectors, torch.full_like(found, row), found)
+        best = found[exact.argsort(descending=True, stable=True)[:k]]
+    items[row, : len(best)] = best.int()
+    scores[row, : len(best)] = _scores(blocks, vectors, torch.full_like(best, row), best)
 
 
 def _scores(blocks: Blocks, vectors: Tensor, rows: Tensor, items: Tensor) -> Tensor:

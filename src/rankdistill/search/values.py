@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +61,10 @@ class Relevant:
         first, last = int(self.starts[start]), int(self.starts[stop])
         return Relevant(self.starts[start : stop + 1] - first, self.items[first:last])
 
+    def to(self, device: torch.device) -> Relevant:
+        """The same on a device."""
+        return Relevant(self.starts.to(device).contiguous(), self.items.to(device, torch.int32).contiguous())
+
     @property
     def queries(self) -> Tensor:
         """The query [n] of each item."""
@@ -92,7 +97,7 @@ class Bounds:
     @classmethod
     def of(cls, rounded: Rounded, bias: Tensor, unit: float) -> Bounds:
         """The bounds of columns with `bias` [c], for products whose arithmetic errs by `unit` times the norms."""
-        slack = 1e-6 * bias.abs() + 1e-37
+        slack = 1e-6 * bias.abs() + 1e-28
         norm = rounded.norm
         coarse = (rounded.remainder + unit * (norm + rounded.remainder)) * (1 + 1e-5)
         return cls(torch.ones_like(norm), bias + slack, coarse, norm, slack)
@@ -112,9 +117,10 @@ class Rounded:
         """The nearest values of a type."""
         values = vectors.to(dtype)
         whole = _norms(vectors)
-        if dtype == vectors.dtype:
-            return cls(values, whole, whole, torch.zeros_like(whole))
-        return cls(values, whole, _norms(values), _norms(vectors - values.to(vectors.dtype)))
+        lost = _norms(vectors - values.to(vectors.dtype)) if dtype != vectors.dtype else torch.zeros_like(whole)
+        # operands that are no normal numbers may count as zero
+        flushed = math.sqrt(vectors.shape[1]) * torch.finfo(torch.float32).tiny
+        return cls(values, whole, _norms(values), lost + flushed)
 
 
 def _norms(vectors: Tensor) -> Tensor:

@@ -81,7 +81,13 @@ class Checkpoint:
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
         model.load_state_dict(groups["model"])
-        optimizer.load(groups["optimizer"])
+        try:
+            optimizer.load(groups["optimizer"])
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.path}: the optimiser's state is of another version of rankdistill ({error}); "
+                f"start over without --resume"
+            ) from error
         return Progress(progress["rows"], progress["best_epoch"], progress["best_value"], groups["best"])
 
     def _refuse_other_settings(self, earlier: Json) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rankdistill import native
 from rankdistill.config import TrainConfig
 from rankdistill.ranker import Ranker
+
+logger = logging.getLogger(__name__)
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 LAZY_FROM = 200_000
@@ -36,10 +39,12 @@ class Adam:
         self._learning_rate = config.learning_rate
         self._rates = self._epsilons = torch.zeros(1)
         parameters = {name: each for name, each in model.named_parameters() if each.requires_grad}
-        self._names = [name for name in parameters if name in model.tables]
+        self._names = [name for name in parameters if name in model.tables and _by_row(parameters[name])]
         self._parameters = [parameters[name] for name in self._names]
         self._tables = {each.data_ptr(): _Table.of(each.detach()) for each in self._parameters}
-        others = [each for name, each in parameters.items() if name not in model.tables]
+        others = [each for name, each in parameters.items() if name not in self._names]
+        if lazy := [name for name, each in zip(self._names, self._parameters, strict=True) if len(each) >= LAZY_FROM]:
+            logger.info("%s: rows that a step does not read stay as they are (lazy Adam)", ", ".join(lazy))
         self._whole = (
             torch.optim.Adam(others, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
             if others
@@ -49,8 +54,17 @@ class Adam:
         self._extend()
 
     def holds(self, table: Tensor) -> bool:
-        """See `RowUpdates`."""
-        return table.data_ptr() in self._tables
+        """See `RowUpdates`.
+
+        Raises:
+            ValueError: this is a part of such a table, whose rows may be behind.
+        """
+        state = self._tables.get(table.data_ptr())
+        if state is not None and state.values.shape != table.shape:
+            raise ValueError(
+                "a part of a table is read that the model names in `tables`; read whole rows, or do not name it"
+            )
+        return state is not None
 
     def bring_up(self, table: Tensor, rows: Tensor | None) -> None:
         """See `RowUpdates`."""
@@ -92,7 +106,7 @@ class Adam:
             self._whole.step()
         for state, gradients in self._gradients():
             rows, vectors, scales = gradients.rows, gradients.vectors, gradients.scales
-            if native.has_kernels(rows):
+            if native.has_kernels(state.values):
                 given = (rows, len(rows), vectors, 0 if scales is None else scales, gradients.width)
                 native.call("step_rows", state.structure, self._adam, *given, self.steps)
             else:
@@ -150,10 +164,12 @@ class Adam:
     def _bring_up(self, state: _Table, rows: Tensor) -> None:
         """The missed steps of rows [n], by torch: one by one, for those that still miss some."""
         assert state.last is not None
+        rows = rows[state.last[rows] < self.steps]
+        if not len(rows):
+            return  # nothing is written, for what was read before may wait for its gradient
         value, mean, square = (each.view(-1, state.dim)[rows] for each in (state.values, state.mean, state.square))
         last = state.last[rows]
-        first = int(last.min()) if len(rows) else self.steps
-        for step in range(first + 1, self.steps + 1):
+        for step in range(int(last.min()) + 1, self.steps + 1):
             behind = (last < step).unsqueeze(1)
             moved = self._moved(value, mean, square, torch.zeros_like(value), step)
             value, mean, square = (
@@ -174,7 +190,11 @@ class Adam:
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Takes up what `state` gave, after the model has taken up its numbers."""
+        """Takes up what `state` gave, after the model has taken up its numbers.
+
+        Raises:
+            KeyError: it is the state of another optimiser.
+        """
         tensors = dict(tensors)
         self.steps = int(tensors.pop("steps"))
         for name, table in zip(self._names, self._tables.values(), strict=True):
@@ -191,6 +211,11 @@ class Adam:
         self._rates = torch.zeros(1)
         while len(self._rates) <= self.steps + 1:
             self._extend()
+
+
+def _by_row(parameter: nn.Parameter) -> bool:
+    """Whether a parameter is such a table as the kernels work on; any other learns as a whole."""
+    return parameter.dtype == torch.float32 and parameter.is_contiguous() and parameter.dim() in (1, 2)
 
 
 class _Structure(native.Structure):
