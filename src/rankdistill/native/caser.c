@@ -15,7 +15,7 @@ static inline int64_t width_of(const Caser *caser) {
     return caser->vertical * caser->dim + caser->length * caser->horizontal;
 }
 
-/* Each filter at each offset as a row [offsets F, L d] that is zero outside the filter's own items; `out` comes zeroed. */
+/* Each filter at each offset as a row [offsets F, L d], zero outside the filter's own items; `out` comes zeroed. */
 EXPORT int spread_filters(const float *filters, int64_t length, int64_t dim, int64_t horizontal, float *out,
                           int threads) {
     (void)threads;
@@ -101,7 +101,7 @@ EXPORT int caser_backward(const Caser *caser, const float *gradients, const uint
 
 enum { WORDS = 64 };
 
-/* Values [4 last - 4 first], each kept where 16 random bits are below `kept`; four words of bits a step of SplitMix64. */
+/* Values [4 last - 4 first], each kept where 16 random bits are below `kept`; SplitMix64 gives four of these a step. */
 FOR_EACH_PROCESSOR
 static void drop(const float *restrict values, float *restrict out, int64_t first, int64_t last, uint64_t seed,
                  uint32_t kept, float scale) {

@@ -9,7 +9,7 @@
 enum { TILE_QUERIES = 8, TILE_VECTORS = 3, LANES = 16, BLOCK_QUERIES = 64 };
 
 /* Columns and queries as integers: int8 with columns as uint8 (the value + 128), or int16. A column's values stand side
- * by side in steps of 32 bits, in groups of 16 columns; `offsets` [queries] is what the 128 adds to a product, negated. */
+ * by side in steps of 32 bits, in groups of 16 columns; `offsets` [queries] takes from a product what the 128 adds. */
 typedef struct {
     int64_t steps;
     const void *columns; /* [groups, steps, 16] of 32 bits */

@@ -17,7 +17,8 @@ static float largest(const float *vector, int64_t dim) {
     return found;
 }
 
-/* vector = scale * quantised + remainder, quantised from -levels to levels; the norms are of the vector, of the remainder and of scale * quantised. */
+/* vector = scale * quantised + remainder, quantised from -levels to levels; `norm` is of the vector, `remainder` of the
+ * remainder, `rounded` of scale * quantised. */
 typedef struct {
     float scale, norm, remainder, rounded;
     int32_t sum;
@@ -78,8 +79,8 @@ EXPORT int quantise_queries(const float *vectors, int64_t count, int64_t dim, in
     return failed;
 }
 
-/* Columns [count] of items `ids` to integers in groups of 16, and their bounds; see `Integers` in integers.c and `Table` in search.h.
- * The bounds come zeroed. */
+/* Columns [count] of items `ids` to integers in groups of 16, and their bounds, which come zeroed; see `Integers` in
+ * integers.c and `Table` in search.h. */
 EXPORT int quantise_table(const float *vectors, const float *bias, const int32_t *ids, int64_t count, int64_t dim,
                           int64_t steps, int64_t levels, int32_t *packed, float *scale, float *upper_bias,
                           float *coarse, float *norm, float *slack, int threads) {

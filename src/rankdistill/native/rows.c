@@ -8,7 +8,7 @@
 typedef struct {
     int64_t rows, dim;
     float *values, *mean, *square; /* [rows, dim]: the parameters, the averages of gradient and squared gradient */
-    int32_t *last;                 /* [rows], the step that a row is up to date with; null where no step is made up for */
+    int32_t *last;                 /* [rows], the step that a row has come to; null where none is made up for */
     int32_t *chains;               /* [rows], -1 between two calls */
 } RowTable;
 
@@ -32,8 +32,8 @@ static void adam_step(float *restrict value, float *restrict mean, float *restri
 }
 
 /* Steps that a row has missed, up to a step t: with j counting them, r = b1 / sqrt(b2) and q = 1 / sqrt(b2), the sums
- * momentum = sum_j rate_j r^j and decay = sum_j rate_j (q^j - r^j). Over sqrt(square), which shrinks by sqrt(b2) at each
- * step, they are how far a row goes by its momentum, and the share of it that weight decay takes. */
+ * momentum = sum_j rate_j r^j and decay = sum_j rate_j (q^j - r^j). Over sqrt(square), which shrinks by sqrt(b2) at
+ * each step, they are how far a row goes by its momentum, and the share of it that weight decay takes. */
 typedef struct {
     double momentum, decay, kept_mean, kept_square;
 } Missed;
@@ -66,8 +66,9 @@ static bool outweighs_decay(const float *restrict value, const float *restrict s
 }
 
 FOR_EACH_PROCESSOR
-static void make_up(float *restrict value, float *restrict mean, float *restrict square, int64_t dim, float weight_decay,
-                    float momentum, float decay, float kept_mean, float kept_square, float epsilon) {
+static void make_up(float *restrict value, float *restrict mean, float *restrict square, int64_t dim,
+                    float weight_decay, float momentum, float decay, float kept_mean, float kept_square,
+                    float epsilon) {
     for (int64_t i = 0; i < dim; i++) {
         float size = sqrtf(square[i]) + epsilon, rate = decay * weight_decay / size;
         float lost = rate / (1 + rate * (0.5f + rate / 12)); /* 1 - exp(-rate) */
@@ -149,8 +150,8 @@ EXPORT int score_rows_backward(const float *gradients, const float *values, int6
     return 0;
 }
 
-/* One step of Adam on the rows [count] that have gradients, the same row any number of times. The gradient of rows[i] is
- * vectors[i / width], times scales[i] where there are scales. */
+/* One step of Adam on the rows [count] that have gradients, the same row any number of times. The gradient of rows[i]
+ * is vectors[i / width], times scales[i] where there are scales. */
 EXPORT int step_rows(const RowTable *table, const Adam *adam, const int64_t *rows, int64_t count, const float *vectors,
                      const float *scales, int64_t width, int64_t step, int threads) {
     int64_t dim = table->dim, distinct = 0;
