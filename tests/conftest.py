@@ -1,6 +1,6 @@
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 import rankdistill as rd
+from rankdistill import native
 
 # Two files of the name conftest.py cannot both be searched for doctests.
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]
@@ -65,3 +66,15 @@ def split() -> rd.Split:
 def validated() -> rd.Split:
     """The same log with its validation part kept apart."""
     return rd.read("synthetic", users=60, items=40, length=15).split("user_fractions", train_on_validation=False)
+
+
+@pytest.fixture(params=["kernels", "torch"], scope="module")
+def ways(request: pytest.FixtureRequest) -> Iterator[str]:
+    """By the compiled kernels, and by torch alone."""
+    way: str = request.param
+    if way == "kernels" and native.library() is None:
+        pytest.skip("the kernels are not built: there is no C compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        if way == "torch":
+            patch.setattr(native, "library", lambda: None)
+        yield way

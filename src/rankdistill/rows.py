@@ -76,7 +76,7 @@ class _Read(Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, rows: Tensor, updates: RowUpdates) -> Tensor:
         ctx.table, ctx.rows, ctx.updates = table.detach(), rows, updates
-        return gathered(ctx.table, rows)
+        return _gathered(ctx.table, rows)
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[None, None, None]:
@@ -112,7 +112,7 @@ class _Score(Function):
         return out, None, None, None, None
 
 
-def gathered(table: Tensor, rows: Tensor) -> Tensor:
+def _gathered(table: Tensor, rows: Tensor) -> Tensor:
     """The rows [..., D], without gradient."""
     if not native.has_kernels(table):
         return embedding(rows, table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -12,24 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rankdistill import native
 from rankdistill.config import Section, TrainConfig
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.rows import read_rows, score_rows
 from rankdistill.training import optimizers
 from rankdistill.training.optimizers import Adam
-
-
-@pytest.fixture(params=["kernels", "torch"], scope="module")
-def ways(request: pytest.FixtureRequest) -> Iterator[str]:
-    """By the compiled kernels, and by torch alone."""
-    way: str = request.param
-    if way == "kernels" and native.library() is None:
-        pytest.skip("the kernels are not built: there is no C compiler")
-    with pytest.MonkeyPatch.context() as patch:
-        if way == "torch":
-            patch.setattr(native, "library", lambda: None)
-        yield way
 
 
 class Tables(Ranker):
@@ -72,8 +58,9 @@ def loss_of(model: Tables, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     return nn.functional.binary_cross_entropy_with_logits(scores, labels.to(scores))
 
 
-def trained_by_torch(model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], config: TrainConfig) -> list[float]:
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+def trained(
+    model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], optimizer: torch.optim.Adam | Adam
+) -> list[float]:
     losses = []
     for batch in steps:
         optimizer.zero_grad()
@@ -84,16 +71,16 @@ def trained_by_torch(model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], 
     return losses
 
 
+def trained_by_torch(model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], config: TrainConfig) -> list[float]:
+    parameters = model.parameters()
+    return trained(
+        model, steps, torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    )
+
+
 def trained_by_row(model: Tables, steps: list[tuple[Tensor, Tensor, Tensor]], config: TrainConfig) -> list[float]:
-    optimizer = Adam(model, config)
-    model.updates = optimizer
-    losses = []
-    for batch in steps:
-        optimizer.zero_grad()
-        loss = loss_of(model, batch)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    optimizer = model.updates = Adam(model, config)
+    losses = trained(model, steps, optimizer)
     optimizer.bring_all_up()
     return losses
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,18 +16,6 @@ from rankdistill.search.values import exact_scores
 from rankdistill.types import PAD
 
 PRECISIONS: list[Precision] = ["int8", "bfloat16", "float32"]
-
-
-@pytest.fixture(params=["kernels", "torch"], scope="module")
-def ways(request: pytest.FixtureRequest) -> Iterator[str]:
-    """By the compiled kernels, and by torch alone."""
-    way: str = request.param
-    if way == "kernels" and native.library() is None:
-        pytest.skip("the kernels are not built: there is no C compiler")
-    with pytest.MonkeyPatch.context() as patch:
-        if way == "torch":
-            patch.setattr(native, "library", lambda: None)
-        yield way
 
 
 def asked(queries: Tensor, seen: list[list[int]], own: list[list[int]]) -> Asked:

@@ -97,7 +97,7 @@ class ItemIndex:
         Raises:
             TrainingError: a score is not a finite number.
         """
-        asked = _ready(asked, self.vectors.device)
+        asked = asked.to(self.vectors.device)
         relevant = None if relevant is None else relevant.to(self.vectors.device)
         self._check(asked.vectors)
         items = torch.zeros(len(asked), k, dtype=torch.int32, device=self.vectors.device)
@@ -183,13 +183,3 @@ def quickest_precision(vectors: Tensor) -> Precision:
         return "int8"
     has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # not in every torch
     return "bfloat16" if has_matrix_units() else "float32"
-
-
-def _ready(asked: Asked, device: torch.device) -> Asked:
-    return Asked(
-        asked.vectors.detach().to(device, torch.float32).contiguous(),
-        asked.users.to(device).contiguous(),
-        asked.seen_starts.to(device).contiguous(),
-        asked.seen.to(device, torch.int32).contiguous(),
-        asked.own.to(device, torch.int32).contiguous(),
-    )

@@ -39,6 +39,16 @@ class Asked:
         span = slice(start, stop)
         return Asked(self.vectors[span], self.users[span], self.seen_starts, self.seen, self.own[span])
 
+    def to(self, device: torch.device) -> Asked:
+        """The same on a device, as the kernels want it."""
+        return Asked(
+            self.vectors.detach().to(device, torch.float32).contiguous(),
+            self.users.to(device).contiguous(),
+            self.seen_starts.to(device).contiguous(),
+            self.seen.to(device, torch.int32).contiguous(),
+            self.own.to(device, torch.int32).contiguous(),
+        )
+
     def excluded(self) -> tuple[Tensor, Tensor]:
         """Rows [m] of queries and the items [m] that they leave out, repeats and all."""
         first, lengths = self.seen_starts[self.users], self.seen_starts[self.users + 1] - self.seen_starts[self.users]

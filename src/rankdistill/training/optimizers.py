@@ -136,7 +136,7 @@ class Adam:
         """The rates of the steps to come."""
         if self.steps + 1 < len(self._rates):
             return
-        steps = torch.arange(2 * len(self._rates) + 1024, dtype=torch.float64)
+        steps = torch.arange(2 * self.steps + 1024, dtype=torch.float64)
         slow = torch.sqrt(1 - BETA2**steps)
         self._rates = (self._learning_rate * slow / (1 - BETA1**steps).clamp_min(1e-300)).float()
         self._epsilons = (EPSILON * slow).float()
@@ -208,9 +208,7 @@ class Adam:
             states.setdefault(int(index), {})[rest] = tensor
         if self._whole is not None:
             self._whole.load_state_dict({**self._whole.state_dict(), "state": states})
-        self._rates = torch.zeros(1)
-        while len(self._rates) <= self.steps + 1:
-            self._extend()
+        self._extend()
 
 
 def _by_row(parameter: nn.Parameter) -> bool:
