@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rankdistill.losses.softmax import Softmax
     from rankdistill.model_folder import load_model
     from rankdistill.models.caser import Caser
+    from rankdistill.models.fossil import Fossil
+    from rankdistill.models.item_knn import ItemKNN
+    from rankdistill.models.matrix_factorization import MatrixFactorization
     from rankdistill.models.popularity import Popularity
     from rankdistill.pipeline import Settings, distill, evaluate, label, recommend, train
     from rankdistill.ranker import Ranker
@@ -36,7 +39,10 @@ _HOMES = {
     "Caser": "models.caser",
     "Comparison": "evaluation.compare",
     "Evaluation": "evaluation.evaluate",
+    "Fossil": "models.fossil",
     "Interactions": "data.interactions",
+    "ItemKNN": "models.item_knn",
+    "MatrixFactorization": "models.matrix_factorization",
     "Pairwise": "losses.pairwise",
     "Pointwise": "losses.pointwise",
     "Popularity": "models.popularity",
@@ -66,7 +72,10 @@ __all__ = [
     "Caser",
     "Comparison",
     "Evaluation",
+    "Fossil",
     "Interactions",
+    "ItemKNN",
+    "MatrixFactorization",
     "Pairwise",
     "Pointwise",
     "Popularity",

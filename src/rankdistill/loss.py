@@ -74,7 +74,7 @@ class Step:
     def _scores(self) -> tuple[Tensor, ...]:
         """Targets, negatives and teacher items, gathered and scored at once."""
         groups = (self.batch.targets, self.batch.negatives, self.batch.teacher_items)
-        scores = self.student.score(self.queries, torch.cat(groups, dim=1))
+        scores = self.score(torch.cat(groups, dim=1))
         return torch.split(scores, [group.shape[1] for group in groups], dim=1)
 
     @property
@@ -93,8 +93,8 @@ class Step:
         return self._scores[2]
 
     def score(self, items: Tensor | None) -> Tensor:
-        """The student's scores of other items, or of the whole catalogue; see `Ranker.score`."""
-        return self.student.score(self.queries, items)
+        """The student's scores of other items, or of the whole catalogue; see `Ranker.score` and `Ranker.adjust`."""
+        return self.student.adjust(self.student.score(self.queries, items), self.batch.users, items)
 
     @torch.no_grad()
     def sample(self, size: int) -> Sample:
@@ -103,6 +103,7 @@ class Step:
         items = torch.randint(1, num_items + 1, (size,), generator=self.generator, device=device).sort().values
         scores = self.student.score(self.queries.detach(), items)
         if self.seen is None:
+            scores = self.student.adjust(scores, self.batch.users, items)
             return Sample(items, scores, torch.ones_like(scores, dtype=torch.bool))
         return Sample(items, scores, ~self.seen.among(self.batch.users, items))
 

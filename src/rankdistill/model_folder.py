@@ -91,7 +91,7 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
         plugin = plugins.find("models", card["kind"], may_import=False)
         config = plugin.Config.model_validate(card["config"])
         model = plugin(config, Catalogue(**card["catalogue"]))
-        model.load_state_dict(load_file(weights))
+        model.take(load_file(weights))
     except ConfigError as error:
         raise CheckpointError(f"{folder / CARD}: {error}") from error
     except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:

@@ -19,7 +19,7 @@ from rankdistill.data.interactions import Interactions
 from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.queries import Queries
 from rankdistill.data.sequences import Sequences
-from rankdistill.data.splitting import Split
+from rankdistill.data.splitting import Split, with_windows
 from rankdistill.data.teacher_items import teacher_items
 from rankdistill.errors import CheckpointError, ConfigError, DataError
 from rankdistill.evaluation.evaluate import Evaluation
@@ -53,15 +53,10 @@ def _noted(events: Events) -> Events:
 
 def prepare(experiment: Experiment) -> Split:
     """From the raw file to training, validation and test data."""
-    rule, windows = experiment.split, experiment.windows
+    rule = experiment.split
     data = read(experiment.data)
-    split = data.split(
-        rule.kind,
-        rule.fractions,
-        train_on_validation=rule.train_on_validation,
-        history_length=windows.history_length,
-        target_length=windows.target_length,
-    )
+    split = data.split(rule.kind, rule.fractions, train_on_validation=rule.train_on_validation)
+    split = with_windows(split, experiment.windows)
     logger.info(
         "%s: %s users, %s items, %s interactions; %s; %s training queries",
         split.source,

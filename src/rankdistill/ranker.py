@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
@@ -84,6 +84,19 @@ class Ranker(nn.Module, ABC):
             return torch.addmm(bias, queries, vectors.T)
         return torch.addmm(bias[items], queries, vectors[items].T)
 
+    def adjust(self, scores: Tensor, users: Tensor, items: Tensor | None = None) -> Tensor:
+        """The scores [B, n] as they are for users [B], where `score` is right but for the users' own training items.
+
+        A model that leaves an item out of the history that it is compared with (Fossil) changes those scores here;
+        the scores of all other items have to stay as they are.
+
+        Args:
+            scores: from `score`.
+            users: [B].
+            items: as for `score`.
+        """
+        return scores
+
     def read(self, table: Tensor, rows: Tensor) -> Tensor:
         """The rows [..., D] of one of the `tables` with the given indices [...]."""
         return read_rows(table, rows, self.updates)
@@ -94,9 +107,26 @@ class Ranker(nn.Module, ABC):
         return type(self).score is Ranker.score
 
     @property
+    def adjusts(self) -> bool:
+        """Whether the scores of a user's own items are others than `score` gives."""
+        return type(self).adjust is not Ranker.adjust
+
+    @property
     def parameters_count(self) -> int:
-        """How many numbers the model stores."""
-        return sum(tensor.numel() for tensor in self.state_dict().values())
+        """How many real numbers the model stores; indices (who has what) are not counted."""
+        return sum(tensor.numel() for tensor in self.state_dict().values() if tensor.is_floating_point())
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up a state; what `prepare` makes has the size that it was saved with.
+
+        Raises:
+            RuntimeError: it is the state of another model.
+        """
+        for name, buffer in list(self.named_buffers()):
+            if name in state and state[name].shape != buffer.shape:
+                home, _, last = name.rpartition(".")
+                self.get_submodule(home).register_buffer(last, torch.empty_like(state[name], device=buffer.device))
+        self.load_state_dict(state)
 
     @property
     def device(self) -> torch.device:
@@ -132,7 +162,8 @@ def rank(
     items = np.zeros((len(queries), k), dtype=np.int32)
     scores = np.zeros(items.shape, dtype=np.float32)
     ranks: list[Ints] = [np.zeros(0, dtype=np.int64)]
-    blocks = _searched(model, queries, k, index) if model.factorized else _scored(model, queries, k)
+    products = model.factorized and (queries.exclude.seen is not None or not model.adjusts)
+    blocks = _searched(model, queries, k, index) if products else _scored(model, queries, k)
     for start, (top_items, top_scores, found) in blocks:
         rows = slice(start, start + len(top_items))
         items[rows], scores[rows] = top_items, top_scores
@@ -220,7 +251,8 @@ def _score_blocks(model: Ranker, queries: Queries) -> Iterator[tuple[int, Querie
     never = torch.from_numpy(queries.exclude.never.astype(np.int64)).to(device)
     with _evaluating(model), torch.inference_mode():
         for number, block in enumerate(queries.blocks(size)):
-            scores = model.score(_encode(model, block)).float()
+            users = _to(block.users, device)
+            scores = model.adjust(model.score(_encode(model, block)), users).float()
             if not bool(torch.isfinite(scores.sum())):
                 name = type(model).__name__
                 raise TrainingError(f"{name} gives scores that are not finite numbers; train it again")

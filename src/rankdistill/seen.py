@@ -1,9 +1,10 @@
-"""Which items of a sample has each user of a batch? Asked at every step, so on the model's device."""
+"""Which items has each user of a batch? Asked at every step, so on the model's device."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rankdistill import native
 from rankdistill.data.sequences import Sequences
@@ -31,15 +32,65 @@ class SeenItems:
             arguments = (users, len(users), self.starts, self.items, sample, len(sample), seen)
             native.call("seen_among", *arguments)
             return seen
-        first, lengths = self.starts[users], self.starts[users + 1] - self.starts[users]
-        rows = torch.repeat_interleave(lengths)
-        within = torch.arange(len(rows), device=rows.device) - torch.repeat_interleave(
-            lengths.cumsum(0) - lengths, lengths
-        )
-        owned = self.items[first[rows] + within].long()
+        owned, rows = _items_of(users, self.starts, self.items)
         places = torch.searchsorted(sample, owned).clamp_max(len(sample) - 1)
         hits = sample[places] == owned
         seen = torch.zeros(len(users), len(sample), dtype=torch.bool, device=rows.device)
         seen[rows[hits], places[hits]] = True
         first_places = torch.searchsorted(sample, sample)  # of an item that was drawn twice
         return seen[:, first_places]
+
+
+class OwnItems(nn.Module):
+    """The distinct training items of each user as buffers of a model, ascending: saved with it, moved with it."""
+
+    def __init__(self, num_users: int) -> None:
+        super().__init__()
+        self.register_buffer("starts", torch.zeros(num_users + 1, dtype=torch.int64))
+        self.register_buffer("items", torch.zeros(0, dtype=torch.int32))
+
+    def keep(self, train: Sequences) -> None:
+        """Takes the items of the training sequences."""
+        distinct = train.distinct()
+        order = np.lexsort((distinct.items, distinct.users))
+        self.register_buffer("starts", torch.from_numpy(distinct.starts))
+        self.register_buffer("items", torch.from_numpy(distinct.items[order]))
+
+    def lengths(self, users: Tensor) -> Tensor:
+        """How many items [B] each user [B] has."""
+        starts = self.get_buffer("starts")
+        return starts[users + 1] - starts[users]
+
+    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The items [n] of users [B], and for each the row [n] of its user."""
+        return _items_of(users, self.get_buffer("starts"), self.get_buffer("items"))
+
+    def among(self, users: Tensor, items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Where items [B, n], or [n] for all users, are the users' own [B]: rows [m], columns [m], items [m].
+
+        Without `items`, the columns are the items themselves.
+        """
+        if items is None:
+            owned, rows = self.of(users)
+            return rows, owned, owned
+        items = items.expand(len(users), -1)
+        starts, table = self.get_buffer("starts"), self.get_buffer("items")
+        if not len(table):
+            return items.new_zeros(0), items.new_zeros(0), items.new_zeros(0)
+        low, end = (starts[each].unsqueeze(1).expand_as(items) for each in (users, users + 1))
+        high = end
+        for _ in range(int(self.lengths(users).max()).bit_length()):  # a binary search in each user's own items
+            middle = (low + high) // 2
+            below = (table[middle.clamp_max(len(table) - 1)] < items) & (middle < high)
+            low, high = torch.where(below, middle + 1, low), torch.where(below, high, middle)
+        found = (low < end) & (table[low.clamp_max(len(table) - 1)] == items)
+        rows, columns = torch.nonzero(found, as_tuple=True)
+        return rows, columns, items[rows, columns]
+
+
+def _items_of(users: Tensor, starts: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """The items [n] of users [B] in two flat arrays, and for each the row [n] of its user."""
+    first, lengths = starts[users], starts[users + 1] - starts[users]
+    rows = torch.repeat_interleave(lengths)
+    within = torch.arange(len(rows), device=rows.device) - torch.repeat_interleave(lengths.cumsum(0) - lengths, lengths)
+    return items[first[rows] + within].long(), rows

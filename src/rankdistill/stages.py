@@ -136,6 +136,7 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
         "windows.target_length": split.target_length,
         "validation": None if validation is None else [len(validation.items), split.content],
         "evaluate.exclude_seen": experiment.evaluate.exclude_seen,
+        **({} if split.query_share == 1 else {"windows.query_share": split.query_share}),
         **flat,
         **teacher,
     }

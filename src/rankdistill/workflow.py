@@ -133,7 +133,7 @@ class _Run:
         experiment, path = self.experiment, self.folder.model(role)
         trained = stamp_of(
             data=split.content,
-            windows=[split.history_length, split.target_length],
+            windows=[split.history_length, split.target_length, split.query_share],
             validation=None if split.validation is None else experiment.evaluate.exclude_seen,
             model=model.model_dump(mode="json"),
             loss=experiment.ranking_loss.model_dump(mode="json"),
@@ -164,7 +164,7 @@ class _Run:
         stamp = stamp_of(
             teacher=card["sha256"],
             data=split.fingerprint,
-            windows=[split.history_length, split.target_length],
+            windows=[split.history_length, split.target_length, split.query_share],
             k=method.k,
             exclude=method.exclude,
         )

@@ -11,7 +11,8 @@ MISTAKES = {
     "student.dim='a'": "--set: [student] dim: 'a' is not an integer",
     "student.dim=0": "--set: [student] dim: 0 is out of range (at least 1)",
     "student.kind=casr": (
-        "--set: [student] kind: 'casr' is no model; did you mean 'caser'? (there are: caser, popularity)"
+        "--set: [student] kind: 'casr' is no model; did you mean 'caser'? "
+        "(there are: caser, fossil, item_knn, matrix_factorization, popularity)"
     ),
     "train.learning_rate=-1": "--set: [train] learning_rate: -1 is out of range (above 0)",
     "split.fractions=[0.5, 0.1, 0.1]": "--set: [split] fractions: [0.5, 0.1, 0.1] has the sum 0.7; it must be 1",

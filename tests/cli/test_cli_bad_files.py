@@ -69,7 +69,11 @@ def test_a_missing_file_of_a_model_is_named(cli: Command, done: Path, file: str,
     [
         ("this:Zen", "'this:Zen': 'this' is not imported; import it first if you trust it"),
         ("json:Zen", "'json:Zen': json has no class 'Zen'"),
-        ("casr", "'casr' is no model; did you mean 'caser'? (there are: caser, popularity)"),
+        (
+            "casr",
+            "'casr' is no model; did you mean 'caser'? "
+            "(there are: caser, fossil, item_knn, matrix_factorization, popularity)",
+        ),
     ],
 )
 def test_the_card_of_a_model_makes_nothing_be_imported(cli: Command, done: Path, kind: str, why: str) -> None:

@@ -77,8 +77,7 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
                 f"{prepared}: prepared with {key} = {written[key]!r}, and the experiment has {asked.get(key)!r}; "
                 f"prepare it again, or leave --data out"
             )
-    windows = experiment.windows
-    return with_windows(read_split(prepared), windows.history_length, windows.target_length)
+    return with_windows(read_split(prepared), experiment.windows)
 
 
 def load_ranker(folder: Path, split: Split, device: str) -> Ranker:

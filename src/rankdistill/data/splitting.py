@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rankdistill import plugins
-from rankdistill.config import SplitConfig
+from rankdistill.config import SplitConfig, WindowsConfig
 from rankdistill.data.fingerprint import fingerprint_of
 from rankdistill.data.queries import Exclude, Queries, last_items
 from rankdistill.data.sequences import Sequences
@@ -50,6 +50,7 @@ class Split:
         description: how it was split, in words.
         history_length: L.
         target_length: T.
+        query_share: the share of the training queries that is learnt from.
     """
 
     train: Sequences
@@ -62,6 +63,7 @@ class Split:
     description: str
     history_length: int = 5
     target_length: int = 1
+    query_share: float = 1.0
     fingerprint: str = field(default="")
     dropped: tuple[str, ...] = ()
 
@@ -100,7 +102,7 @@ class Split:
     @property
     def windows(self) -> Windows:
         """The training queries and their targets."""
-        return Windows.of(self.train, self.history_length, self.target_length)
+        return Windows.of(self.train, self.history_length, self.target_length).part(self.query_share)
 
     @property
     def untrained_items(self) -> Items:
@@ -241,6 +243,11 @@ def _as_given(data: Interactions) -> NDArray[np.int8]:
     return data.parts
 
 
-def with_windows(split: Split, history_length: int, target_length: int) -> Split:
-    """The same split with windows of other lengths."""
-    return replace(split, history_length=history_length, target_length=target_length)
+def with_windows(split: Split, windows: WindowsConfig) -> Split:
+    """The same split with other windows."""
+    return replace(
+        split,
+        history_length=windows.history_length,
+        target_length=windows.target_length,
+        query_share=windows.query_share,
+    )

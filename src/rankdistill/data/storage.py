@@ -54,6 +54,7 @@ def write_split(split: Split, folder: Path, settings: Json | None = None) -> Non
                 "dropped": split.dropped,
                 "history_length": split.history_length,
                 "target_length": split.target_length,
+                "query_share": split.query_share,
                 "settings": settings or {},
             },
         )
@@ -117,6 +118,7 @@ def read_split(folder: Path) -> Split:
             description=about["description"],
             history_length=about["history_length"],
             target_length=about["target_length"],
+            query_share=about.get("query_share", 1.0),
             dropped=tuple(about.get("dropped", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +51,14 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def part(self, share: float) -> Windows:
+        """A random share of the windows, always the same ones; a larger share holds a smaller one."""
+        if share == 1.0:
+            return self
+        rows = np.random.default_rng(0).permutation(len(self))[: math.ceil(share * len(self))]
+        rows.sort()
+        return replace(self, users=self.users[rows], positions=self.positions[rows])
 
     @property
     def ids(self) -> Ints:

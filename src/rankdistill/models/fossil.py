@@ -1,0 +1,74 @@
+"""Fossil (He & McAuley, ICDM 2016): similarity to all that a user has, and a weighted step from her last items."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from rankdistill.config import Section
+from rankdistill.data.sequences import Sequences
+from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.seen import OwnItems
+from rankdistill.types import PAD
+
+
+class Fossil(Ranker):
+    """score(u, j) = beta_j + < |H|^-a sum_{i in H without j} P_i + sum_{k=1..L} (eta_k + eta^u_k) P_{S_{t-k}}, Q_j >.
+
+    H are the distinct items that the user has in training, S_{t-k} is the k-th last item of the query; a padded place
+    adds nothing. That j is no part of its own history concerns the user's own items alone (`adjust`): for all others
+    the score is the product of one query vector and Q_j. Row 0 of the item tables belongs to the padding item and is
+    counted: 1,480,760 parameters at d = 50 on Gowalla.
+    """
+
+    class Config(Section):
+        """Options of Fossil; the defaults are the published Gowalla settings of the teacher."""
+
+        kind: Literal["fossil"] = "fossil"
+        dim: int = Field(50, ge=1, description="d, the length of item vectors")
+        history_exponent: float = Field(0.2, ge=0, le=1, description="a: a user's history is scaled by |H|^-a")
+
+    config: Config
+    tables = ("history_vectors", "user_weights", "item_vectors", "item_bias")
+
+    def __init__(self, config: Config, catalogue: Catalogue) -> None:
+        super().__init__(config, catalogue)
+        length, dim, rows = catalogue.history_length, config.dim, catalogue.num_items + 1
+        self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.weights = nn.Parameter(torch.full((length,), 1.0 / length))
+        self.user_weights = nn.Parameter(torch.zeros(catalogue.num_users, length))
+        self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.item_bias = nn.Parameter(torch.zeros(rows))
+        self.own = OwnItems(catalogue.num_users)
+
+    def prepare(self, train: Sequences) -> None:
+        """Keeps what each user has in training."""
+        self.own.keep(train)
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        """Query vectors [B, d], of histories [B, L] whose last column is the last item."""
+        owned, owner = self.own.of(users)
+        read = self.read(self.history_vectors, torch.cat([history.flatten(), owned]))
+        recent, all_owned = read[: history.numel()].view(*history.shape, -1), read[history.numel() :]
+        weights = (self.weights + self.read(self.user_weights, users)).flip(1) * (history != PAD)
+        short_term = (weights.unsqueeze(1) @ recent).squeeze(1)
+        long_term = torch.zeros_like(short_term).index_add(0, owner, all_owned)
+        return short_term + self._scale(users).unsqueeze(1) * long_term
+
+    def item_table(self) -> tuple[Tensor, Tensor]:
+        """Q [I + 1, d] and beta [I + 1]."""
+        return self.item_vectors, self.item_bias
+
+    def adjust(self, scores: Tensor, users: Tensor, items: Tensor | None = None) -> Tensor:
+        """Takes - |H|^-a < P_j, Q_j > off the scores of items j that the users have; see `Ranker.adjust`."""
+        rows, columns, items = self.own.among(users, items)
+        vectors = self.read(self.history_vectors, items) * self.read(self.item_vectors, items)
+        own = self._scale(users)[rows] * vectors.sum(1)
+        return scores.index_put((rows, columns), -own, accumulate=True)
+
+    def _scale(self, users: Tensor) -> Tensor:
+        """|H|^-a [B]."""
+        return self.own.lengths(users).clamp_min(1).to(self.weights.dtype) ** -self.config.history_exponent
