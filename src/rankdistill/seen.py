@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from rankdistill import native
 from rankdistill.data.sequences import Sequences
 
+_ITEM_BITS = 32
+"""A row and an item in one number, so that one search finds both."""
+
 
 class SeenItems:
     """The users' training items on a device.
@@ -70,20 +73,13 @@ class OwnItems(nn.Module):
 
         Without `items`, the columns are the items themselves.
         """
+        owned, rows = self.of(users)
         if items is None:
-            owned, rows = self.of(users)
             return rows, owned, owned
         items = items.expand(len(users), -1)
-        starts, table = self.get_buffer("starts"), self.get_buffer("items")
-        if not len(table):
-            return items.new_zeros(0), items.new_zeros(0), items.new_zeros(0)
-        low, end = (starts[each].unsqueeze(1).expand_as(items) for each in (users, users + 1))
-        high = end
-        for _ in range(int(self.lengths(users).max()).bit_length()):  # a binary search in each user's own items
-            middle = (low + high) // 2
-            below = (table[middle.clamp_max(len(table) - 1)] < items) & (middle < high)
-            low, high = torch.where(below, middle + 1, low), torch.where(below, high, middle)
-        found = (low < end) & (table[low.clamp_max(len(table) - 1)] == items)
+        own = rows << _ITEM_BITS | owned  # ascending
+        asked = torch.arange(len(users), device=items.device).unsqueeze(1) << _ITEM_BITS | items
+        found = own[torch.searchsorted(own, asked).clamp_max(len(own) - 1)] == asked if len(own) else asked < 0
         rows, columns = torch.nonzero(found, as_tuple=True)
         return rows, columns, items[rows, columns]
 
