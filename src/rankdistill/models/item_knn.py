@@ -36,6 +36,7 @@ class ItemKNN(Ranker):
         shrink: float = Field(0.0, ge=0, description="added to the denominator: rare items are less near to others")
 
     config: Config
+    learns = False
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
@@ -78,15 +79,17 @@ def _nearest(distinct: Sequences, num_items: int, config: ItemKNN.Config) -> Ite
     ones = np.ones(len(distinct.items), dtype=np.float32)
     has = sparse.csr_array((ones, distinct.items, distinct.starts), shape=(len(distinct), num_items + 1))
     by_item = has.T.tocsr()
-    root = np.sqrt(np.diff(by_item.indptr).astype(np.float64))
+    users = np.diff(by_item.indptr).astype(np.float64)
     for first in range(0, num_items + 1, _ITEMS_A_BLOCK):
         shared = (by_item[first : first + _ITEMS_A_BLOCK] @ has).tocoo()
         rows, columns = shared.row.astype(np.int64), shared.col.astype(np.int64)
-        values = shared.data / (root[rows + first] * root[columns] + config.shrink)
+        divisors = np.sqrt(users[rows + first] * users[columns]) + config.shrink
+        # equal similarities can differ in the last bits of float64
+        values: Floats = (shared.data / divisors).astype(np.float32)
         values[columns == rows + first] = 0.0
         order = np.lexsort((columns, -values, rows))
         rows, columns, values = rows[order], columns[order], values[order]
         place = np.arange(len(rows)) - np.searchsorted(rows, rows)
         kept = (place < config.neighbors) & (values > 0)
         count = min(_ITEMS_A_BLOCK, num_items + 1 - first)
-        yield np.bincount(rows[kept], minlength=count), columns[kept].astype(np.int32), values[kept].astype(np.float32)
+        yield np.bincount(rows[kept], minlength=count), columns[kept].astype(np.int32), values[kept]
