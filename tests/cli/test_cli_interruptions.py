@@ -107,7 +107,7 @@ def test_a_full_disk_at_any_write_is_said_in_one_line_and_costs_nothing_earlier(
     ("limit", "file"),
     [
         (1000, "run/config.toml"),
-        (1400, "run/data"),
+        (1460, "run/data"),
         (5000, "run/teacher/checkpoint.safetensors"),
     ],
 )
@@ -123,10 +123,22 @@ def test_a_disk_that_is_really_full_is_said_in_one_line(desk: Path, limit: int, 
     assert leftovers(desk) == []
 
 
+WHOLE, PART = "windows.query_share=1.0", "windows.query_share=0.5"
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "refused"),
+    [
+        (WHOLE, "student.dim=3", "with model.dim = 2 and cannot go on with 3"),
+        (WHOLE, PART, "without windows.query_share and cannot go on with 0.5"),
+        (PART, WHOLE, "with windows.query_share = 0.5 and cannot go on without it"),
+        (PART, "windows.query_share=0.6", "with windows.query_share = 0.5 and cannot go on with 0.6"),
+    ],
+)
 def test_a_resumed_training_with_other_settings_is_refused(
-    desk: Path, cli: Command, monkeypatch: pytest.MonkeyPatch
+    desk: Path, cli: Command, monkeypatch: pytest.MonkeyPatch, first: str, later: str, refused: str
 ) -> None:
-    train = ("train", "e.toml", "--role", "student", "--out", "model")
+    train = ("train", "e.toml", "--role", "student", "--out", "model", "--set")
 
     def die() -> None:
         raise _Killed
@@ -134,10 +146,10 @@ def test_a_resumed_training_with_other_settings_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr(files, "_put", at_write(4, die))
         with pytest.raises(_Killed):
-            cli(*train)
+            cli(*train, first)
     assert (desk / "model" / "checkpoint.safetensors").exists()
-    assert cli.refusal(*train, "--resume", "--set", "student.dim=3") == (
-        "model/checkpoint.safetensors: this training was started with model.dim = 2 and cannot go on with 3; "
-        "put that back, or start over without --resume"
+    assert cli.refusal(*train, later, "--resume") == (
+        f"model/checkpoint.safetensors: this training was started {refused}; put that back, or start over without "
+        "--resume"
     )
-    assert "student: goes on after epoch 1 of 3" in cli.done(*train, "--resume").err
+    assert "student: goes on after epoch 1 of 3" in cli.done(*train, first, "--resume").err

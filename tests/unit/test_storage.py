@@ -39,6 +39,22 @@ def test_prepared_data_comes_back_as_it_was(name: str, request: pytest.FixtureRe
             assert after == before, field.name
 
 
+def test_the_share_of_the_training_queries_comes_back(split: rd.Split, tmp_path: Path) -> None:
+    write_split(replace(split, query_share=0.3), tmp_path / "data")
+    again = read_split(tmp_path / "data")
+    assert again.query_share == 0.3
+    assert again.windows.ids.tolist() == split.windows.part(0.3).ids.tolist()
+    assert again.fingerprint == split.fingerprint
+
+
+def test_data_that_was_written_before_there_were_shares_has_all_queries(split: rd.Split, tmp_path: Path) -> None:
+    write_split(split, tmp_path / "data")
+    about = json.loads((tmp_path / "data" / "split.json").read_text())
+    del about["query_share"]
+    (tmp_path / "data" / "split.json").write_text(json.dumps(about))
+    assert read_split(tmp_path / "data").query_share == 1
+
+
 def test_users_and_items_are_counted_by_raw_id(titled: rd.Split, tmp_path: Path) -> None:
     write_split(titled, tmp_path / "data")
     users = pl.read_parquet(tmp_path / "data" / "activity.parquet")

@@ -1,4 +1,8 @@
+import math
+from fractions import Fraction
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,3 +73,45 @@ def test_a_teacher_is_asked_without_the_targets_or_without_all_that_is_seen(spli
     assert targets.exclude.per_query.tolist() == windows.targets(rows).tolist()
     assert (seen.exclude.seen is split.train, seen.exclude.per_query) == (True, None)
     assert targets.exclude.never is seen.exclude.never is never
+
+
+def rows_of(windows: Windows) -> set[tuple[int, int]]:
+    return set(zip(windows.users.tolist(), windows.positions.tolist(), strict=True))
+
+
+@given(lists, st.integers(1, 100), st.integers(1, 100))
+def test_a_share_of_the_windows_is_rounded_up_in_order_and_within_every_larger_one(
+    lists: list[list[int]], percent: int, other: int
+) -> None:
+    windows = windows_of(lists, 2, 1)
+    small, large = (windows.part(each / 100) for each in sorted((percent, other)))
+    assert len(small) == math.ceil(Fraction(min(percent, other), 100) * len(windows))
+    assert rows_of(small) <= rows_of(large) <= rows_of(windows)
+    assert (np.diff(small.ids) > 0).all()
+    assert small.ids.tolist() == windows.part(min(percent, other) / 100).ids.tolist()
+
+
+def test_a_share_keeps_each_windows_history_and_targets() -> None:
+    windows = windows_of([list(range(1, 30)), list(range(30, 50))], 3, 2)
+    part = windows.part(0.3)
+    rows = np.flatnonzero(np.isin(windows.ids, part.ids))
+    assert 0 < len(rows) < len(windows)
+    assert part.history().tolist() == windows.history(rows).tolist()
+    assert part.targets().tolist() == windows.targets(rows).tolist()
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.07, 7), (0.071, 8), (1e-9, 1), (1.0, 100)])
+def test_a_share_of_a_hundred_windows_is_that_many_of_them(share: float, count: int) -> None:
+    windows = windows_of([list(range(1, 102))], 1, 1)
+    assert (len(windows), len(windows.part(share))) == (100, count)
+
+
+def test_the_windows_of_a_share_come_from_anywhere() -> None:
+    windows = windows_of([list(range(1, 12))] * 200, 1, 1)
+    part = windows.part(0.2)
+    assert part.users.mean() == pytest.approx(windows.users.mean(), rel=0.1)
+    assert part.positions.mean() == pytest.approx(windows.positions.mean(), rel=0.1)
+
+
+def test_no_window_has_no_part() -> None:
+    assert len(windows_of([[]], 2, 1).part(0.5)) == 0

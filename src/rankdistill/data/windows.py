@@ -53,11 +53,11 @@ class Windows:
         return len(self.users)
 
     def part(self, share: float) -> Windows:
-        """A random share of the windows, always the same ones; a larger share holds a smaller one."""
+        """A random share of the windows, rounded up, always the same ones; a larger share holds a smaller one."""
         if share == 1.0:
             return self
-        rows = np.random.default_rng(0).permutation(len(self))[: math.ceil(share * len(self))]
-        rows.sort()
+        count = max(1, math.ceil(round(share * len(self), 6)))  # 7 % of 100 is 7.000000000000001
+        rows = np.sort(np.random.default_rng(0).permutation(len(self))[:count])
         return replace(self, users=self.users[rows], positions=self.positions[rows])
 
     @property

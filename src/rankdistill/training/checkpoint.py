@@ -93,9 +93,11 @@ class Checkpoint:
     def _refuse_other_settings(self, earlier: Json) -> None:
         for key in sorted({*earlier, *self.settings}):
             if earlier.get(key) != self.settings.get(key):
+                then = f"with {key} = {earlier[key]!r}" if key in earlier else f"without {key}"
+                now = f"with {self.settings[key]!r}" if key in self.settings else "without it"
                 raise CheckpointError(
-                    f"{self.path}: this training was started with {key} = {earlier.get(key)!r} and cannot go on with "
-                    f"{self.settings.get(key)!r}; put that back, or start over without --resume"
+                    f"{self.path}: this training was started {then} and cannot go on {now}; put that back, or start "
+                    f"over without --resume"
                 )
 
     def save(self, model: Ranker, optimizer: Adam, progress: Progress) -> None:
