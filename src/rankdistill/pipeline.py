@@ -154,6 +154,8 @@ def fit_model(
     model: Section, split: Split, settings: Settings, distillation: Distillation | None = None
 ) -> tuple[Ranker, FitResult]:
     """Builds and trains a model: `train` and `distill` in one."""
+    if distillation is not None:
+        check_student(model)
     loss = settings.loss or plugins.find("losses", "pointwise").Config()
     items = None if distillation is None else distillation.items_for(split)
     seed = training_seed(settings.seed, distilled=distillation is not None)
@@ -293,6 +295,20 @@ def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"])
         raise ConfigError(
             f"k = {k} is more than the catalogue's {split.num_items:,} items give: {items:,} occur in training, and a "
             f"list leaves out up to {left_out:,} of them (exclude = {exclude!r}); lower k to {items - left_out:,}"
+        )
+
+
+def check_student(model: Section) -> None:
+    """Refuses a student of the given `Config` that nothing can be distilled into.
+
+    Raises:
+        ConfigError: it learns nothing by gradient.
+    """
+    if not _plugin("models", model).learns:
+        able = [kind for kind in plugins.kinds("models") if plugins.find("models", kind).learns]
+        raise ConfigError(
+            f"[student] kind = {plugins.kind_of(model)!r} learns nothing by gradient, so nothing can be distilled into "
+            f"it; take one of {', '.join(able)}"
         )
 
 

@@ -48,6 +48,8 @@ class Ranker(nn.Module, ABC):
     Config: ClassVar[type[Section]]
     tables: ClassVar[tuple[str, ...]] = ()
     """Parameters that are read by `read` and `score` alone: a training step costs what it reads of them."""
+    learns: ClassVar[bool] = True
+    """Whether anything is learned by gradient; into a model where nothing is, nothing can be distilled."""
 
     def __init__(self, config: Section, catalogue: Catalogue) -> None:
         super().__init__()
@@ -57,7 +59,10 @@ class Ranker(nn.Module, ABC):
         self.fingerprint: str | None = None  # of the data it was trained on, where that is known
 
     def prepare(self, train: Sequences) -> None:
-        """Sees the training sequences once, before the first epoch; buffers made here are saved with the model."""
+        """Sees the training sequences once, before the first epoch; buffers made here are saved with the model.
+
+        A buffer whose size depends on the sequences is registered empty in `__init__`.
+        """
 
     @abstractmethod
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
@@ -117,13 +122,13 @@ class Ranker(nn.Module, ABC):
         return sum(tensor.numel() for tensor in self.state_dict().values() if tensor.is_floating_point())
 
     def take(self, state: Mapping[str, Tensor]) -> None:
-        """Takes up a state; what `prepare` makes has the size that it was saved with.
+        """Takes up a state; a buffer that is empty before `prepare` gets the size that it was saved with.
 
         Raises:
             RuntimeError: it is the state of another model.
         """
         for name, buffer in list(self.named_buffers()):
-            if name in state and state[name].shape != buffer.shape:
+            if name in state and not buffer.numel():
                 home, _, last = name.rpartition(".")
                 self.get_submodule(home).register_buffer(last, torch.empty_like(state[name], device=buffer.device))
         self.load_state_dict(state)
@@ -147,7 +152,8 @@ def rank(
         model: the model; scored in evaluation mode on the device where it is.
         queries: what to ask.
         k: the length of the lists; a list is shorter where fewer items may be ranked.
-        exclude: what may not be ranked; None takes what the queries bring.
+        exclude: what may not be ranked; None takes what the queries bring. `seen` holds at least what the users
+            have in training, or is None.
         index: from `index_of`, to rank several times; None makes one.
 
     Raises:

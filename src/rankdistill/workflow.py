@@ -19,7 +19,7 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_model
-from rankdistill.pipeline import Distillation, check_list_length, label, prepare, training_seed
+from rankdistill.pipeline import Distillation, check_list_length, check_student, label, prepare, training_seed
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
@@ -45,6 +45,7 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     folder = RunFolder.at(out)
     work = _Run(experiment, folder, resume)
     check_metrics(experiment)
+    check_student(experiment.student.model)
     write_text(folder.config, to_toml(experiment))
     split = work.prepare()
     method = experiment.distillation

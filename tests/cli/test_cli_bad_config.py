@@ -112,8 +112,29 @@ def test_a_run_goes_through_after_its_mistake_is_mended(desk: Path, cli: Command
 
 def test_a_kind_that_lacks_the_keys_of_the_file_is_refused_with_what_to_write_instead(desk: Path, cli: Command) -> None:
     run = ("run", "e.toml", "--out", "run", "--set")
-    assert cli.refusal(*run, "student.kind=popularity") == (
-        "e.toml: [student] dim: 'popularity' has no key 'dim'; "
-        "--set 'student={kind = \"popularity\"}' drops the keys that e.toml gives"
+    assert cli.refusal(*run, "teacher.kind=popularity") == (
+        "e.toml: [teacher] dim: 'popularity' has no key 'dim'; "
+        "--set 'teacher={kind = \"popularity\"}' drops the keys that e.toml gives"
     )
-    cli.done(*run, 'student={kind = "popularity"}')
+    cli.done(*run, 'teacher={kind = "popularity"}')
+
+
+@pytest.mark.parametrize("kind", ["popularity", "item_knn"])
+def test_a_student_that_learns_nothing_by_gradient_is_refused_by_what_distils(
+    desk: Path, cli: Command, done: Path, kind: str
+) -> None:
+    line = (
+        f"[student] kind = '{kind}' learns nothing by gradient, so nothing can be distilled into it; "
+        "take one of caser, fossil, matrix_factorization"
+    )
+    student = ("--set", f'student={{kind = "{kind}"}}')
+    assert cli.refusal("run", "e.toml", "--out", "run", *student) == line
+    assert cli.refusal("distill", "e.toml", "--teacher", done / "labels.parquet", "--out", "model", *student) == line
+    assert not (desk / "run" / "data").exists()
+    assert not (desk / "model").exists()
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_model_that_learns_nothing_by_gradient_is_trained_for_a_role(desk: Path, cli: Command, role: str) -> None:
+    cli.done("train", "e.toml", "--role", role, "--out", "model", "--set", f'{role}={{kind = "item_knn"}}')
+    assert (desk / "model" / "evaluation.parquet").exists()

@@ -229,6 +229,21 @@ class TestDamagedFolder:
 
 
 @each_model
+def test_it_says_whether_it_learns_anything_by_gradient(kind: str, split: rd.Split) -> None:
+    assert plugins.find("models", kind).learns == bool(list(model_of(kind, split).parameters()))
+
+
+@each_model
+def test_a_card_of_another_catalogue_is_refused(kind: str, split: rd.Split, tmp_path: Path) -> None:
+    save_model(tmp_path, model_of(kind, split), split.user_ids, split.item_ids, {})
+    card = json.loads((tmp_path / "model.json").read_text())
+    card["catalogue"]["num_items"] += 1
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="the card does not fit the weights"):
+        load_model(tmp_path)
+
+
+@each_model
 def test_its_tables_are_parameters_and_learn_by_row_what_they_learn_as_a_whole(kind: str, split: rd.Split) -> None:
     by_row, whole = model_of(kind, split), model_of(kind, split)
     names = dict(by_row.named_parameters())

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 import rankdistill as rd
+from rankdistill.config import Section
 from rankdistill.errors import ConfigError
+from rankdistill.plugins import kind_of
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,20 @@ def test_an_option_that_is_not_there_is_refused_with_the_nearest_one(options: di
         rd.read_csv("events.csv", **options)
     assert str(caught.value).startswith(f"read('delimited'): {said}")
     assert "repeats" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", [rd.Popularity.Config(), rd.ItemKNN.Config()])
+def test_a_student_that_learns_nothing_by_gradient_is_refused(
+    model: Section, split: rd.Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = rd.label(rd.train(rd.Popularity.Config(), split), split, k=3)
+    monkeypatch.setattr("rankdistill.pipeline.build", lambda *arguments: pytest.fail("it was built"))
+    with pytest.raises(ConfigError) as caught:
+        rd.distill(lists, model, split, rd.RankingDistillation.Config(k=3))
+    assert str(caught.value) == (
+        f"[student] kind = {kind_of(model)!r} learns nothing by gradient, so nothing can be distilled into it; "
+        "take one of caser, fossil, matrix_factorization"
+    )
 
 
 def test_every_public_name_has_a_home_and_the_other_way_round() -> None:

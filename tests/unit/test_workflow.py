@@ -10,7 +10,11 @@ import polars as pl
 import pytest
 
 import rankdistill as rd
+from rankdistill import workflow
 from rankdistill.config import Experiment, parse
+from rankdistill.errors import ConfigError
+from rankdistill.pipeline import prepare
+from rankdistill.rankings import Rankings
 from rankdistill.workflow import run
 
 CASER = {"kind": "caser", "dim": 4, "horizontal_filters": 2}
@@ -50,6 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the split's fractions": {"split": {"fractions": [0.7, 0.2, 0.1]}},
     "the history length": {"windows": {"history_length": 3}},
     "the target length": {"windows": {"target_length": 2}},
+    "the share of the queries": {"windows": {"query_share": 0.5}},
     "the teacher's kind": {"teacher": {"kind": "popularity"}},
     "what the lists leave out": {"distillation": {"exclude": "seen"}},
     "seen items in the test": {"evaluate": {"exclude_seen": False}},
@@ -65,6 +70,58 @@ def test_a_changed_run_in_an_old_folder_gives_what_a_new_folder_gives(tmp_path: 
     run(experiment(tmp_path, **CHANGES[change]), tmp_path / "old")
     run(experiment(tmp_path, **CHANGES[change]), tmp_path / "new")
     assert figures(tmp_path / "old") == figures(tmp_path / "new") != before
+
+
+def labelled(run_folder: Path, experiment: Experiment) -> Rankings:
+    split = prepare(experiment)
+    return Rankings.read(run_folder / "labels.parquet", split.item_ids, split.user_ids)
+
+
+def test_with_a_share_of_the_queries_these_alone_are_labelled_and_learned(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    whole, part = experiment(tmp_path), experiment(tmp_path, windows={"query_share": 0.3})
+    windows = prepare(part).windows
+    assert windows.ids.tolist() == prepare(whole).windows.part(0.3).ids.tolist()
+    assert len(windows) < len(prepare(whole).windows)
+    run(part, tmp_path / "run")
+    assert labelled(tmp_path / "run", part).query_ids.tolist() == windows.ids.tolist()
+    about = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert about["training_queries"] == len(windows)
+    assert about["train"] == len(prepare(whole).train.items)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_another_share_of_the_queries_makes_all_models_and_labels_again(tmp_path: Path, resume: bool) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    changed = experiment(tmp_path, windows={"query_share": 0.4})
+    run(changed, tmp_path / "run", resume=resume)
+    run(changed, tmp_path / "new")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["skipped"] == []
+    assert figures(tmp_path / "run") == figures(tmp_path / "new")
+    assert labelled(tmp_path / "run", changed).items.tolist() == labelled(tmp_path / "new", changed).items.tolist()
+
+
+@pytest.mark.parametrize("kind", ["popularity", "item_knn"])
+def test_a_student_that_learns_nothing_by_gradient_is_refused_before_anything_is_read(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "prepare", lambda experiment: pytest.fail("the data was read"))
+    with pytest.raises(ConfigError) as caught:
+        run(experiment(tmp_path, student={"kind": kind}), tmp_path / "run")
+    assert str(caught.value) == (
+        f"[student] kind = '{kind}' learns nothing by gradient, so nothing can be distilled into it; "
+        "take one of caser, fossil, matrix_factorization"
+    )
+    assert not (tmp_path / "run" / "config.toml").exists()
+
+
+@pytest.mark.parametrize("kind", ["fossil", "matrix_factorization", "item_knn", "popularity"])
+def test_every_model_can_be_the_teacher_of_a_run(tmp_path: Path, kind: str) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path, teacher={"kind": kind}, student={"kind": "fossil", "dim": 2}), tmp_path / "run")
+    kinds = {role: kind for role, kind, _ in figures(tmp_path / "run")["rows"]}
+    assert kinds == {"teacher": kind, "student": "fossil", "distilled": "fossil"}
 
 
 def test_new_files_of_a_pattern_are_noticed(tmp_path: Path) -> None:

@@ -33,12 +33,13 @@ def distill(
     from rankdistill import stages
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
-    from rankdistill.pipeline import Distillation
+    from rankdistill.pipeline import Distillation, check_student
     from rankdistill.workflow import check_metrics
 
     assert isinstance(experiment.teacher, TeacherLists)
     assert isinstance(experiment.distillation, DistillationConfig)
     check_metrics(experiment)
+    check_student(experiment.student.model)
     use_processor(experiment)
     split = load_data(experiment, training.data)
     lists = stages.read_lists(teacher, split, experiment.teacher.on_unknown)

@@ -15,6 +15,8 @@ from rankdistill.ranker import Catalogue, Ranker
 class Popularity(Ranker):
     """Scores an item by the number of its training rows; nothing is learned by gradient."""
 
+    learns = False
+
     class Config(Section):
         """Popularity has no options."""
 
