@@ -8,18 +8,22 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import rankdistill as rd
-from rankdistill.config import TrainConfig
+from rankdistill.config import Section, TrainConfig
 from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
 from rankdistill.data.synthetic import MarkovModel
+from rankdistill.loss import RankingLossConfig
 from rankdistill.models.popularity import Popularity
 from rankdistill.pipeline import build
 from rankdistill.ranker import Catalogue, Ranker
 
 USERS, ITEMS, LENGTH, K = 400, 50, 20, 5
+GROUPS, GROUP_SIZE, GROUP_LENGTH = 5, 10, 8
+BPR = rd.Pairwise.Config(negatives=5)
 
 
 class BestPossible(Ranker):
@@ -46,9 +50,9 @@ def config(dim: int) -> rd.Caser.Config:
     return rd.Caser.Config(dim=dim, horizontal_filters=4, dropout=0.001, activation="identity")
 
 
-def settings(epochs: int) -> rd.Settings:
+def settings(epochs: int, loss: RankingLossConfig | None = None) -> rd.Settings:
     train = TrainConfig(epochs=epochs, batch_size=128, learning_rate=0.02, device="cpu")
-    return rd.Settings(loss=rd.Pointwise.Config(negatives=5), train=train)
+    return rd.Settings(loss=loss or rd.Pointwise.Config(negatives=5), train=train)
 
 
 def quality(model: rd.Ranker, split: rd.Split) -> float:
@@ -69,13 +73,29 @@ def chain() -> rd.Split:
     return log.split("leave_last_out", history_length=2)
 
 
+def split_of(walks: NDArray[np.int64], name: str) -> rd.Split:
+    frame = pl.DataFrame({"user": np.repeat(np.arange(len(walks)), walks.shape[1]), "item": walks.ravel()})
+    return Interactions.from_events(Events(frame, None, (), name)).split("leave_last_out", history_length=2)
+
+
 @pytest.fixture(scope="module")
 def noise() -> rd.Split:
     generator = np.random.default_rng(0)
-    walks = np.stack([generator.permutation(ITEMS)[:LENGTH] for _ in range(USERS)])
-    frame = pl.DataFrame({"user": np.repeat(np.arange(USERS), LENGTH), "item": walks.ravel()})
-    log = Interactions.from_events(Events(frame, None, (), "noise"))
-    return log.split("leave_last_out", history_length=2)
+    return split_of(np.stack([generator.permutation(ITEMS)[:LENGTH] for _ in range(USERS)]), "noise")
+
+
+@pytest.fixture(scope="module")
+def groups() -> rd.Split:
+    """Each user takes items of one group alone, in any order."""
+    generator = np.random.default_rng(0)
+    tastes = generator.integers(0, GROUPS, USERS)
+    walks = [taste * GROUP_SIZE + generator.permutation(GROUP_SIZE)[:GROUP_LENGTH] for taste in tastes]
+    return split_of(np.stack(walks), "groups")
+
+
+def chance(rankable: int) -> float:
+    """The nDCG@10 of one target at a random place among so many items."""
+    return sum(1 / float(np.log2(rank + 1)) for rank in range(1, min(10, rankable) + 1)) / rankable
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +116,46 @@ def test_caser_beats_popularity_by_far_and_comes_near_the_best_there_is(chain: r
     assert 0.7 * best < ours < 1.02 * best
 
 
-def test_no_model_beats_chance_on_noise(noise: rd.Split) -> None:
-    rankable = ITEMS - (LENGTH - 1)
-    chance = sum(1 / np.log2(rank + 1) for rank in range(1, 11)) / rankable
-    for model in (rd.train(config(16), noise, settings(4)), rd.train(Popularity.Config(), noise)):
-        assert quality(model, noise) == pytest.approx(chance, abs=4 * 0.25 / USERS**0.5)
+@pytest.mark.parametrize("model", [rd.Fossil.Config(dim=16), rd.MatrixFactorization.Config(dim=16)])
+@pytest.mark.parametrize("loss", [BPR, rd.Pointwise.Config(negatives=5)])
+def test_models_of_taste_beat_popularity_by_far_and_rank_the_users_group_first(
+    model: Section, loss: RankingLossConfig, groups: rd.Split
+) -> None:
+    ours = quality(rd.train(model, groups, settings(6, loss)), groups)
+    best = chance(GROUP_SIZE - (GROUP_LENGTH - 1))
+    assert ours > 3 * quality(rd.train(Popularity.Config(), groups), groups)
+    assert ours == pytest.approx(best, abs=4 * 0.25 / USERS**0.5)
+
+
+def test_the_nearest_items_are_those_of_the_group(groups: rd.Split) -> None:
+    ours = quality(rd.train(rd.ItemKNN.Config(), groups), groups)
+    assert ours > 3 * chance(GROUPS * GROUP_SIZE - (GROUP_LENGTH - 1))
+    assert ours == pytest.approx(chance(GROUP_SIZE - (GROUP_LENGTH - 1)), abs=4 * 0.25 / USERS**0.5)
+
+
+@pytest.mark.parametrize("loss", [BPR, rd.Pointwise.Config(negatives=5)])
+def test_fossil_learns_what_follows_what_and_taste_alone_does_not(loss: RankingLossConfig, chain: rd.Split) -> None:
+    fossil, tastes = (
+        quality(rd.train(model, chain, settings(4, loss)), chain)
+        for model in (rd.Fossil.Config(dim=16), rd.MatrixFactorization.Config(dim=16))
+    )
+    assert fossil > 2.5 * quality(rd.train(Popularity.Config(), chain), chain)
+    assert tastes < 0.5 * fossil < fossil < 1.02 * quality(BestPossible(chain), chain)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (config(16), None),
+        (rd.Fossil.Config(dim=16), BPR),
+        (rd.MatrixFactorization.Config(dim=16), BPR),
+        (rd.ItemKNN.Config(), None),
+        (Popularity.Config(), None),
+    ],
+)
+def test_no_model_beats_chance_on_noise(model: Section, loss: RankingLossConfig | None, noise: rd.Split) -> None:
+    ours = quality(rd.train(model, noise, settings(4, loss)), noise)
+    assert ours == pytest.approx(chance(ITEMS - (LENGTH - 1)), abs=4 * 0.25 / USERS**0.5)
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "reciprocal", "position", "hybrid"])
@@ -113,6 +168,25 @@ def test_a_distilled_student_takes_over_its_teachers_list(
     before, after = (overlap(model, teacher_lists, chain) for model in (plain, distilled))
     assert untrained + 0.1 < before < after - 0.05
     assert quality(distilled, chain) > quality(plain, chain)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student"),
+    [
+        (rd.ItemKNN.Config(), config(8)),
+        (rd.ItemKNN.Config(), rd.Fossil.Config(dim=8)),
+        (config(32), rd.Fossil.Config(dim=8)),
+    ],
+    ids=["item_knn to caser", "item_knn to fossil", "caser to fossil"],
+)
+def test_a_student_takes_over_the_list_of_a_teacher_of_another_kind(
+    teacher: Section, student: Section, chain: rd.Split
+) -> None:
+    lists = rd.label(rd.train(teacher, chain, settings(6)), chain, k=K)
+    method = rd.RankingDistillation.Config(k=K, weighting="uniform", alpha=2.0)
+    plain, distilled = rd.train(student, chain, settings(6)), rd.distill(lists, student, chain, method, settings(6))
+    before, after = (overlap(model, lists, chain) for model in (plain, distilled))
+    assert after > before + 0.05
 
 
 def test_a_teacher_of_noise_teaches_nothing_of_use(chain: rd.Split, plain: rd.Ranker) -> None:
