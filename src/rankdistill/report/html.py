@@ -31,6 +31,19 @@ _GLUED = re.compile(
 
 def page(report: Report, details: Sequence[Details]) -> str:
     """The report as HTML, with the details of each of its runs."""
+    values = {
+        "title": " · ".join(run.name for run in report.runs),
+        "runs": [_view(run, found) for run, found in zip(report.runs, details, strict=True)],
+        "overview": figures.overview(report),
+        "list_depth": LIST_DEPTH,
+        "list_row": LIST_ROW,
+        "role_name": role_name,
+    }
+    return render("page.html", "", values)
+
+
+def render(name: str, style: str, values: Json) -> str:
+    """A page from a template of this package that extends `base.html`, with `style` after the common style sheet."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rankdistill", "report"),
         autoescape=True,
@@ -39,22 +52,16 @@ def page(report: Report, details: Sequence[Details]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["glue"] = glue
-    script = _asset("page.js")
+    script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html").render(
-        title=" · ".join(run.name for run in report.runs),
-        css=Markup(_asset("page.css")),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
-        runs=[_view(run, found) for run, found in zip(report.runs, details, strict=True)],
-        overview=figures.overview(report),
-        dot=dot,
-        role_name=role_name,
-        list_depth=LIST_DEPTH,
-        list_row=LIST_ROW,
-        percent=numerals.percent,
-        whole=numerals.whole,
-    )
+    common = {
+        "css": Markup(asset("page.css") + style),
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+        "dot": dot,
+        "whole": numerals.whole,
+    }
+    return environment.get_template(name).render(common | values)
 
 
 def glue(text: str) -> str:
@@ -62,7 +69,8 @@ def glue(text: str) -> str:
     return _GLUED.sub("\u00a0", text)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of this package."""
     return resources.files("rankdistill.report").joinpath(name).read_text(encoding="utf-8")
 
 
