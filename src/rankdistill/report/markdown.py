@@ -41,7 +41,7 @@ def _run(run: Run, details: Details) -> list[str]:
         *(plain(detail) for detail in said.details),
     ]
     for card in tables.cards(run):
-        blocks += [f"## {card.title}: {plain(card.name)}", _table(("", ""), card.facts)]
+        blocks += [f"## {card.title}: {plain(card.name)}", table(("", ""), card.facts)]
     notes = [f"- {plain(note)}" for note in run.data.get("notes") or []]
     blocks += ["\n".join(notes), "## Quality, size and speed", _costs(run)]
     if run.metric_names():
@@ -50,10 +50,11 @@ def _run(run: Run, details: Details) -> list[str]:
     shown = details.samples
     blocks += ["## A few users’ lists" if shown else "", *(_sample(one) for one in shown)]
     known = tables.provenance(run)
-    return [*blocks, "## Where this comes from" if known else "", _table(("", ""), known)]
+    return [*blocks, "## Where this comes from" if known else "", table(("", ""), known)]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
+    """A table, empty without rows; all columns but the first to the right if they are `numbers`."""
     body = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in rows]
     if not body:
         return ""
@@ -63,7 +64,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = 
 
 def _costs(run: Run) -> str:
     rows = [(run.label(model), *cells) for model, cells in tables.costs(run)]
-    return _table(("Model", *tables.cost_heads(run)), rows, numbers=True)
+    return table(("Model", *tables.cost_heads(run)), rows, numbers=True)
 
 
 def _qualities(run: Run) -> str:
@@ -76,7 +77,7 @@ def _qualities(run: Run) -> str:
         ]
         rows.append((quality.name, *quality.values, *differences))
     legend = "▲ better and ▼ worse at p < .05, ≈ no significant difference; 95 % interval, paired by user."
-    return _table(heads, rows, numbers=True) + (f"\n\n{plain(legend)}" if tables.pairs(run) else "")
+    return table(heads, rows, numbers=True) + (f"\n\n{plain(legend)}" if tables.pairs(run) else "")
 
 
 def _agreement(found: Agreement | None) -> list[str]:
@@ -96,7 +97,7 @@ def _groups(title: str, unit: str, groups: Sequence[Group], roles: Sequence[str]
         (group.label, whole(group.count), *(percent(group.shares[role], decimals=1) for role in roles))
         for group in groups
     ]
-    return _table((title, unit, *(role_name(role) for role in roles)), rows, numbers=True)
+    return table((title, unit, *(role_name(role) for role in roles)), rows, numbers=True)
 
 
 def _sample(sample: Sample) -> str:
@@ -107,7 +108,7 @@ def _sample(sample: Sample) -> str:
         cells = ["" if entry is None else _entry(entry) for entry in entries]
         rows.append((str(place + 1), *cells))
     heads = ("Rank", *(role_name(column.role) for column in sample.columns))
-    return f"User {plain(sample.user_id)}{known} (✓ a test target):\n\n{_table(heads, rows)}"
+    return f"User {plain(sample.user_id)}{known} (✓ a test target):\n\n{table(heads, rows)}"
 
 
 def _entry(entry: Entry) -> str:

@@ -80,6 +80,15 @@ def milliseconds(value: float | None) -> str:
     return MISSING if value is None else f"{_three(value)} ms"
 
 
+def seconds(value: float | None) -> str:
+    """A time that is compared with others, in three digits whatever its size.
+
+    >>> seconds(0.17), seconds(38.58), seconds(None)
+    ('0.17 s', '38.6 s', '–')
+    """
+    return MISSING if value is None else f"{_three(value)} s"
+
+
 def duration(seconds: float | None) -> str:
     """A time span in two units at most.
 
@@ -127,6 +136,17 @@ def metric_name(name: str) -> str:
     stem, at, cutoff = name.partition("@")
     word = _WORDS.get(stem, stem.replace("_", " ").capitalize())
     return f"{word}{at}{cutoff}{' (KDD 18)' if stem == 'ndcg_kdd18' else ''}"
+
+
+def metric_letters(name: str) -> str:
+    """A metric as narrow table heads write it; nDCG is the kind of the paper unless it says otherwise.
+
+    >>> metric_letters("precision@3"), metric_letters("ndcg_kdd18@10"), metric_letters("ndcg@10"), metric_letters("map")
+    ('P@3', 'nDCG@10', 'nDCG@10 (standard)', 'MAP')
+    """
+    stem, at, cutoff = name.partition("@")
+    word = {"precision": "P", "recall": "R"}.get(stem) or _WORDS.get(stem, stem.replace("_", " ").capitalize())
+    return f"{word}{at}{cutoff}{' (standard)' if stem == 'ndcg' else ''}"
 
 
 def kind_name(kind: str) -> str:
