@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from made_results import made_results
+
+SCRIPT = Path(__file__).parents[2] / "results" / "readme.py"
+TEXT = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\n\nThe rest.\n"
+
+
+@pytest.fixture(scope="module")
+def readme() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("results_readme", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "README.md").write_text(TEXT, encoding="utf-8")
+    put(tmp_path, "kdd18-gowalla", made_results())
+    return tmp_path
+
+
+def put(root: Path, name: str, results: dict[str, Any]) -> None:
+    (root / "results" / name).mkdir(parents=True, exist_ok=True)
+    (root / "results" / name / "results.json").write_text(json.dumps(results), encoding="utf-8")
+
+
+def rows(root: Path) -> list[list[str]]:
+    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+
+
+def test_the_block_is_filled_and_the_rest_is_left(readme: ModuleType, root: Path) -> None:
+    assert readme.main([], root) == 0
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# Title\n\n<!-- results -->\n|")
+    assert text.endswith(".\n<!-- /results -->\n\nThe rest.\n")
+    assert "old" not in text
+    assert "(results/kdd18-gowalla/results.md)" in text
+
+
+def test_the_models_stand_by_family_and_the_baselines_from_the_best(readme: ModuleType, root: Path) -> None:
+    results = made_results()
+    put(root, "kdd18-gowalla", results | {"main": results["main"][:3] + results["main"][:2:-1]})
+    readme.main([], root)
+    assert [row[0] for row in rows(root)[2:]] == [
+        "Caser-T",
+        "Caser-S",
+        "Caser-RD",
+        "Caser-RD, chosen (chosen on validation data)",
+        "Fossil-T",
+        "Fossil-S",
+        "Fossil-RD",
+        "BPR",
+        "ItemCF",
+        "POP",
+    ]
+
+
+def test_a_row_has_ours_with_its_deviation_the_published_value_and_the_parameters(
+    readme: ModuleType, root: Path
+) -> None:
+    results = made_results()
+    results["main"][0]["mean"] |= {"map": 0.0949, "ndcg_kdd18@10": 0.1244}
+    results["main"][0]["deviation"] |= {"map": 0.0017, "ndcg_kdd18@10": 0.0003}
+    put(root, "kdd18-gowalla", results)
+    readme.main([], root)
+    assert rows(root)[0] == ["", "MAP", "published", "nDCG@10 (KDD18)", "published", "parameters"]
+    assert rows(root)[2] == ["Caser-T", ".0949 ± .0017", ".0958", ".1244 ± .0003", ".1251", "5,584,102"]
+    assert rows(root)[5][2] == "–"
+    assert {len(row) for row in rows(root)} == {6}
+
+
+def test_a_further_data_set_is_a_line_with_its_remarks(readme: ModuleType, root: Path) -> None:
+    results = made_results() | {"title": "Foursquare New York", "remarks": ["Not the set of the paper."]}
+    results["main"] = results["main"][:3]
+    for row, value in zip(results["main"], (0.13, 0.12, 0.125), strict=True):
+        row["mean"]["map"], row["deviation"] = value, None
+    put(root, "kdd18-foursquare-nyc", results)
+    readme.main([], root)
+    assert (
+        "Foursquare New York: MAP Caser-RD .1250 (Caser-T .1300, Caser-S .1200); "
+        "[all](results/kdd18-foursquare-nyc/results.md). Not the set of the paper."
+    ) in (root / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_check_writes_nothing_and_tells_whether_the_readme_is_up_to_date(
+    readme: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert readme.main(["--check"], root) == 1
+    assert capsys.readouterr().err == (
+        "README.md: its results are not those of results/*/results.json; run results/readme.py\n"
+    )
+    assert (root / "README.md").read_text(encoding="utf-8") == TEXT
+    readme.main([], root)
+    assert readme.main(["--check"], root) == 0
+    put(root, "kdd18-gowalla", made_results() | {"main": []})
+    assert readme.main(["--check"], root) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["no markers", "<!-- results -->\n", "<!-- /results -->\n<!-- results -->\n", TEXT * 2]
+)
+def test_a_readme_without_one_pair_of_markers_is_left_as_it_is(
+    text: str, readme: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "README.md").write_text(text, encoding="utf-8")
+    assert readme.main([], root) == 1
+    assert "needs one line <!-- results -->" in capsys.readouterr().err
+    assert (root / "README.md").read_text(encoding="utf-8") == text
+
+
+def test_quick_results_are_not_for_the_readme(
+    readme: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(root, "kdd18-gowalla", made_results() | {"quick": True})
+    assert readme.main([], root) == 1
+    assert capsys.readouterr().err.startswith("results/kdd18-gowalla/results.json: made with --quick")
+
+
+def test_missing_and_broken_results_are_named(
+    readme: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "results/kdd18-gowalla/results.json").write_text("{", encoding="utf-8")
+    assert readme.main([], root) == 1
+    assert capsys.readouterr().err.startswith("results/kdd18-gowalla/results.json: not a JSON file")
+    (root / "results/kdd18-gowalla/results.json").unlink()
+    assert readme.main([], root) == 1
+    assert capsys.readouterr().err.startswith("results/kdd18-gowalla/results.json: not there; make it with")
