@@ -30,7 +30,7 @@ ROWS = (
     {"latency", "serving"},
     {"runs", "pipeline"},
     {"stages", "report", "api"},
-    {"workflow", "doctor"},
+    {"workflow", "reproduction", "doctor"},
     {"cli"},
     {"__main__"},
 )

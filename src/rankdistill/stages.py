@@ -149,8 +149,13 @@ def digest_of(lists: Rankings) -> str:
     return digest.hexdigest()[:16]
 
 
-def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> Evaluation:
-    """Ranks the test users; writes `rankings.parquet`, `evaluation.parquet` and the figures of `model.json`."""
+def evaluate_model(
+    folder: Path, model: Ranker, split: Split, config: EvaluateConfig, *, timed: bool = True
+) -> Evaluation:
+    """Ranks the test users; writes `rankings.parquet`, `evaluation.parquet` and the figures of `model.json`.
+
+    Not `timed`, the latency is left out: it says nothing while other models are being trained.
+    """
     check_fits(model, split)
     queries = split.queries("test", exclude_seen=config.exclude_seen)
     lists = replace(rank(model, queries, config.depth), fingerprint=split.fingerprint)
@@ -158,13 +163,11 @@ def evaluate_model(folder: Path, model: Ranker, split: Split, config: EvaluateCo
     evaluation = evaluate(lists, split.test, config.metrics, split.num_items)
     lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
     evaluation.write(folder / "evaluation.parquet", split.user_ids)
-    latency = measure_latency(model, queries)
-    figures = {
-        "metrics": evaluation.mean(),
-        "totals": evaluation.totals,
-        "latency_ms": {"p50": latency.p50, "p99": latency.p99},
-        "users_per_second": latency.users_per_second,
-    }
+    figures: Json = {"metrics": evaluation.mean(), "totals": evaluation.totals}
+    if timed:
+        latency = measure_latency(model, queries)
+        figures["latency_ms"] = {"p50": latency.p50, "p99": latency.p99}
+        figures["users_per_second"] = latency.users_per_second
     write_json(folder / CARD, {**load_card(folder), **figures})
     return evaluation
 

@@ -16,6 +16,7 @@ from rankdistill.cli.failures import INTERRUPTED, MISTAKE, complain
 from rankdistill.cli.label import label
 from rankdistill.cli.prepare import prepare
 from rankdistill.cli.report import report
+from rankdistill.cli.reproduce import reproduce
 from rankdistill.cli.run import run
 from rankdistill.cli.show import show
 from rankdistill.cli.train import train
@@ -33,7 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _function in (demo, run, prepare, train, label, distill, evaluate, report, show, doctor):
+for _function in (demo, run, prepare, train, label, distill, evaluate, report, reproduce, show, doctor):
     app.command()(verb(_function))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,13 +29,15 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     return Checker(mapping, str(path), folder=path.absolute().parent, overridden=changed).experiment()
 
 
-def parse(mapping: Mapping[str, Any], source: str) -> Experiment:
+def parse(mapping: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Experiment:
     """The same from nested dicts; `source` stands in the error messages where a file's name would.
 
     Raises:
         ConfigError: a key or value is wrong.
     """
-    return Checker(mapping, source, folder=Path.cwd()).experiment()
+    given = copy.deepcopy(dict(mapping))
+    changed = {address for text in overrides for address in _override(given, text)}
+    return Checker(given, source, folder=Path.cwd(), overridden=changed).experiment()
 
 
 def _read(path: Path) -> Json:

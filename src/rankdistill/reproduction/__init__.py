@@ -1,0 +1,1 @@
+"""The tables and figures of a paper, remade: a plan of trainings, what carries it out, and what comes of it."""

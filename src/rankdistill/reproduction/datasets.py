@@ -1,0 +1,182 @@
+"""The data sets on which the paper is remade, and the models and settings on each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rankdistill.errors import ConfigError
+from rankdistill.plugins import suggestion
+from rankdistill.reproduction import published
+from rankdistill.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A model at its two sizes.
+
+    Attributes:
+        name: as the paper writes it.
+        kind: the model.
+        dims: d of teacher and student.
+        sections: what its experiments have beside the published settings, by section.
+        chosen: keys of `[distillation]` that were chosen on the validation data.
+        trials: what they were chosen from.
+    """
+
+    name: str
+    kind: str
+    dims: tuple[int, int]
+    sections: Json = field(default_factory=dict)
+    chosen: Json = field(default_factory=dict)
+    trials: Sequence[Json] = ()
+
+
+Baseline = tuple[str, str, Json]
+"""A name in the tables, a key, and the sections of its experiment."""
+
+POP: Baseline = ("POP", "popularity", {"student": {"kind": "popularity"}})
+ITEM_CF: Baseline = ("ItemCF", "item_knn", {"student": {"kind": "item_knn"}})
+BPR: Baseline = (
+    "BPR",
+    "bpr-100",
+    {
+        "student": {"kind": "matrix_factorization", "dim": 100},
+        "ranking_loss": {"kind": "pairwise"},
+        "windows": {"history_length": 1},  # so that all but a user's first item are learnt from
+    },
+)
+CASER_WSDM18: Baseline = (
+    "Caser, WSDM 2018",
+    "caser-wsdm18",
+    {
+        "student": {
+            "kind": "caser",
+            "dim": 50,
+            "vertical_filters": 4,
+            "convolution_activation": "relu",
+            "activation": "relu",
+        },
+        "windows": {"target_length": 3},
+    },
+)
+"""Caser with the settings published for MovieLens-1M."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set of the reproduction.
+
+    Attributes:
+        name: how the command line calls it.
+        kind: its name in `[data]`.
+        title: how the results call it.
+        families: the models; the figures are of the last.
+        quick_epochs: the epochs of the quick version.
+        remarks: what the reader has to know.
+        baselines: models without a distilled student.
+        published, weighting, inference: the published tables where there are any.
+    """
+
+    name: str
+    kind: str
+    title: str
+    families: Sequence[Family]
+    quick_epochs: int
+    remarks: Sequence[str] = ()
+    baselines: Sequence[Baseline] = (POP, ITEM_CF, BPR)
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weighting: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    inference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+_TRIALS: Sequence[Json] = (
+    {},
+    {"weighting": "position"},
+    {"weighting": "position", "position_sharpness": 3.0},
+    {"weighting": "position", "alpha": 2.0},
+    {"weighting": "position", "exclude": "seen"},
+    {"weighting": "reciprocal"},
+)
+_POSITION: Json = {"weighting": "position"}
+_PAIRWISE: Json = {"ranking_loss": {"kind": "pairwise"}}
+_NONE_PUBLISHED = "The paper has no results on this data: ours alone."
+
+DATASETS: Mapping[str, Dataset] = {
+    each.name: each
+    for each in (
+        Dataset(
+            "gowalla",
+            "gowalla-kdd18",
+            "Gowalla",
+            (
+                Family("Fossil", "fossil", (50, 20), _PAIRWISE, _POSITION, _TRIALS),
+                Family("Caser", "caser", (100, 50), {}, _POSITION, _TRIALS),
+            ),
+            quick_epochs=12,
+            remarks=(
+                "The split is that of the paper. POP's published row contradicts itself: its P@5 is above its P@3.",
+            ),
+            published=published.GOWALLA,
+            weighting=published.GOWALLA_WEIGHTING,
+            inference=published.GOWALLA_INFERENCE,
+        ),
+        Dataset(
+            "foursquare-nyc",
+            "foursquare-nyc",
+            "Foursquare New York",
+            (
+                Family("Fossil", "fossil", (20, 10), _PAIRWISE, _POSITION, _TRIALS),
+                Family("Caser", "caser", (100, 50), {}, _POSITION, _TRIALS),
+            ),
+            quick_epochs=50,
+            remarks=(
+                "These are the check-ins of New York (TSMC2014), not the Foursquare set of the paper, which is another "
+                "and larger one (10.1 k users, 23.4 k items): its published results do not apply.",
+                _NONE_PUBLISHED,
+            ),
+        ),
+        Dataset(
+            "movielens-1m",
+            "movielens-1m",
+            "MovieLens-1M",
+            (
+                Family("Fossil", "fossil", (50, 20), _PAIRWISE, _POSITION, _TRIALS),
+                Family("Caser", "caser", (100, 50), {}, _POSITION, _TRIALS),
+            ),
+            quick_epochs=6,
+            remarks=(
+                "The paper has no results on this data. Of Caser with the settings of its own paper (WSDM 2018), a MAP "
+                "of about .15 is published.",
+            ),
+            baselines=(POP, ITEM_CF, BPR, CASER_WSDM18),
+            published={CASER_WSDM18[0]: {"map": 0.15}},
+        ),
+        Dataset(
+            "movielens-100k",
+            "movielens-100k",
+            "MovieLens-100k",
+            (
+                Family("Fossil", "fossil", (50, 20), _PAIRWISE, _POSITION, _TRIALS),
+                Family("Caser", "caser", (100, 20), {}, _POSITION, _TRIALS),
+            ),
+            quick_epochs=50,
+            remarks=(_NONE_PUBLISHED,),
+        ),
+    )
+}
+
+
+def find(name: str) -> Dataset:
+    """The data set called `name`, by its short name or its `kind`.
+
+    Raises:
+        ConfigError: there is none; the nearest one is named.
+    """
+    for each in DATASETS.values():
+        if name in (each.name, each.kind):
+            return each
+    names = list(DATASETS)
+    raise ConfigError(
+        f"--dataset {name!r}: not reproduced here{suggestion(name, names)} (there are: {', '.join(names)})"
+    )

@@ -1,0 +1,166 @@
+"""From the cells that are done to the tables and figures: numbers by name, for the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankdistill.evaluation.compare import compare_all
+from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.model_folder import load_card
+from rankdistill.reproduction.cells import Cell, Figure, Row, Series, Trial
+from rankdistill.reproduction.execution import Workshop
+from rankdistill.reproduction.published import METRICS
+from rankdistill.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Reads what is done in a workshop; what is not done yet is left out."""
+
+    workshop: Workshop
+
+    def tables(self) -> dict[str, list[Json]]:
+        """The rows of each table."""
+        return {name: [self._row(row) for row in rows] for name, rows in self.workshop.plan.tables.items()}
+
+    def _cells(self, key: str) -> list[Cell]:
+        """The cells of a key that are done."""
+        plan = self.workshop.plan
+        cells = [plan.cell(key, seed) for seed in plan.seeds_of(key)]
+        return [cell for cell in cells if self.workshop.is_done(cell)]
+
+    def _row(self, row: Row) -> Json:
+        cells = self._cells(row.cell)
+        cards = [load_card(self.workshop.folder(cell)) for cell in cells]
+        values = {name: [float(card["metrics"][name]) for card in cards] for name in METRICS}
+        model = self.workshop.plan.cell(row.cell, self.workshop.plan.seeds[0]).model.model
+        return {
+            "key": row.cell,
+            "name": row.name,
+            "family": row.family,
+            "role": row.role,
+            "kind": getattr(model, "kind", None),
+            "dim": getattr(model, "dim", None),
+            "settings": row.settings,
+            "parameters": cards[0]["parameters"] if cards else None,
+            "seeds": [
+                {"seed": cell.seed, "metrics": card["metrics"], "train_seconds": card["train_seconds"]}
+                for cell, card in zip(cells, cards, strict=True)
+            ],
+            "mean": {name: float(np.mean(each)) for name, each in values.items() if each},
+            "deviation": {name: float(np.std(each, ddof=1)) for name, each in values.items() if len(each) > 1} or None,
+            "published": dict(row.published) or None,
+        }
+
+    def comparisons(self) -> list[Json]:
+        """The paired comparisons: of each user's mean over the seeds, and seed by seed."""
+        plan = self.workshop.plan
+        found = []
+        for table, a, b in plan.pairs:
+            rows = {row.name: row for row in plan.tables[table]}
+            cells = [{cell.seed: cell for cell in self._cells(rows[name].cell)} for name in (a, b)]
+            seeds = [seed for seed in cells[0] if seed in cells[1]]
+            if seeds:
+                found += self._compared(table, (a, b), [[each[seed] for seed in seeds] for each in cells])
+        return found
+
+    def _compared(self, table: str, names: tuple[str, str], cells: Sequence[Sequence[Cell]]) -> list[Json]:
+        by_seed = [[self._evaluation(cell) for cell in each] for each in cells]
+        single = [compare_all(a, b, METRICS, samples=1) for a, b in zip(*by_seed, strict=True)]
+        together = compare_all(_averaged(by_seed[0]), _averaged(by_seed[1]), METRICS)
+        return [
+            {
+                "part": table,
+                "a": names[0],
+                "b": names[1],
+                "metric": whole.metric,
+                "difference": whole.difference,
+                "low": whole.low,
+                "high": whole.high,
+                "p_value": whole.p_value,
+                "users": whole.users,
+                "seeds": [
+                    {"seed": cell.seed, "difference": each[place].difference, "p_value": each[place].p_value}
+                    for cell, each in zip(cells[0], single, strict=True)
+                ],
+            }
+            for place, whole in enumerate(together)
+        ]
+
+    def _evaluation(self, cell: Cell) -> Evaluation:
+        user_ids = self.workshop.splits[cell.part].user_ids
+        return Evaluation.read(self.workshop.folder(cell) / "evaluation.parquet", user_ids)
+
+    def figures(self) -> list[Json]:
+        """The figures of which there are points."""
+        found = []
+        for figure in self.workshop.plan.figures:
+            series = [drawn for each in figure.series if (drawn := self._series(figure, each))["points"]]
+            if series:
+                found.append(
+                    {
+                        "key": figure.key,
+                        "title": figure.title,
+                        "x": figure.x,
+                        "log": figure.log,
+                        "metric": "map",
+                        "part": "validation" if figure.by_epoch else "test",
+                        "caption": figure.caption,
+                        "series": series,
+                    }
+                )
+        return found
+
+    def _series(self, figure: Figure, series: Series) -> Json:
+        seed = self.workshop.plan.seeds[0]
+        points: list[Json] = []
+        for x, key in sorted(series.points.items()):
+            cell = self.workshop.plan.cell(key, seed)
+            if not self.workshop.is_done(cell):
+                continue
+            if figure.by_epoch:
+                points += [{"x": row["epoch"], "y": row["validation"]["map"]} for row in self._validated(cell)]
+            else:
+                points.append({"x": x, "y": load_card(self.workshop.folder(cell))["metrics"]["map"]})
+        if series.line and points:
+            ends = [x for each in figure.series if not each.line for x in each.points]
+            points = [{"x": x, "y": points[0]["y"]} for x in (min(ends), max(ends))]
+        return {"name": series.name, "role": series.role, "line": series.line, "points": points}
+
+    def _validated(self, cell: Cell) -> list[Json]:
+        """The epochs that were measured on the validation data."""
+        text = (self.workshop.folder(cell) / "metrics.jsonl").read_text(encoding="utf-8")
+        return [row for line in text.splitlines() if "validation" in (row := json.loads(line))]
+
+    def search(self) -> Json:
+        """What was tried on the validation data."""
+        families = [
+            {"family": family, "rows": rows}
+            for family, trials in self.workshop.plan.search.items()
+            if (rows := list(self._tried(trials)))
+        ]
+        return {"metric": "map", "part": "validation", "families": families}
+
+    def _tried(self, trials: Iterable[Trial]) -> Iterable[Json]:
+        for trial in trials:
+            cell = self.workshop.plan.cell(trial.cell, self.workshop.plan.seeds[0])
+            if self.workshop.is_done(cell):
+                last = self._validated(cell)[-1]
+                yield {
+                    "settings": trial.settings,
+                    "value": last["validation"]["map"],
+                    "epoch": last["epoch"],
+                    "chosen": trial.chosen,
+                    "published": trial.published,
+                }
+
+
+def _averaged(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Each user's mean over evaluations of the same users."""
+    first = evaluations[0]
+    values = {name: np.mean([each.values[name] for each in evaluations], axis=0) for name in METRICS}
+    return Evaluation(first.query_ids, values, {})

@@ -1,0 +1,223 @@
+"""`rankdistill reproduce`: from the data folder to the last figure, in a folder that it can go on from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rankdistill.errors import StorageError
+from rankdistill.files import write_json
+from rankdistill.model_folder import load_card, versions
+from rankdistill.processor import cores
+from rankdistill.ranker import device_named
+from rankdistill.report.numerals import duration
+from rankdistill.report.paper import write_results
+from rankdistill.reproduction.cells import Cell, Plan
+from rankdistill.reproduction.estimate import seconds_of
+from rankdistill.reproduction.execution import Workshop, alone, execute
+from rankdistill.reproduction.gather import Gathering
+from rankdistill.reproduction.inference import measure
+from rankdistill.reproduction.published import METRICS
+from rankdistill.reproduction.request import Processors, Request
+from rankdistill.stages import describe_data
+from rankdistill.types import Json
+
+logger = logging.getLogger(__name__)
+
+RESULTS, BEGUN = "results", "reproduce.json"
+
+
+def reproduce(request: Request, out: Path, results: Path | None = None) -> Path:
+    """Does what is not done yet, and writes the results behind each table and figure.
+
+    Args:
+        request: what to reproduce.
+        out: the folder for data and models; an interrupted reproduction goes on there.
+        results: the folder for the results; None is `results` in `out`.
+
+    Returns:
+        The page of the results.
+
+    Raises:
+        ConfigError: there is no such paper, data set, part or key.
+        StorageError: the folder was begun with other settings, or another reproduction is at work in it.
+        DataError: the data set is not to be had, or is not the published one.
+    """
+    plan = request.plan()
+    parts = request.parts(plan)
+    with alone(out):
+        work = _Reproduction.begun(request, plan, out, results or out / RESULTS)
+        work.announce(_todo(work.workshop, parts))
+        return work.carry_out(parts)
+
+
+def outlook(request: Request, out: Path) -> list[Json]:
+    """The trainings of a reproduction: which are done, and about how many seconds the others take.
+
+    Raises:
+        RankDistillError: as `reproduce` does.
+    """
+    plan = request.plan()
+    parts = request.parts(plan)
+    with alone(out):
+        work = _Reproduction.begun(request, plan, out, out / RESULTS)
+        seconds = work.announce(_todo(work.workshop, parts))
+        return [
+            {
+                "key": cell.key,
+                "seed": cell.seed,
+                "epochs": cell.model.train.epochs,
+                "teacher": cell.teacher,
+                "done": cell.name not in seconds,
+                "seconds": round(seconds.get(cell.name, 0.0), 1),
+            }
+            for cell in {cell.name: cell for cells in parts for cell in cells}.values()
+        ]
+
+
+def _todo(workshop: Workshop, parts: Iterable[Iterable[Cell]]) -> list[Cell]:
+    """The cells that are not done, each once."""
+    cells = {cell.name: cell for part in parts for cell in part}
+    return [cell for cell in cells.values() if not workshop.is_done(cell)]
+
+
+@dataclass(slots=True)
+class _Reproduction:
+    request: Request
+    workshop: Workshop
+    processors: Processors
+    results: Path
+    spent: float
+    """Seconds that went into the folder before."""
+    begin: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def begun(cls, request: Request, plan: Plan, out: Path, results: Path) -> _Reproduction:
+        """Notes the settings of a new folder, or goes on in one with the same, and prepares the data."""
+        spent = _begin(request, out)
+        work = cls(request, Workshop(plan, out), request.processors(plan), results, spent)
+        work.workshop.prepare()
+        return work
+
+    def announce(self, todo: list[Cell]) -> dict[str, float]:
+        """Says what there is to do and how long it will take; returns the seconds of each training by name."""
+        seconds = seconds_of(self.workshop, todo, self.processors.threads)
+        if not todo:
+            logger.info("everything is trained already")
+            return seconds
+        jobs, threads = self.processors.jobs, self.processors.threads
+        logger.info(
+            "%d training%s to do, about %s: %d at once with %d thread%s each",
+            len(todo),
+            "" if len(todo) == 1 else "s",
+            duration(sum(seconds.values()) / jobs),
+            jobs,
+            threads,
+            "" if threads == 1 else "s",
+        )
+        return seconds
+
+    def carry_out(self, parts: list[list[Cell]]) -> Path:
+        """Trains, measures and writes."""
+        waiting = [part for part in parts if _todo(self.workshop, [part])]
+
+        def behind_each() -> None:
+            self._note()
+            finished = [part for part in waiting if not _todo(self.workshop, [part])]
+            for part in finished:
+                waiting.remove(part)
+            if finished:
+                write_results(self._found([]), self.results)
+
+        execute(self.workshop, _todo(self.workshop, parts), self.processors, behind_each)
+        rows = [row for row in self.workshop.plan.tables["main"] if row.name in self.workshop.plan.timed]
+        inference = measure(self.workshop, rows)
+        self._note()
+        return write_results(self._found(inference), self.results)
+
+    def _seconds(self) -> float:
+        return round(self.spent + time.perf_counter() - self.begin, 1)
+
+    def _note(self) -> None:
+        write_json(self.workshop.path / BEGUN, {**self.request.settings(), "seconds": self._seconds()})
+
+    def _found(self, inference: list[Json]) -> Json:
+        """All that is known by now."""
+        plan, gathering = self.workshop.plan, Gathering(self.workshop)
+        done = [cell for cell in plan.cells if self.workshop.is_done(cell)]
+        trained = sum(float(load_card(self.workshop.folder(cell))["train_seconds"]) for cell in done)
+        return {
+            "paper": plan.paper,
+            "dataset": plan.dataset,
+            "title": plan.title,
+            "quick": plan.quick,
+            "complete": len(done) == len(plan.cells) and bool(inference),
+            "command": self.request.command(),
+            "epochs": plan.epochs,
+            "seeds": list(plan.seeds),
+            "remarks": list(plan.remarks),
+            "made": {
+                "date": time.strftime("%Y-%m-%d"),
+                "versions": versions(),
+                "machine": self._machine(),
+                "trainings": len(done),
+                "train_seconds": round(trained, 1),
+                "wall_seconds": self._seconds(),
+            },
+            "data": describe_data(self.workshop.splits["test"], plan.cells[0].experiment),
+            "metrics": list(METRICS),
+            **gathering.tables(),
+            "comparisons": gathering.comparisons(),
+            "inference": inference,
+            "figures": gathering.figures(),
+            "search": gathering.search(),
+        }
+
+    def _machine(self) -> Json:
+        device = device_named(self.workshop.plan.cells[0].model.train.device)
+        return {
+            "processor": _processor(),
+            "cores": cores(),
+            "jobs": self.processors.jobs,
+            "threads": self.processors.threads,
+            "device": str(device),
+        }
+
+
+def _begin(request: Request, out: Path) -> float:
+    """Notes the settings of a new folder; returns the seconds that went into one that was begun.
+
+    Raises:
+        StorageError: it was begun with other settings.
+    """
+    path = out / BEGUN
+    try:
+        known: Json = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        write_json(path, {**request.settings(), "seconds": 0.0})
+        return 0.0
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: cannot be read ({error}); name another --out") from error
+    for key, value in request.settings().items():
+        if known.get(key) != value:
+            before, now = json.dumps(known.get(key)), json.dumps(value)
+            raise StorageError(
+                f"{out}: was begun with {key} = {before}, and now {key} = {now} is asked for; go on with what it was "
+                f"begun with, or name another --out"
+            )
+    return float(known.get("seconds", 0.0))
+
+
+def _processor() -> str:
+    """The processor's name, where the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,102 @@
+"""What is asked of a reproduction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rankdistill.errors import ConfigError
+from rankdistill.plugins import suggestion
+from rankdistill.processor import cores
+from rankdistill.ranker import device_named
+from rankdistill.reproduction import datasets, kdd18
+from rankdistill.reproduction.cells import Cell, Plan
+from rankdistill.types import Json
+
+PAPERS = ("kdd18",)
+_SEEDS = 3
+_MOST_JOBS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Processors:
+    """How many trainings run at once, with how many threads each."""
+
+    jobs: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be reproduced, and how the machine is used.
+
+    Attributes:
+        paper: "kdd18".
+        dataset: a name in `datasets.DATASETS`.
+        quick: one seed, fewer epochs and points.
+        seeds: how many.
+        changes: `section.key=value`, for every training.
+        only: names of tables and figures; empty is all of them.
+        jobs: trainings at once; None is one a core, up to four, or one on a GPU.
+        threads: of each training; None shares the cores out.
+        device: for every training; None is what `changes` say.
+    """
+
+    paper: str = "kdd18"
+    dataset: str = "gowalla"
+    quick: bool = False
+    seeds: int = _SEEDS
+    changes: Sequence[str] = field(default_factory=tuple)
+    only: Sequence[str] = field(default_factory=tuple)
+    jobs: int | None = None
+    threads: int | None = None
+    device: str | None = None
+
+    def plan(self) -> Plan:
+        """The trainings that it takes.
+
+        Raises:
+            ConfigError: there is no such paper, data set or key.
+        """
+        if self.paper not in PAPERS:
+            near = suggestion(self.paper, PAPERS)
+            raise ConfigError(f"{self.paper!r} is not reproduced here{near} (there are: {', '.join(PAPERS)})")
+        if not 1 <= self.seeds <= len(kdd18.SEEDS):
+            raise ConfigError(f"--seeds {self.seeds} is out of range (1 to {len(kdd18.SEEDS)})")
+        dataset = datasets.find(self.dataset)
+        changes = [*self.changes, *([f"train.device={self.device}"] if self.device else [])]
+        return kdd18.plan(dataset, quick=self.quick, seeds=kdd18.SEEDS[: self.seeds], changes=changes)
+
+    def parts(self, plan: Plan) -> list[list[Cell]]:
+        """The cells of each table and figure that is asked for, a teacher before its students.
+
+        Raises:
+            ConfigError: `only` names what is neither.
+        """
+        for name in self.only:
+            if name not in plan.parts:
+                near = suggestion(name, plan.parts)
+                raise ConfigError(f"--only {name!r}: no such part{near} (there are: {', '.join(plan.parts)})")
+        return [plan.needed(keys) for name, keys in plan.parts.items() if not self.only or name in self.only]
+
+    def processors(self, plan: Plan) -> Processors:
+        """How the machine is used.
+
+        Raises:
+            TrainingError: the device that is asked for is not there.
+        """
+        on_gpu = device_named(plan.cells[0].model.train.device).type != "cpu"
+        jobs = self.jobs or (1 if on_gpu else min(_MOST_JOBS, cores()))
+        return Processors(jobs, self.threads or max(1, cores() // jobs))
+
+    def settings(self) -> Json:
+        """What may not change in a folder once it is begun; seeds and parts may be added."""
+        name = datasets.find(self.dataset).name
+        return {"paper": self.paper, "dataset": name, "quick": self.quick, "set": list(self.changes)}
+
+    def command(self) -> str:
+        """The command line that makes the results."""
+        words = ["rankdistill", "reproduce", self.paper, "--dataset", datasets.find(self.dataset).name]
+        words += ["--quick"] if self.quick else []
+        words += ["--seeds", str(self.seeds)] if self.seeds != _SEEDS and not self.quick else []
+        return " ".join([*words, *(f"--set {change}" for change in self.changes)])
