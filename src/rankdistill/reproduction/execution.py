@@ -135,6 +135,8 @@ def execute(
         RankDistillError: a training failed; what is done stays done.
     """
     todo = [cell for cell in cells if not workshop.is_done(cell)]
+    if not todo:
+        return
     total = len(todo)
     context = multiprocessing.get_context("spawn")
     arguments = (os.getpid(), processors.threads)
