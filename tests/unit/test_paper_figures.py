@@ -26,7 +26,9 @@ def test_figures_are_files_of_their_own_for_light_and_dark(whole: Path) -> None:
         assert f"](figures/{key}.svg)" in markdown
         text = (whole / "figures" / f"{key}.svg").read_text(encoding="utf-8")
         assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
-        assert "prefers-color-scheme: dark" in text
+        light, dark = text.split("@media (prefers-color-scheme: dark)")
+        assert "role-distilled { color: #0b63c0" in light
+        assert "role-distilled { color: #6fb3ff" in dark
         assert "var(" not in text
         assert set(re.findall(r'"(https?:[^"]*)"', text)) == {"http://www.w3.org/2000/svg"}
         assert re.findall(r"<script|href=|url\(|@import", text) == []

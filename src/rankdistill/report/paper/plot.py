@@ -172,8 +172,8 @@ def _names(figure: Figure, across: Axis, up: Axis, height: float) -> list[Markup
 def _placed(heights: Sequence[float], height: float) -> list[float]:
     """The heights of the names: apart from one another, and beside the plot as far as there is room.
 
-    >>> _placed([0.0, 0.0, 100.0], 100.0)
-    [0.0, 16.0, 100.0]
+    >>> _placed([0.0, 0.0, 100.0], 100.0), _placed([50.0, 50.0], 100.0)
+    ([0.0, 16.0, 100.0], [42.0, 58.0])
     """
     placed = spread(heights, _LINE)
     order = sorted(range(len(placed)), key=lambda place: placed[place])
