@@ -100,11 +100,13 @@ class TestPlan:
         teacher = settings_of(plan.cell("caser-100", 1234).experiment)["student"]
         assert teacher == settings_of(example)["teacher"]
 
-    @each_dataset
-    @pytest.mark.parametrize("family", ["fossil", "caser"])
-    def test_the_tuned_settings_are_written_in_an_example(self, name: str, family: str) -> None:
-        plan, example = planned(name), load(EXAMPLES / f"{name}-{family}-tuned.toml")
-        row = next(row for row in plan.tables["main"] if "tuned" in row.name and family in row.name.lower())
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [(name, each.kind) for name, found in DATASETS.items() for each in found.families if each.chosen],
+    )
+    def test_the_tuned_settings_are_written_in_an_example(self, name: str, kind: str) -> None:
+        plan, example = planned(name), load(EXAMPLES / f"{name}-{kind}-tuned.toml")
+        row = next(row for row in plan.tables["main"] if row.name.lower() == f"{kind}-rd, tuned")
         distilled = plan.cell(row.cell, 1234)
         assert distilled.teacher is not None
         teacher = plan.cell(distilled.teacher, 1234)

@@ -11,6 +11,7 @@ from rankdistill.runs import stamp_of
 from rankdistill.types import Json
 
 Part = Literal["test", "validation"]
+RowRole = Literal["teacher", "student", "distilled", "baseline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,16 @@ class Row:
         role: what it is in its family.
         family: the models that it is compared with; None for a baseline.
         settings: where they come from, in words.
+        timed: whether its size and speed are measured.
         published: metric -> the published value; empty where there is none.
     """
 
     cell: str
     name: str
-    role: Literal["teacher", "student", "distilled", "baseline"]
+    role: RowRole
     family: str | None = None
     settings: str = "published"
+    timed: bool = False
     published: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -148,17 +151,17 @@ class Plan:
 
     @property
     def timed(self) -> list[str]:
-        """The rows of the main table whose size and speed are measured: a teacher and its students of each family."""
-        return [row.name for row in self.tables["main"] if row.role != "baseline" and row.settings == "published"]
+        """The rows of the main table whose size and speed are measured."""
+        return [row.name for row in self.tables["main"] if row.timed]
 
     @property
     def parts(self) -> dict[str, list[str]]:
         """The keys of the cells of each table and figure, by its name."""
         parts = {name: [row.cell for row in rows] for name, rows in self.tables.items()}
-        for figure in self.figures:
-            parts[figure.key] = [key for series in figure.series for key in series.points.values()]
         if self.search:
             parts["search"] = [trial.cell for trials in self.search.values() for trial in trials]
+        for figure in self.figures:
+            parts[figure.key] = [key for series in figure.series for key in series.points.values()]
         return parts
 
     def needed(self, keys: Sequence[str]) -> list[Cell]:

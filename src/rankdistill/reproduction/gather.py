@@ -13,7 +13,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.model_folder import load_card
 from rankdistill.reproduction.cells import Cell, Figure, Row, Series, Trial
 from rankdistill.reproduction.execution import Workshop
-from rankdistill.reproduction.published import METRICS
+from rankdistill.reproduction.published import MEASURED, METRICS
 from rankdistill.types import Json
 
 
@@ -36,7 +36,7 @@ class Gathering:
     def _row(self, row: Row) -> Json:
         cells = self._cells(row.cell)
         cards = [load_card(self.workshop.folder(cell)) for cell in cells]
-        values = {name: [float(card["metrics"][name]) for card in cards] for name in METRICS}
+        values = {name: [float(card["metrics"][name]) for card in cards] for name in MEASURED}
         model = self.workshop.plan.cell(row.cell, self.workshop.plan.seeds[0]).model.model
         return {
             "key": row.cell,
@@ -149,11 +149,11 @@ class Gathering:
         for trial in trials:
             cell = self.workshop.plan.cell(trial.cell, self.workshop.plan.seeds[0])
             if self.workshop.is_done(cell):
-                last = self._validated(cell)[-1]
+                best = max(self._validated(cell), key=lambda row: row["validation"]["map"])
                 yield {
                     "settings": trial.settings,
-                    "value": last["validation"]["map"],
-                    "epoch": last["epoch"],
+                    "value": best["validation"]["map"],
+                    "epoch": best["epoch"],
                     "chosen": trial.chosen,
                     "published": trial.published,
                 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from rankdistill.config import parse
 from rankdistill.reproduction import published
-from rankdistill.reproduction.cells import Cell, Figure, Plan, Row, Series, Trial
+from rankdistill.reproduction.cells import Cell, Figure, Plan, Row, RowRole, Series, Trial
 from rankdistill.reproduction.datasets import Dataset, Family
 from rankdistill.types import Json
 
@@ -46,7 +46,7 @@ class Variant:
 
 
 EVERY_SEED, ONE_SEED = Variant(one_seed=False), Variant()
-FULL = Points(dims=(10, 25, 50, 100), shares=(0.25, 0.5), alphas=(0.1, 0.3, 0.5, 0.7, 0.9), lengths=(3, 10, 30))
+FULL = Points(dims=(10, 25, 50), shares=(0.25, 0.5), alphas=(0.1, 0.3, 0.5, 0.7), lengths=(3, 10, 30))
 QUICK = Points(dims=(25, 50), shares=(0.5,), alphas=(0.3, 0.5), lengths=(3, 10))
 
 
@@ -77,7 +77,7 @@ class _Builder:
         main, pairs = self._main()
         weighting, more = self._weighting()
         presets, still_more = self._presets()
-        figures = [self._size(), self._instances(), self._epochs(), self._alpha(), self._lengths()]
+        figures = [self._epochs(), self._size(), self._alpha(), self._lengths(), self._instances()]
         search = self._search()
         return Plan(
             paper="kdd18",
@@ -111,7 +111,7 @@ class _Builder:
         """Notes a training for every seed, or for the first one; returns its key."""
         for seed in self.seeds[:1] if one else self.seeds:
             if (key, seed) not in self.cells:
-                evaluate = {"metrics": (*published.METRICS, "ndcg@10", "recall@10"), "depth": 10}
+                evaluate = {"metrics": published.MEASURED, "depth": 10}
                 base: Json = {"seed": seed, "data": {"kind": self.dataset.kind}, "evaluate": evaluate}
                 mapping = _merged(base, sections)
                 mapping["teacher"] = mapping["student"]  # each cell is of one model; its lists come from another cell
@@ -159,22 +159,26 @@ class _Builder:
         for family in self.dataset.families:
             teacher, student, distilled = self._trio(family)
             of = family.name
+            trio: tuple[tuple[str, RowRole, str], ...] = (
+                (teacher, "teacher", "T"),
+                (student, "student", "S"),
+                (distilled, "distilled", "RD"),
+            )
             rows += [
-                Row(teacher, f"{of}-T", "teacher", of, "published", known.get(f"{of}-T", {})),
-                Row(student, f"{of}-S", "student", of, "published", known.get(f"{of}-S", {})),
-                Row(distilled, f"{of}-RD", "distilled", of, "published", known.get(f"{of}-RD", {})),
+                Row(key, f"{of}-{short}", role, of, family.settings, True, known.get(f"{of}-{short}", {}))
+                for key, role, short in trio
             ]
             names = [f"{of}-RD"]
             if family.chosen:
                 tuned = self._distilled(family, teacher, family.chosen)
                 words = f"chosen on validation data: {_words(family.chosen)}"
-                rows.append(Row(tuned, f"{of}-RD, tuned", "distilled", of, words, known.get(f"{of}-RD", {})))
+                rows.append(Row(tuned, f"{of}-RD, tuned", "distilled", of, words, False, known.get(f"{of}-RD", {})))
                 names.append(f"{of}-RD, tuned")
             pairs += [("main", name, f"{of}-{other}") for name in names for other in ("S", "T")]
             pairs.append(("main", f"{of}-S", f"{of}-T"))
         for name, key, sections in self.dataset.baselines:
             self._add(key, sections)
-            rows.append(Row(key, name, "baseline", None, "published", known.get(name, {})))
+            rows.append(Row(key, name, "baseline", settings="the usual ones", published=known.get(name, {})))
         return rows, pairs
 
     def _weighting(self) -> tuple[list[Row], list[tuple[str, str, str]]]:
@@ -186,8 +190,7 @@ class _Builder:
                 name,
                 "distilled",
                 family.name,
-                "published",
-                self.dataset.weighting.get(name, {}),
+                published=self.dataset.weighting.get(name, {}),
             )
             for name in WEIGHTINGS
         ]
@@ -198,11 +201,11 @@ class _Builder:
     def _presets(self) -> tuple[list[Row], list[tuple[str, str, str]]]:
         family = self._caser
         teacher, student, _ = self._trio(family)
-        rows = [Row(student, "no teacher", "student", family.name, "published")]
+        rows = [Row(student, "no teacher", "student", family.name)]
         for name, method in PRESETS.items():
             key = self._distilled(family, teacher, method, ONE_SEED if name in SINGLE_CHOICES else EVERY_SEED)
             known = self.dataset.published.get(f"{family.name}-RD", {})
-            rows.append(Row(key, name, "distilled", family.name, "published", known))
+            rows.append(Row(key, name, "distilled", family.name, published=known))
         first, *others = PRESETS
         return rows, [
             ("presets", first, "no teacher"),
@@ -212,8 +215,8 @@ class _Builder:
     def _size(self) -> Figure:
         family = self._caser
         teacher = self._trio(family)[0]
-        dims = sorted({*self._points.dims, *family.dims})
-        plain = {float(dim): self._plain(family, dim, ONE_SEED) for dim in dims}
+        dims = sorted({*self._points.dims, family.dims[1]} - {family.dims[0]})
+        plain = {float(dim): self._plain(family, dim, ONE_SEED) for dim in (*dims, family.dims[0])}
         distilled = {float(dim): self._distilled(family, teacher, {}, ONE_SEED, dim) for dim in dims}
         return Figure(
             "size",
@@ -315,7 +318,10 @@ class _Builder:
             if not family.trials:
                 continue
             teacher = self._plain(family, family.dims[0], on_validation)
-            found[family.name] = [
+            fits = self._fits(family)
+            if fits:
+                found[f"{family.name}-T"] = fits
+            found[f"{family.name}-RD"] = [
                 Trial(
                     self._distilled(family, teacher, method, on_validation),
                     _words(method) or "published settings",
@@ -325,6 +331,17 @@ class _Builder:
                 for method in family.trials
             ]
         return found
+
+    def _fits(self, family: Family) -> list[Trial]:
+        """A teacher with each of the settings of `fits`, a while longer than it is trained in the end."""
+        epochs = family.sections.get("train", {}).get("epochs", 50) * 3 // 2
+        base: Json = {"split": {"train_on_validation": False}, "train": {"epochs": epochs, "validate_every": 3}}
+        trials = []
+        for changes in family.fits:
+            flat = {key: value for section in changes.values() for key, value in section.items()}
+            key = self._plain(family, family.dims[0], Variant(f"{_slug(flat)}-fit", _merged(base, changes)))
+            trials.append(Trial(key, _words(flat), chosen=_merged(family.sections, changes) == family.sections))
+        return trials
 
 
 def _merged(*mappings: Mapping[str, Any]) -> Json:
@@ -338,22 +355,22 @@ def _merged(*mappings: Mapping[str, Any]) -> Json:
 
 
 def _slug(method: Json) -> str:
-    """Keys of `[distillation]` as a part of a folder's name.
+    """Settings as a part of a folder's name.
 
     >>> _slug({"weighting": "position", "alpha": 3.0}), _slug({})
     ('-position-alpha-3', '')
     """
-    plain = ("weighting", "preset")
+    plain = ("weighting", "preset", "kind")
     return "".join(f"-{value}" if key in plain else f"-{key}-{_shown(value)}" for key, value in method.items())
 
 
 def _words(method: Json) -> str:
-    """Keys of `[distillation]` in words.
+    """Settings in words.
 
     >>> _words({"weighting": "position", "alpha": 2.0})
     'weighting = position, alpha = 2'
     """
-    return ", ".join(f"{key} = {_shown(value)}" for key, value in method.items())
+    return ", ".join(_shown(value) if key == "kind" else f"{key} = {_shown(value)}" for key, value in method.items())
 
 
 def _shown(value: object) -> str:

@@ -11,6 +11,9 @@ METRICS = (
 )
 """The paper's metrics in the order of its columns; its nDCG has the cut of its code."""
 
+MEASURED = (*METRICS, "ndcg@10", "recall@10")
+"""What is measured here."""
+
 
 def _row(*values: float) -> Mapping[str, float]:
     return dict(zip(METRICS, values, strict=True))
