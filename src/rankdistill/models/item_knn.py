@@ -81,13 +81,16 @@ def _nearest(distinct: Sequences, num_items: int, config: ItemKNN.Config) -> Ite
     by_item = has.T.tocsr()
     users = np.diff(by_item.indptr).astype(np.float64)
     for first in range(0, num_items + 1, _ITEMS_A_BLOCK):
-        shared = (by_item[first : first + _ITEMS_A_BLOCK] @ has).tocoo()
+        product = by_item[first : first + _ITEMS_A_BLOCK] @ has
+        product.sort_indices()
+        shared = product.tocoo()
         rows, columns = shared.row.astype(np.int64), shared.col.astype(np.int64)
         divisors = np.sqrt(users[rows + first] * users[columns]) + config.shrink
         # equal similarities can differ in the last bits of float64
         values: Floats = (shared.data / divisors).astype(np.float32)
         values[columns == rows + first] = 0.0
-        order = np.lexsort((columns, -values, rows))
+        # by row, then from the highest value: the bits of positive floats are in their order; ties stay by column
+        order = np.argsort((rows << 32) - values.view(np.int32), kind="stable")
         rows, columns, values = rows[order], columns[order], values[order]
         place = np.arange(len(rows)) - np.searchsorted(rows, rows)
         kept = (place < config.neighbors) & (values > 0)

@@ -64,6 +64,7 @@ def _pairs(pairs: tables.Pairs) -> list[str]:
     rows = [(one.name, one.metric, _change(one.whole), *map(_change, one.seeds)) for one in pairs.rows]
     users = f" over {pairs.users} users" if pairs.users else ""
     legend = f"▲ better and ▼ worse at p < .05, ≈ no significant difference; 95 % interval, paired by user{users}."
+    legend += " The other metrics are in results.json."
     return [table(pairs.heads, rows, numbers=True), plain(legend)]
 
 

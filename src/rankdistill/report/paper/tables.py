@@ -176,6 +176,10 @@ class Pair:
     seeds: tuple[Difference | None, ...]
 
 
+COMPARED_TOO = "ndcg_kdd18@10"
+"""The metric that is compared beside the main one; all of them are in results.json."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """A part's comparisons: a row a pair and metric, a column a seed."""
@@ -191,8 +195,12 @@ class Pairs:
 
 
 def pairs(results: Results, part: str) -> Pairs | None:
-    """A part's comparisons; None where none were made. A column a seed only where there are several."""
-    made = results.contrasts(part)
+    """A part's comparisons in the two metrics of most weight; None where none were made.
+
+    There is a column a seed only where there are several.
+    """
+    shown = (results.main_metric(), COMPARED_TOO)
+    made = [one for one in results.contrasts(part) if one.whole.metric in shown]
     if not made:
         return None
     seeds = tuple(dict.fromkeys(seed for one in made for seed in one.seeds))
