@@ -1,4 +1,7 @@
-"""Fills the block between `<!-- results -->` and `<!-- /results -->` of README.md from `results/*/results.json`.
+"""Fills the blocks between `<!-- NAME -->` and `<!-- /NAME -->` of README.md from `results/*/results.json`.
+
+`models` is the small table on top, `results` the paper's table.
+
 
 python results/readme.py            # writes README.md
 python results/readme.py --check    # writes nothing; exits 1 where README.md differs
@@ -9,20 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rankdistill.errors import DataError, RankDistillError
 from rankdistill.files import write_text
 from rankdistill.report.markdown import plain, table
-from rankdistill.report.numerals import metric, whole
-from rankdistill.report.paper.results import PUBLISHED, Results, Row, listed
+from rankdistill.report.numerals import MISSING, metric, whole
+from rankdistill.report.paper.results import PUBLISHED, Results, Row, listed, number, objects, word
 
 ROOT = Path(__file__).resolve().parents[1]
-START, END = "<!-- results -->\n", "<!-- /results -->"
 PAPER, MAIN = "kdd18", "kdd18-gowalla"
 METRICS = {"map": "MAP", "ndcg_kdd18@10": "nDCG@10 (KDD18)"}
 ROLES = ("teacher", "student", "distilled")
+NAMES = {"teacher": "teacher", "student": "plain student", "distilled": "distilled student"}
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
@@ -33,7 +36,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     readme = root / "README.md"
     try:
         now = readme.read_text(encoding="utf-8")
-        wanted = filled(now, block(root / "results"))
+        found = read(root / "results")
+        wanted = filled(filled(now, "models", models(found[MAIN])), "results", block(found))
         if not check:
             write_text(readme, wanted)
         elif now != wanted:
@@ -44,32 +48,65 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     return 0
 
 
-def filled(text: str, results: str) -> str:
-    """The text with `results` between its two markers.
+def filled(text: str, name: str, content: str) -> str:
+    """The text with `content` between the two markers called `name`.
 
     Raises:
         DataError: there is not one pair of markers.
     """
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise DataError(f"README.md: needs one line {START.strip()} and after it one line {END}")
-    before, rest = text.split(START)
-    return f"{before}{START}{results}{END}{rest.split(END)[1]}"
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise DataError(f"README.md: needs one line {start.strip()} and after it one line {end}")
+    before, rest = text.split(start)
+    return f"{before}{start}{content}{end}{rest.split(end)[1]}"
 
 
-def block(folder: Path) -> str:
-    """What README.md says: the table of Gowalla, then a line a data set.
+def read(folder: Path) -> dict[str, Results]:
+    """The results of each data set, by folder.
 
     Raises:
-        DataError: the results of Gowalla are missing, or some are not to be shown.
+        DataError: those of Gowalla are missing or the quick ones, or some are damaged.
     """
     found = {path.parent.name: _read(path) for path in sorted(folder.glob(f"{PAPER}-*/results.json"))}
     if MAIN not in found:
         raise DataError(
             f"results/{MAIN}/results.json: not there; make it with `rankdistill reproduce kdd18 --dataset gowalla`"
         )
+    if found[MAIN].quick:
+        raise DataError(f"results/{MAIN}/results.json: made with --quick, which is not for README.md; make it without")
+    return found
+
+
+def models(results: Results) -> str:
+    """The models of the family with the largest teacher, Caser: quality, size and speed.
+
+    Raises:
+        DataError: there are none.
+    """
+    rows = [row for row in results.rows("main") if row.role in ROLES]
+    if not rows:
+        raise DataError(f"results/{MAIN}/results.json: has no models yet; let the reproduction go on")
+    largest = max(rows, key=lambda row: row.parameters or 0)
+    rows = ordered([row for row in rows if row.family == largest.family])
+    speed = {word(one, "name"): number(one, "p50_ms") for one in objects(results.data, "inference")}
+    heads = ("", "nDCG@10", "MAP", "parameters", "ms a query")
+    cells = []
+    for row in rows:
+        tuned = row.role == "distilled" and row.settings != PUBLISHED
+        name = f"the same, {row.settings}" if tuned else NAMES[row.role]
+        of_same_size = next((speed.get(other.name) for other in rows if other.role == row.role), None)
+        asked = of_same_size if speed.get(row.name) is None else speed[row.name]
+        milliseconds = MISSING if asked is None else f"{asked:.2f}"
+        values = (metric(row.mean.get("ndcg@10")), metric(row.mean.get("map")))
+        cells.append((name, *values, whole(row.parameters), milliseconds))
+    return "\n" + table(heads, cells, numbers=True) + "\n\n"
+
+
+def block(found: Mapping[str, Results]) -> str:
+    """The table of Gowalla, then a line a data set."""
     others = [_line(name, results) for name, results in found.items() if name != MAIN]
     link = f"Mean ± standard deviation over the seeds; [all tables and figures](results/{MAIN}/results.md)."
-    return "\n\n".join([_table(found[MAIN]), "  \n".join([link, *others])]) + "\n"
+    return "\n" + "\n\n".join([_table(found[MAIN]), "  \n".join([link, *others])]) + "\n\n"
 
 
 def _read(path: Path) -> Results:
@@ -78,8 +115,6 @@ def _read(path: Path) -> Results:
         results = Results(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise DataError(f"{name}: not a JSON file ({error}); make it again") from error
-    if results.quick:
-        raise DataError(f"{name}: made with --quick, which is not for README.md; make it again without")
     return results
 
 
@@ -118,6 +153,7 @@ def _line(folder: str, results: Results) -> str:
     remarks = " ".join(plain(one) for one in listed(results.data, "remarks"))
     said = f"MAP {'; '.join(told)}" if told else "not made yet"
     title = plain(results.title)
+    title += f" (quick version, {number(results.data, 'epochs'):.0f} epochs)" if results.quick else ""
     return f"{title}: {said}; [all](results/{folder}/results.md).{' ' if remarks else ''}{remarks}"
 
 

@@ -10,7 +10,7 @@ import pytest
 from made_results import made_results
 
 SCRIPT = Path(__file__).parents[2] / "results" / "readme.py"
-TEXT = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\n\nThe rest.\n"
+TEXT = "# Title\n\n<!-- models -->\nold\n<!-- /models -->\n\n<!-- results -->\nold\n<!-- /results -->\n\nThe rest.\n"
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +35,43 @@ def put(root: Path, name: str, results: dict[str, Any]) -> None:
     (root / "results" / name / "results.json").write_text(json.dumps(results), encoding="utf-8")
 
 
-def rows(root: Path) -> list[list[str]]:
-    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+def block(root: Path, name: str) -> str:
+    """What stands between two markers."""
+    return (root / "README.md").read_text(encoding="utf-8").split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+
+
+def rows(root: Path, name: str = "results") -> list[list[str]]:
+    lines = block(root, name).splitlines()
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
 
 
 def test_the_block_is_filled_and_the_rest_is_left(readme: ModuleType, root: Path) -> None:
     assert readme.main([], root) == 0
     text = (root / "README.md").read_text(encoding="utf-8")
-    assert text.startswith("# Title\n\n<!-- results -->\n|")
-    assert text.endswith(".\n<!-- /results -->\n\nThe rest.\n")
+    assert text.startswith("# Title\n\n<!-- models -->\n\n|")
+    assert text.endswith(".\n\n<!-- /results -->\n\nThe rest.\n")
     assert "old" not in text
     assert "(results/kdd18-gowalla/results.md)" in text
+
+
+def test_the_small_table_has_the_family_with_the_largest_teacher(readme: ModuleType, root: Path) -> None:
+    results = made_results()
+    for row in results["main"]:
+        row["mean"]["ndcg@10"] = 0.1234
+    put(root, "kdd18-gowalla", results)
+    readme.main([], root)
+    head, _, *models = rows(root, "models")
+    assert head == ["", "nDCG@10", "MAP", "parameters", "ms a query"]
+    assert [row[0] for row in models] == [
+        "teacher",
+        "plain student",
+        "distilled student",
+        "the same, chosen on validation data",
+    ]
+    assert {row[1] for row in models} == {".1234"}
+    assert [row[3] for row in models] == ["5,584,102", *["2,794,102"] * 3]
+    speed = next(each["p50_ms"] for each in results["inference"] if each["name"] == "Caser-RD")
+    assert models[2][4] == models[3][4] == f"{speed:.2f}"
 
 
 def test_the_models_stand_by_family_and_the_baselines_from_the_best(readme: ModuleType, root: Path) -> None:
@@ -109,7 +134,13 @@ def test_check_writes_nothing_and_tells_whether_the_readme_is_up_to_date(
 
 
 @pytest.mark.parametrize(
-    "text", ["no markers", "<!-- results -->\n", "<!-- /results -->\n<!-- results -->\n", TEXT * 2]
+    "text",
+    [
+        TEXT.replace("<!-- results -->\n", ""),
+        TEXT.replace("<!-- /results -->\n", ""),
+        "<!-- models -->\n<!-- /models -->\n<!-- /results -->\n<!-- results -->\n",
+        TEXT + "<!-- results -->\n",
+    ],
 )
 def test_a_readme_without_one_pair_of_markers_is_left_as_it_is(
     text: str, readme: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
