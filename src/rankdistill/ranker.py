@@ -168,8 +168,7 @@ def rank(
     items = np.zeros((len(queries), k), dtype=np.int32)
     scores = np.zeros(items.shape, dtype=np.float32)
     ranks: list[Ints] = [np.zeros(0, dtype=np.int64)]
-    products = model.factorized and (queries.exclude.seen is not None or not model.adjusts)
-    blocks = _searched(model, queries, k, index) if products else _scored(model, queries, k)
+    blocks = _searched(model, queries, k, index) if _are_products(model, queries) else _scored(model, queries, k)
     for start, (top_items, top_scores, found) in blocks:
         rows = slice(start, start + len(top_items))
         items[rows], scores[rows] = top_items, top_scores
@@ -190,11 +189,11 @@ _Block: TypeAlias = tuple[int, tuple[Items, Floats, Ints | None]]
 
 
 def index_of(model: Ranker, queries: Queries, precision: Precision | None = None) -> ItemIndex | None:
-    """The model's items that `queries` may rank, ready to be searched; None where a model has no item table.
+    """The model's items that `queries` may rank, ready to be searched; None where scores are no mere products.
 
     It stays right as long as the model is not trained further. `precision` is that of the approximate products.
     """
-    if not model.factorized:
+    if not _are_products(model, queries):
         return None
     with _evaluating(model), torch.inference_mode():
         vectors, bias = model.item_table()
@@ -203,6 +202,11 @@ def index_of(model: Ranker, queries: Queries, precision: Precision | None = None
         few = queries.rows(0, _TYPICAL)
         typical = _encode(model, few).mean(0) if len(few) else None
         return ItemIndex(vectors, bias, torch.from_numpy(np.flatnonzero(ranked)), precision, typical)
+
+
+def _are_products(model: Ranker, queries: Queries) -> bool:
+    """Whether each item that may be ranked has the product of the query's vector and its own as its score."""
+    return model.factorized and (queries.exclude.seen is not None or not model.adjusts)
 
 
 def _searched(model: Ranker, queries: Queries, k: int, index: ItemIndex | None) -> Iterator[_Block]:
