@@ -132,7 +132,10 @@ def distill(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distillation:
-    """What is distilled and how; `method` None is ranking distillation with the published settings."""
+    """What is distilled and how.
+
+    `method` None is ranking distillation with the published settings, K no longer than the lists are.
+    """
 
     lists: Rankings
     method: DistillationConfig | None = None
@@ -142,8 +145,9 @@ class Distillation:
         """The method's `Config`."""
         if self.method is not None:
             return self.method
-        config: DistillationConfig = plugins.find("distillation", "ranking_distillation").Config()
-        return config
+        kind = plugins.find("distillation", "ranking_distillation").Config
+        config: DistillationConfig = kind()
+        return config if self.lists.depth >= config.k else kind(k=self.lists.depth)
 
     def items_for(self, split: Split) -> Items:
         """The checked teacher items [n, K] of the training queries."""

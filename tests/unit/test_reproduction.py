@@ -16,21 +16,25 @@ import pytest
 
 from rankdistill.config import load
 from rankdistill.errors import ConfigError, StorageError
+from rankdistill.model_folder import load_model
 from rankdistill.reproduction import datasets, kdd18
 from rankdistill.reproduction.cells import Cell, Plan, settings_of
 from rankdistill.reproduction.datasets import DATASETS, Dataset, Family
 from rankdistill.reproduction.execution import Workshop, alone
 from rankdistill.reproduction.reproduce import outlook, reproduce
 from rankdistill.reproduction.request import Request
+from rankdistill.training.checkpoint import Checkpoint, Progress
+from rankdistill.training.optimizers import Adam
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 each_dataset = pytest.mark.parametrize("name", DATASETS)
 CASER: Mapping[str, Any] = {"student": {"horizontal_filters": 2}, "train": {"epochs": 2, "batch_size": 64}}
+POSITION = {"weighting": "position"}
 SMALL = Dataset(
     "small",
     "synthetic",
     "a small log",
-    (Family("Caser", "caser", (8, 4), dict(CASER), {"weighting": "position"}, ({}, {"weighting": "position"})),),
+    (Family("Caser", "caser", (8, 4), dict(CASER), chosen=POSITION, trials=({}, POSITION)),),
     quick_epochs=1,
     published={"Caser-T": {"map": 0.5}},
 )
@@ -87,7 +91,7 @@ class TestPlan:
     @each_dataset
     def test_no_setting_is_tried_on_the_test_data(self, name: str) -> None:
         plan = planned(name)
-        assert plan.search
+        assert bool(plan.search) == (name in ("gowalla", "foursquare-nyc"))
         for trials in plan.search.values():
             assert sum(trial.chosen for trial in trials) == 1
             assert {plan.cell(trial.cell, plan.seeds[0]).part for trial in trials} == {"validation"}
@@ -143,13 +147,27 @@ class TestPlan:
                 "--dataset 'gowala': not reproduced here; did you mean 'gowalla'? (there are: ",
             ),
             (Request(seeds=0), "--seeds 0 is out of range (1 to 10)"),
-            (Request(changes=("student.dimm=3",)), "dimm: unknown key; did you mean 'dim'?"),
+            (Request(seeds=2, quick=True), "--seeds 2: the quick version has one seed; leave out --seeds or --quick"),
+            (Request(changes=("train.epochz=3",)), "epochz: unknown key; did you mean 'epochs'?"),
+            (Request(changes=("student.dim=3",)), "--set student.dim=3: models, seeds and data set are what is "),
+            (Request(changes=("data.kind=parquet",)), "--set data.kind=parquet: models, seeds and data set are "),
         ],
     )
     def test_what_there_is_not_is_refused(self, request_: Request, message: str) -> None:
         with pytest.raises(ConfigError) as caught:
             request_.plan()
         assert message in str(caught.value)
+
+    def test_with_fewer_epochs_the_warm_up_is_shorter_unless_it_is_set(self) -> None:
+        def warmups(*changes: str) -> set[object]:
+            return {
+                settings_of(cell.experiment)["distillation"]["warmup_epochs"]
+                for cell in Request(changes=changes).plan().cells
+            }
+
+        assert warmups("train.epochs=10") == {2}
+        assert warmups("train.epochs=10", "distillation.warmup_epochs=7") == {7}
+        assert warmups() == {2, 10}
 
     def test_a_part_that_there_is_not_is_refused(self) -> None:
         request = Request(only=("wieghting",))
@@ -194,6 +212,8 @@ def test_a_reproduction_gives_its_tables_and_figures_and_does_nothing_twice(
     assert not found["complete"]
     before = written(tmp_path)
     assert len(before) == 10
+    assert outlook(small, tmp_path / "another")
+    assert not (tmp_path / "another").exists()
     monkeypatch.setattr("rankdistill.reproduction.execution.ProcessPoolExecutor", None)  # nothing is left to do
     assert results_of(reproduce(small, tmp_path))["presets"] == found["presets"]
     assert written(tmp_path) == before
@@ -213,6 +233,25 @@ def test_a_model_that_is_there_with_the_same_settings_is_taken_and_a_damaged_one
     again = results_of(reproduce(small, tmp_path))
     assert again["presets"] == _without_seconds(first["presets"], again["presets"])
     assert (kept / "model.safetensors").stat().st_mtime_ns == weights
+
+
+def test_what_is_half_trained_with_other_settings_is_started_over(small: Request, tmp_path: Path) -> None:
+    small = replace(small, only=("presets",))
+    reproduce(small, tmp_path)
+    plan = small.plan()
+    workshop = Workshop(plan, tmp_path)
+    workshop.read()
+    cell = plan.cell("caser-4", 1234)
+    folder = workshop.folder(cell)
+    settings = json.loads((folder / "model.json").read_text())["settings"]
+    for name in ("cell.json", "model.json"):
+        (folder / name).unlink()
+    checkpoint = Checkpoint(folder, settings | {"train.batch_size": 7}, resume=True)
+    model = load_model(workshop.folder(plan.cell("caser-4-rd", 1234)))[0]
+    checkpoint.save(model, Adam(model, cell.model.train), Progress())
+    reproduce(small, tmp_path)
+    assert workshop.is_done(cell)
+    assert "this training was started with train.batch_size = 7" in (folder / "log.txt").read_text()
 
 
 def _without_seconds(before: Any, after: Any) -> Any:
@@ -243,10 +282,16 @@ def test_two_do_not_work_in_the_same_folder(small: Request, tmp_path: Path) -> N
         reproduce(small, tmp_path)
 
 
+def carry_out(request: Request, out: Path) -> None:
+    """In a process of its own, which knows the small data set no more than the fixture has told it."""
+    datasets.DATASETS = {"small": SMALL}
+    reproduce(request, out)
+
+
 @pytest.fixture
 def long_one(small: Request, tmp_path: Path) -> Iterator[tuple[multiprocessing.Process, Request]]:
     request = replace(small, quick=False, seeds=1, only=("presets",), changes=(*CHANGES, "train.epochs=60"))
-    process = multiprocessing.get_context("fork").Process(target=reproduce, args=(request, tmp_path))
+    process = multiprocessing.get_context("spawn").Process(target=carry_out, args=(request, tmp_path))
     yield process, request
     process.kill()
 
@@ -256,8 +301,10 @@ def test_a_killed_reproduction_goes_on_where_it_was(
 ) -> None:
     process, request = long_one
     process.start()
+    deadline = time.monotonic() + 120
     while not written(tmp_path):
         assert process.is_alive()
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     assert process.pid is not None
     workers = [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]

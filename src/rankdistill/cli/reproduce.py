@@ -110,7 +110,12 @@ def reproduce(
         return
     page = carry_out(request, folder, folders.results)
     found = json.loads((page.parent / "results.json").read_text(encoding="utf-8"))
-    _print(found, page, output)
+    if output.as_json:
+        output.json(found)
+        return
+    for part in request.only or ("main",):
+        _print(part, found)
+    typer.echo(f"results: {page}")
 
 
 def _list(request: Request, folder: Path, output: Output) -> None:
@@ -127,14 +132,30 @@ def _list(request: Request, folder: Path, output: Output) -> None:
     output.show(rows, columns, shown)
 
 
-def _print(results: Json, page: Path, output: Output) -> None:
-    """The main table beside the published one."""
+def _print(part: str, results: Json) -> None:
+    """A table beside the published one, the points of a figure, or what was tried."""
+    from rankdistill.console import table
     from rankdistill.report.numerals import metric, metric_name
 
     names = results["metrics"]
-    rows = []
-    for row in results["main"]:
-        rows.append([row["name"], *(metric(row["mean"].get(name)) for name in names)])
-        if row["published"]:
-            rows.append(["  published", *(metric(row["published"].get(name)) for name in names)])
-    output.show(results, ("", *map(metric_name, names)), rows, f"results: {page}")
+    if part == "search":
+        tried = [(each["family"], row) for each in results["search"]["families"] for row in each["rows"]]
+        rows = [
+            (family, row["settings"], metric(row["value"]), row["epoch"], "chosen" if row["chosen"] else None)
+            for family, row in tried
+        ]
+        table(("", "settings", "MAP", "epoch", ""), rows, "On the validation data")
+    elif part in results:
+        shown = []
+        for row in results[part]:
+            if row["mean"]:
+                shown.append([row["name"], *(metric(row["mean"].get(name)) for name in names)])
+                if row["published"]:
+                    shown.append(["  published", *(metric(row["published"].get(name)) for name in names)])
+        table(("", *map(metric_name, names)), shown)
+    for figure in results["figures"]:
+        if figure["key"] == part:
+            points = [
+                (each["name"], f"{at['x']:g}", metric(at["y"])) for each in figure["series"] for at in each["points"]
+            ]
+            table(("", figure["x"], "MAP"), points, figure["title"])

@@ -81,7 +81,7 @@ class Row:
     name: str
     role: RowRole
     family: str | None = None
-    settings: str = "published"
+    settings: str = ""
     timed: bool = False
     published: Mapping[str, float] = field(default_factory=dict)
 
@@ -109,6 +109,8 @@ class Figure:
     log: bool = False
     by_epoch: bool = False
     """Whether each series is the validation curve of one cell."""
+    of_queries: bool = False
+    """Whether x is a share of the training queries, to be shown as their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Plan:
     """All that a reproduction trains, in order, and what is made of it.
 
     Attributes:
+        seeds: of the tables.
+        figure_seeds: those that all points of the figures have.
         cells: the trainings; a teacher stands before its students.
         tables: name -> rows.
         pairs: (table, row, row) that are tested against each other.
@@ -141,6 +145,7 @@ class Plan:
     quick: bool
     epochs: int
     seeds: Sequence[int]
+    figure_seeds: Sequence[int]
     cells: Sequence[Cell]
     tables: Mapping[str, Sequence[Row]]
     pairs: Sequence[tuple[str, str, str]]
@@ -148,11 +153,6 @@ class Plan:
     search: Mapping[str, Sequence[Trial]]
     remarks: Sequence[str]
     inference: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def timed(self) -> list[str]:
-        """The rows of the main table whose size and speed are measured."""
-        return [row.name for row in self.tables["main"] if row.timed]
 
     @property
     def parts(self) -> dict[str, list[str]]:

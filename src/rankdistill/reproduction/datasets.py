@@ -36,23 +36,32 @@ class Family:
     fits: Sequence[Json] = ()
 
 
-Baseline = tuple[str, str, Json]
-"""A name in the tables, a key, and the sections of its experiment."""
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A model without a distilled student: its name in the tables, its key, its settings in words and in full."""
 
-POP: Baseline = ("POP", "popularity", {"student": {"kind": "popularity"}})
-ITEM_CF: Baseline = ("ItemCF", "item_knn", {"student": {"kind": "item_knn"}})
-BPR: Baseline = (
+    name: str
+    key: str
+    settings: str
+    sections: Json
+
+
+POP = Baseline("POP", "popularity", "", {"student": {"kind": "popularity"}})
+ITEM_CF = Baseline("ItemCF", "item_knn", "cosine, 100 neighbours", {"student": {"kind": "item_knn"}})
+BPR = Baseline(
     "BPR",
     "bpr-100",
+    "d = 100, pair-wise loss",
     {
         "student": {"kind": "matrix_factorization", "dim": 100},
         "ranking_loss": {"kind": "pairwise"},
         "windows": {"history_length": 1},  # so that all but a user's first item are learnt from
     },
 )
-CASER_WSDM18: Baseline = (
+CASER_WSDM18 = Baseline(
     "Caser, WSDM 2018",
     "caser-wsdm18",
+    "published",
     {
         "student": {
             "kind": "caser",
@@ -79,6 +88,7 @@ class Dataset:
         quick_epochs: the epochs of the quick version.
         remarks: what the reader has to know.
         baselines: models without a distilled student.
+        every_seed: whether the figures, too, have all seeds.
         published, weighting, inference: the published tables where there are any.
     """
 
@@ -89,6 +99,7 @@ class Dataset:
     quick_epochs: int
     remarks: Sequence[str] = ()
     baselines: Sequence[Baseline] = (POP, ITEM_CF, BPR)
+    every_seed: bool = False
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     weighting: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     inference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -115,19 +126,22 @@ _FITS: Sequence[Json] = tuple(
 """Ranking loss, negatives and weight decay of Fossil; the number of epochs comes from the validation curve."""
 
 
-def _caser(teacher: int, student: int, chosen: Json | None = None) -> Family:
-    return Family("Caser", "caser", (teacher, student), chosen=chosen or {}, trials=_TRIALS)
+def _caser(teacher: int, student: int, chosen: Json | None = None, *, searched: bool = True) -> Family:
+    return Family("Caser", "caser", (teacher, student), chosen=chosen or {}, trials=_TRIALS if searched else ())
 
 
-def _fossil(teacher: int, student: int, *, epochs: int, weight_decay: float, chosen: Json | None = None) -> Family:
-    """The paper gives Fossil's sizes and no other setting: these were chosen on validation data."""
+def _fossil(
+    dims: tuple[int, int], epochs: int, negatives: int, chosen: Json | None = None, *, searched: bool = True
+) -> Family:
+    """The paper gives Fossil's sizes and no other setting."""
     sections = {
-        "ranking_loss": {"kind": "pointwise", "negatives": 30},
-        "train": {"epochs": epochs, "weight_decay": weight_decay},
+        "ranking_loss": {"kind": "pointwise", "negatives": negatives},
+        "train": {"epochs": epochs, "weight_decay": 1e-5},
         "distillation": {"warmup_epochs": max(1, epochs // 5)},  # as Caser's: 10 of 50
     }
-    words = "chosen on validation data, for the paper gives none"
-    return Family("Fossil", "fossil", (teacher, student), sections, words, chosen or {}, _TRIALS, _FITS)
+    if searched:
+        return Family("Fossil", "fossil", dims, sections, "chosen on validation data", chosen or {}, _TRIALS, _FITS)
+    return Family("Fossil", "fossil", dims, sections, "as chosen on Gowalla", chosen or {})
 
 
 _NONE_PUBLISHED = "The paper has no results on this data: ours alone."
@@ -139,7 +153,7 @@ DATASETS: Mapping[str, Dataset] = {
             "gowalla",
             "gowalla-kdd18",
             "Gowalla",
-            (_fossil(50, 20, epochs=12, weight_decay=1e-5, chosen=_POSITION), _caser(100, 50, _POSITION)),
+            (_fossil((50, 20), 12, 30, _POSITION), _caser(100, 50, _POSITION)),
             quick_epochs=12,
             remarks=(
                 "The split is that of the paper. POP's published row contradicts itself: its P@5 is above its P@3.",
@@ -152,7 +166,8 @@ DATASETS: Mapping[str, Dataset] = {
             "foursquare-nyc",
             "foursquare-nyc",
             "Foursquare New York",
-            (_fossil(20, 10, epochs=60, weight_decay=1e-5), _caser(100, 50)),
+            every_seed=True,
+            families=(_fossil((20, 10), 72, 10), _caser(100, 50)),
             quick_epochs=50,
             remarks=(
                 "These are the check-ins of New York (TSMC2014), not the Foursquare set of the paper, which is another "
@@ -164,20 +179,20 @@ DATASETS: Mapping[str, Dataset] = {
             "movielens-1m",
             "movielens-1m",
             "MovieLens-1M",
-            (_fossil(50, 20, epochs=12, weight_decay=1e-5), _caser(100, 50)),
+            (_fossil((50, 20), 12, 30, searched=False), _caser(100, 50, searched=False)),
             quick_epochs=6,
             remarks=(
                 "The paper has no results on this data. Of Caser with the settings of its own paper (WSDM 2018), a MAP "
                 "of about .15 is published.",
             ),
             baselines=(POP, ITEM_CF, BPR, CASER_WSDM18),
-            published={CASER_WSDM18[0]: {"map": 0.15}},
+            published={CASER_WSDM18.name: {"map": 0.15}},
         ),
         Dataset(
             "movielens-100k",
             "movielens-100k",
             "MovieLens-100k",
-            (_fossil(50, 20, epochs=30, weight_decay=1e-5), _caser(100, 20)),
+            (_fossil((50, 20), 12, 30, searched=False), _caser(100, 20, searched=False)),
             quick_epochs=50,
             remarks=(_NONE_PUBLISHED,),
         ),

@@ -51,22 +51,34 @@ class Workshop:
         """Where the prepared data of a part is kept."""
         return self.path / "data" / part
 
-    def prepare(self) -> None:
-        """Reads the data set, which is checked to be the published one, and prepares what the plan needs of it.
+    def read(self) -> None:
+        """Reads the data set, which is checked to be the published one.
 
         Raises:
             DataError: it is nowhere to be had, or a file of it is missing or has another checksum.
         """
-        for part in dict.fromkeys(cell.part for cell in self.plan.cells):
-            first = next(cell for cell in self.plan.cells if cell.part == part)
-            split = prepare(first.experiment)
-            self.splits[part] = split
+        for part, cell in self._first_cells().items():
+            with silence(but=logging.DEBUG if not self.splits else logging.ERROR):  # the same is said once
+                self.splits[part] = prepare(cell.experiment)
+
+    def _first_cells(self) -> dict[Part, Cell]:
+        cells = {cell.part: cell for cell in reversed(self.plan.cells)}
+        return {part: cells[part] for part in ("test", "validation") if part in cells}
+
+    def prepare(self) -> None:
+        """Reads the data set, and writes what the trainings need of it.
+
+        Raises:
+            DataError: see `read`.
+        """
+        self.read()
+        for part, cell in self._first_cells().items():
             try:
-                if read_split(self.data(part)).content == split.content:
+                if read_split(self.data(part)).content == self.splits[part].content:
                     continue
             except DataError:
                 pass
-            write_split(split, self.data(part), data_settings(first.experiment))
+            write_split(self.splits[part], self.data(part), data_settings(cell.experiment))
 
     def stamp(self, cell: Cell) -> str:
         """What the cell's numbers depend on."""
@@ -91,6 +103,18 @@ class Workshop:
         """What a worker has to know."""
         teacher = None if cell.teacher is None else self.folder(self.plan.cell(cell.teacher, cell.seed))
         return Job(cell, self.folder(cell), self.data(cell.part).absolute(), self.stamp(cell), teacher, threads)
+
+
+@contextmanager
+def silence(*, but: int) -> Iterator[None]:
+    """Logs nothing below a level for a while."""
+    log = logging.getLogger("rankdistill")
+    before = log.level
+    log.setLevel(max(before, but))
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextmanager
@@ -157,7 +181,7 @@ def execute(
                 "a training was killed (out of memory?); start the same command again, perhaps with fewer --jobs"
             ) from error
         finally:
-            for process in list((pool._processes or {}).values()) if running or todo else ():
+            for process in multiprocessing.active_children() if running or todo else ():
                 process.terminate()  # what they are at is kept as a checkpoint
 
 

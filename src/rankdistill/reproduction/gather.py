@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -109,27 +110,38 @@ class Gathering:
                         "log": figure.log,
                         "metric": "map",
                         "part": "validation" if figure.by_epoch else "test",
-                        "caption": figure.caption,
+                        "caption": f"{figure.caption} {self._seeds()}",
                         "series": series,
                     }
                 )
         return found
 
+    def _seeds(self) -> str:
+        """Which seeds the figures have, in words."""
+        seeds = self.workshop.plan.figure_seeds
+        return f"One seed, {seeds[0]}." if len(seeds) == 1 else f"Means and ranges over {len(seeds)} seeds."
+
     def _series(self, figure: Figure, series: Series) -> Json:
-        seed = self.workshop.plan.seeds[0]
         points: list[Json] = []
         for x, key in sorted(series.points.items()):
-            cell = self.workshop.plan.cell(key, seed)
-            if not self.workshop.is_done(cell):
+            cells = [self.workshop.plan.cell(key, seed) for seed in self.workshop.plan.figure_seeds]
+            if not all(map(self.workshop.is_done, cells)):
                 continue
             if figure.by_epoch:
-                points += [{"x": row["epoch"], "y": row["validation"]["map"]} for row in self._validated(cell)]
-            else:
-                points.append({"x": x, "y": load_card(self.workshop.folder(cell))["metrics"]["map"]})
+                points += self._curve(cells)
+                continue
+            if figure.of_queries:
+                x = math.ceil(round(x * len(self.workshop.splits["test"].windows), 6))
+            points.append(_point(x, [load_card(self.workshop.folder(cell))["metrics"]["map"] for cell in cells]))
         if series.line and points:
             ends = [x for each in figure.series if not each.line for x in each.points]
             points = [{"x": x, "y": points[0]["y"]} for x in (min(ends), max(ends))]
         return {"name": series.name, "role": series.role, "line": series.line, "points": points}
+
+    def _curve(self, cells: Sequence[Cell]) -> list[Json]:
+        """The validation curve: the mean over the seeds by epoch."""
+        curves = [{row["epoch"]: row["validation"]["map"] for row in self._validated(cell)} for cell in cells]
+        return [_point(epoch, [curve[epoch] for curve in curves]) for epoch in curves[0]]
 
     def _validated(self, cell: Cell) -> list[Json]:
         """The epochs that were measured on the validation data."""
@@ -157,6 +169,12 @@ class Gathering:
                     "chosen": trial.chosen,
                     "published": trial.published,
                 }
+
+
+def _point(x: float, values: Sequence[float]) -> Json:
+    """A mean, and the range of the seeds where there are several."""
+    spread = {"low": min(values), "high": max(values)} if len(values) > 1 else {}
+    return {"x": x, "y": float(np.mean(values)), **spread}
 
 
 def _averaged(evaluations: Sequence[Evaluation]) -> Evaluation:

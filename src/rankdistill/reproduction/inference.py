@@ -20,32 +20,46 @@ _PASSES = 5
 _LIST_LENGTH = 10
 
 
-def measure(workshop: Workshop, rows: Sequence[Row]) -> list[Json]:
-    """Size and speed of the models of `rows`, of the first seed; measured again only where a model changed."""
-    path = workshop.path / FILE
-    try:
-        known: Json = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    found: Json = {}
+def measure(workshop: Workshop, rows: Sequence[Row]) -> None:
+    """Measures size and speed of the models of `rows` that are done, of the first seed, unless that is known."""
     for row in rows:
         cell = workshop.plan.cell(row.cell, workshop.plan.seeds[0])
-        if not workshop.is_done(cell):
-            continue
-        stamp = workshop.stamp(cell)
-        before = known.get(row.name, {})
-        found[row.name] = before if before.get("stamp") == stamp else {"stamp": stamp, **_measured(workshop, cell)}
-        write_json(path, known | found)
-    return [_shown(row, found[row.name], workshop) for row in rows if row.name in found]
+        if workshop.is_done(cell) and _known(workshop, row) is None:
+            found = {"stamp": workshop.stamp(cell), **_figures(workshop, cell)}
+            write_json(workshop.path / FILE, {**_read(workshop), row.name: found})
 
 
-def _shown(row: Row, figures: Json, workshop: Workshop) -> Json:
-    published = workshop.plan.inference.get(row.name)
-    about = {"name": row.name, "family": row.family, "role": row.role}
-    return {**about, **{key: value for key, value in figures.items() if key != "stamp"}, "published": published}
+def measured(workshop: Workshop, rows: Sequence[Row]) -> list[Json]:
+    """What is known of the size and speed of `rows`."""
+    return [
+        {
+            "name": row.name,
+            "family": row.family,
+            "role": row.role,
+            **{key: value for key, value in figures.items() if key != "stamp"},
+            "published": workshop.plan.inference.get(row.name),
+        }
+        for row in rows
+        if (figures := _known(workshop, row)) is not None
+    ]
 
 
-def _measured(workshop: Workshop, cell: Cell) -> Json:
+def _known(workshop: Workshop, row: Row) -> Json | None:
+    """The figures of the model as it is now."""
+    figures: Json = _read(workshop).get(row.name, {})
+    cell = workshop.plan.cell(row.cell, workshop.plan.seeds[0])
+    return figures if figures.get("stamp") == workshop.stamp(cell) else None
+
+
+def _read(workshop: Workshop) -> Json:
+    try:
+        found: Json = json.loads((workshop.path / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _figures(workshop: Workshop, cell: Cell) -> Json:
     """Seconds to make a list of ten for every test user, from the model in memory, and the latency of one query."""
     model, card = load_model(workshop.folder(cell), cell.model.train.device)
     queries = with_windows(workshop.splits[cell.part], cell.experiment.windows).test_queries

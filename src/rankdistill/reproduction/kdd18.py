@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from rankdistill import plugins
 from rankdistill.reproduction.cells import Plan, Row, RowRole, Trial
 from rankdistill.reproduction.datasets import Dataset, Family
 from rankdistill.reproduction.kdd18_figures import figures
@@ -55,6 +56,7 @@ def plan(dataset: Dataset, *, quick: bool, seeds: Sequence[int], changes: Sequen
         quick=quick,
         epochs=of_figures.model.train.epochs,
         seeds=trainings.seeds,
+        figure_seeds=trainings.seeds if dataset.every_seed else trainings.seeds[:1],
         cells=list(trainings.cells.values()),
         tables=tables,
         pairs=pairs,
@@ -89,9 +91,10 @@ def _main(trainings: Trainings) -> tuple[list[Row], list[tuple[str, str]]]:
             names.append(f"{of}-RD, tuned")
         pairs += [(name, f"{of}-{other}") for name in names for other in ("S", "T")]
         pairs.append((f"{of}-S", f"{of}-T"))
-    for name, key, sections in trainings.dataset.baselines:
-        trainings.add(key, sections)
-        rows.append(Row(key, name, "baseline", settings="the usual ones", published=known.get(name, {})))
+    for each in trainings.dataset.baselines:
+        learns = plugins.find("models", each.sections["student"]["kind"]).learns
+        trainings.add(each.key, each.sections, one=not learns)  # without randomness one seed is as good as many
+        rows.append(Row(each.key, each.name, "baseline", settings=each.settings, published=known.get(each.name, {})))
     return rows, pairs
 
 
@@ -118,9 +121,11 @@ def _presets(trainings: Trainings) -> tuple[list[Row], list[tuple[str, str]]]:
     teacher, student, _ = trainings.trio(family)
     rows = [Row(student, "no teacher", "student", family.name)]
     for name, method in PRESETS.items():
-        key = trainings.distilled(family, teacher, method, ONE_SEED if name in SINGLE_CHOICES else EVERY_SEED)
+        single = name in SINGLE_CHOICES and not trainings.dataset.every_seed
+        key = trainings.distilled(family, teacher, method, ONE_SEED if single else EVERY_SEED)
         known = trainings.dataset.published.get(f"{family.name}-RD", {})
-        rows.append(Row(key, name, "distilled", family.name, published=known))
+        seeds = "one seed" if single and len(trainings.seeds) > 1 else ""
+        rows.append(Row(key, name, "distilled", family.name, seeds, published=known))
     first, *others = PRESETS
     return rows, [
         (first, "no teacher"),
@@ -145,7 +150,7 @@ def _search(trainings: Trainings) -> dict[str, list[Trial]]:
         found[f"{family.name}-RD"] = [
             Trial(
                 trainings.distilled(family, teacher, method, on_validation),
-                words(method) or "published settings",
+                words(method) or "hybrid, as published",
                 chosen=method == family.chosen,
                 published=not method,
             )

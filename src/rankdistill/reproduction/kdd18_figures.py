@@ -24,7 +24,7 @@ class Points:
     lengths: Sequence[int]
 
 
-FULL = Points(dims=(10, 25, 50), shares=(0.25, 0.5), alphas=(0.1, 0.3, 0.5, 0.7), lengths=(3, 10, 30))
+FULL = Points(dims=(10, 25, 50), shares=(0.25, 0.5), alphas=(0.1, 0.3, 0.5, 0.7, 0.9), lengths=(3, 10, 30))
 QUICK = Points(dims=(25, 50), shares=(0.5,), alphas=(0.3, 0.5), lengths=(3, 10))
 
 
@@ -53,7 +53,7 @@ def epochs(family: Family, trainings: Trainings) -> Figure:
         "epochs",
         "MAP against epochs",
         "epoch",
-        "On the validation data, of models that learn from the first 70 %; the test data is not looked at.",
+        f"Of {family.name}, on the validation data; the test data is not looked at.",
         curves,
         by_epoch=True,
     )
@@ -86,7 +86,7 @@ def alpha(family: Family, trainings: Trainings, points: Points) -> Figure:
         "alpha",
         "MAP against alpha",
         "alpha, as in the paper: a / (1 + a) for the weight a of the published code",
-        "The share of the distillation loss; 0 is the plain student.",
+        f"The share of the distillation loss; 0 is the plain student. Of {family.name}.",
         [Series("distilled", "distilled", curve), Series("teacher", "teacher", {0.0: teacher}, line=True)],
     )
 
@@ -101,7 +101,7 @@ def lengths(family: Family, trainings: Trainings, points: Points) -> Figure:
         "k",
         "MAP against K",
         "K, the length of the teacher's lists",
-        "The paper leaves this one out.",
+        f"The paper leaves this one out. Of {family.name}.",
         [
             Series("distilled", "distilled", curve),
             Series("teacher", "teacher", {0.0: teacher}, line=True),
@@ -124,9 +124,10 @@ def instances(family: Family, trainings: Trainings, points: Points) -> Figure:
     return Figure(
         "instances",
         "MAP against the number of training instances",
-        "share of the training queries",
-        "All three learn from the same random share of the training queries.",
+        "training queries",
+        f"All three, of {family.name}, learn from the same random part of the training queries.",
         _trio_of_series(curves),
+        of_queries=True,
     )
 
 

@@ -17,11 +17,11 @@ from rankdistill.processor import cores
 from rankdistill.ranker import device_named
 from rankdistill.report.numerals import duration
 from rankdistill.report.paper import write_results
-from rankdistill.reproduction.cells import Cell, Plan
+from rankdistill.reproduction.cells import Cell
 from rankdistill.reproduction.estimate import seconds_of
 from rankdistill.reproduction.execution import Workshop, alone, execute
 from rankdistill.reproduction.gather import Gathering
-from rankdistill.reproduction.inference import measure
+from rankdistill.reproduction.inference import measure, measured
 from rankdistill.reproduction.published import METRICS
 from rankdistill.reproduction.request import Processors, Request
 from rankdistill.stages import describe_data
@@ -50,34 +50,37 @@ def reproduce(request: Request, out: Path, results: Path | None = None) -> Path:
     """
     plan = request.plan()
     parts = request.parts(plan)
+    spent = _spent(request, out)
     with alone(out):
-        work = _Reproduction.begun(request, plan, out, results or out / RESULTS)
+        work = _Reproduction(request, Workshop(plan, out), request.processors(plan), results or out / RESULTS, spent)
+        work.workshop.prepare()
         work.announce(_todo(work.workshop, parts))
         return work.carry_out(parts)
 
 
 def outlook(request: Request, out: Path) -> list[Json]:
-    """The trainings of a reproduction: which are done, and about how many seconds the others take.
+    """The trainings of a reproduction: which are done, and about how many seconds the others take. Writes nothing.
 
     Raises:
         RankDistillError: as `reproduce` does.
     """
     plan = request.plan()
     parts = request.parts(plan)
-    with alone(out):
-        work = _Reproduction.begun(request, plan, out, out / RESULTS)
-        seconds = work.announce(_todo(work.workshop, parts))
-        return [
-            {
-                "key": cell.key,
-                "seed": cell.seed,
-                "epochs": cell.model.train.epochs,
-                "teacher": cell.teacher,
-                "done": cell.name not in seconds,
-                "seconds": round(seconds.get(cell.name, 0.0), 1),
-            }
-            for cell in {cell.name: cell for cells in parts for cell in cells}.values()
-        ]
+    spent = _spent(request, out)
+    work = _Reproduction(request, Workshop(plan, out), request.processors(plan), out / RESULTS, spent)
+    work.workshop.read()
+    seconds = work.announce(_todo(work.workshop, parts))
+    return [
+        {
+            "key": cell.key,
+            "seed": cell.seed,
+            "epochs": cell.model.train.epochs,
+            "teacher": cell.teacher,
+            "done": cell.name not in seconds,
+            "seconds": round(seconds.get(cell.name, 0.0), 1),
+        }
+        for cell in {cell.name: cell for cells in parts for cell in cells}.values()
+    ]
 
 
 def _todo(workshop: Workshop, parts: Iterable[Iterable[Cell]]) -> list[Cell]:
@@ -95,14 +98,6 @@ class _Reproduction:
     spent: float
     """Seconds that went into the folder before."""
     begin: float = field(default_factory=time.perf_counter)
-
-    @classmethod
-    def begun(cls, request: Request, plan: Plan, out: Path, results: Path) -> _Reproduction:
-        """Notes the settings of a new folder, or goes on in one with the same, and prepares the data."""
-        spent = _begin(request, out)
-        work = cls(request, Workshop(plan, out), request.processors(plan), results, spent)
-        work.workshop.prepare()
-        return work
 
     def announce(self, todo: list[Cell]) -> dict[str, float]:
         """Says what there is to do and how long it will take; returns the seconds of each training by name."""
@@ -125,6 +120,7 @@ class _Reproduction:
     def carry_out(self, parts: list[list[Cell]]) -> Path:
         """Trains, measures and writes."""
         waiting = [part for part in parts if _todo(self.workshop, [part])]
+        timed = [row for row in self.workshop.plan.tables["main"] if row.timed]
 
         def behind_each() -> None:
             self._note()
@@ -132,13 +128,13 @@ class _Reproduction:
             for part in finished:
                 waiting.remove(part)
             if finished:
-                write_results(self._found([]), self.results)
+                write_results(self._found(measured(self.workshop, timed)), self.results)
 
-        execute(self.workshop, _todo(self.workshop, parts), self.processors, behind_each)
-        rows = [row for row in self.workshop.plan.tables["main"] if row.name in self.workshop.plan.timed]
-        inference = measure(self.workshop, rows)
         self._note()
-        return write_results(self._found(inference), self.results)
+        execute(self.workshop, _todo(self.workshop, parts), self.processors, behind_each)
+        measure(self.workshop, timed)
+        self._note()
+        return write_results(self._found(measured(self.workshop, timed)), self.results)
 
     def _seconds(self) -> float:
         return round(self.spent + time.perf_counter() - self.begin, 1)
@@ -189,8 +185,8 @@ class _Reproduction:
         }
 
 
-def _begin(request: Request, out: Path) -> float:
-    """Notes the settings of a new folder; returns the seconds that went into one that was begun.
+def _spent(request: Request, out: Path) -> float:
+    """The seconds that went into a folder before.
 
     Raises:
         StorageError: it was begun with other settings.
@@ -199,7 +195,6 @@ def _begin(request: Request, out: Path) -> float:
     try:
         known: Json = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        write_json(path, {**request.settings(), "seconds": 0.0})
         return 0.0
     except (OSError, ValueError) as error:
         raise StorageError(f"{path}: cannot be read ({error}); name another --out") from error

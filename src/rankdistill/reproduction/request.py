@@ -16,6 +16,7 @@ from rankdistill.types import Json
 PAPERS = ("kdd18",)
 _SEEDS = 3
 _MOST_JOBS = 4
+_PLANNED = ("teacher", "student", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Request:
         paper: "kdd18".
         dataset: a name in `datasets.DATASETS`.
         quick: one seed, fewer epochs and points.
-        seeds: how many.
+        seeds: how many; None is three, or one in the quick version.
         changes: `section.key=value`, for every training.
         only: names of tables and figures; empty is all of them.
         jobs: trainings at once; None is one a core, up to four, or one on a GPU.
@@ -45,7 +46,7 @@ class Request:
     paper: str = "kdd18"
     dataset: str = "gowalla"
     quick: bool = False
-    seeds: int = _SEEDS
+    seeds: int | None = None
     changes: Sequence[str] = field(default_factory=tuple)
     only: Sequence[str] = field(default_factory=tuple)
     jobs: int | None = None
@@ -61,11 +62,28 @@ class Request:
         if self.paper not in PAPERS:
             near = suggestion(self.paper, PAPERS)
             raise ConfigError(f"{self.paper!r} is not reproduced here{near} (there are: {', '.join(PAPERS)})")
-        if not 1 <= self.seeds <= len(kdd18.SEEDS):
-            raise ConfigError(f"--seeds {self.seeds} is out of range (1 to {len(kdd18.SEEDS)})")
-        dataset = datasets.find(self.dataset)
+        dataset, seeds = datasets.find(self.dataset), self._seeds()
+        for change in self.changes:
+            self._check(change)
         changes = [*self.changes, *([f"train.device={self.device}"] if self.device else [])]
-        return kdd18.plan(dataset, quick=self.quick, seeds=kdd18.SEEDS[: self.seeds], changes=changes)
+        return kdd18.plan(dataset, quick=self.quick, seeds=kdd18.SEEDS[:seeds], changes=changes)
+
+    def _seeds(self) -> int:
+        if self.quick and self.seeds not in (None, 1):
+            raise ConfigError(f"--seeds {self.seeds}: the quick version has one seed; leave out --seeds or --quick")
+        seeds = (1 if self.quick else _SEEDS) if self.seeds is None else self.seeds
+        if not 1 <= seeds <= len(kdd18.SEEDS):
+            raise ConfigError(f"--seeds {seeds} is out of range (1 to {len(kdd18.SEEDS)})")
+        return seeds
+
+    def _check(self, change: str) -> None:
+        """Refuses to change what tells the plan's trainings apart."""
+        key = change.partition("=")[0].strip()
+        if key.partition(".")[0] in _PLANNED or key == "data.kind":
+            raise ConfigError(
+                f"--set {change}: models, seeds and data set are what is reproduced; change keys of [train], "
+                f"[distillation], [ranking_loss] or [windows], or write an experiment of your own for `rankdistill run`"
+            )
 
     def parts(self, plan: Plan) -> list[list[Cell]]:
         """The cells of each table and figure that is asked for, a teacher before its students.
@@ -74,6 +92,8 @@ class Request:
             ConfigError: `only` names what is neither.
         """
         for name in self.only:
+            if name == "search" and not plan.search:
+                raise ConfigError(f"--only search: nothing is searched in the quick version or on {plan.title}")
             if name not in plan.parts:
                 near = suggestion(name, plan.parts)
                 raise ConfigError(f"--only {name!r}: no such part{near} (there are: {', '.join(plan.parts)})")
@@ -98,5 +118,5 @@ class Request:
         """The command line that makes the results."""
         words = ["rankdistill", "reproduce", self.paper, "--dataset", datasets.find(self.dataset).name]
         words += ["--quick"] if self.quick else []
-        words += ["--seeds", str(self.seeds)] if self.seeds != _SEEDS and not self.quick else []
+        words += ["--seeds", str(self.seeds)] if self.seeds not in (None, _SEEDS) and not self.quick else []
         return " ".join([*words, *(f"--set {change}" for change in self.changes)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rankdistill.config import parse
+from rankdistill.config import Experiment, parse
 from rankdistill.reproduction import published
 from rankdistill.reproduction.cells import Cell
 from rankdistill.reproduction.datasets import Dataset, Family
@@ -46,28 +46,33 @@ class Trainings:
     def add(self, key: str, sections: Json, teacher: str | None = None, *, one: bool = False) -> str:
         """Notes a training for every seed, or for the first one; returns its key."""
         for seed in self.seeds[:1] if one else self.seeds:
-            if (key, seed) not in self.cells:
-                evaluate = {"metrics": published.MEASURED, "depth": 10}
-                base: Json = {"seed": seed, "data": {"kind": self.dataset.kind}, "evaluate": evaluate}
-                mapping = merged(base, sections)
-                mapping["teacher"] = mapping["student"]  # each cell is of one model; its lists come from another cell
-                experiment = parse(self._shortened(mapping), self.dataset.name, self.changes)
-                self.cells[key, seed] = Cell(key, experiment, teacher)
+            evaluate = {"metrics": published.MEASURED, "depth": 10}
+            base: Json = {"seed": seed, "data": {"kind": self.dataset.kind}, "evaluate": evaluate}
+            mapping = merged(base, sections)
+            mapping["teacher"] = mapping["student"]  # each cell is of one model; its lists come from another cell
+            cell = Cell(key, self._experiment(mapping), teacher)
+            assert self.cells.setdefault((key, seed), cell) == cell, f"{key} stands for two trainings"
         return key
 
-    def _shortened(self, mapping: Json) -> Json:
-        """The quick version: fewer epochs, and a warm-up that is the same share of them."""
-        if not self.quick:
-            return mapping
-        epochs = min(self.dataset.quick_epochs, mapping.get("train", {}).get("epochs", 50))
-        short = {"train": {"epochs": epochs}, "distillation": {"warmup_epochs": max(1, epochs // 5)}}
-        return merged(mapping, short)
+    def _experiment(self, mapping: Json) -> Experiment:
+        """With fewer epochs, in the quick version or by a change, the warm-up is shorter, too: a fifth of them."""
+        planned = parse(mapping, self.dataset.name).train.epochs
+        if self.quick:
+            mapping = merged(mapping, {"train": {"epochs": min(self.dataset.quick_epochs, planned)}})
+        experiment = parse(mapping, self.dataset.name, self.changes)
+        epochs, given = experiment.train.epochs, any("warmup_epochs" in change for change in self.changes)
+        if epochs < planned and not given:
+            mapping = merged(mapping, {"distillation": {"warmup_epochs": max(1, epochs // 5)}})
+            experiment = parse(mapping, self.dataset.name, self.changes)
+        return experiment
 
     def plain(self, family: Family, dim: int, variant: Variant = EVERY_SEED) -> str:
         """A model that learns from the data alone."""
         own = {"student": {"kind": family.kind, "dim": dim}}
         sections = merged(family.sections, own, variant.sections)
-        return self.add(f"{family.kind}-{dim}{variant.suffix}", sections, one=variant.one_seed)
+        return self.add(
+            f"{family.kind}-{dim}{variant.suffix}", sections, one=variant.one_seed and not self.dataset.every_seed
+        )
 
     def distilled(
         self,
@@ -81,7 +86,12 @@ class Trainings:
         dim = dim or family.dims[1]
         own = {"student": {"kind": family.kind, "dim": dim}, "distillation": method}
         key = f"{family.kind}-{dim}-rd{slug(method)}{variant.suffix}"
-        return self.add(key, merged(family.sections, own, variant.sections), teacher, one=variant.one_seed)
+        return self.add(
+            key,
+            merged(family.sections, own, variant.sections),
+            teacher,
+            one=variant.one_seed and not self.dataset.every_seed,
+        )
 
     def trio(self, family: Family) -> tuple[str, str, str]:
         """Teacher, plain student, student distilled with the published settings."""

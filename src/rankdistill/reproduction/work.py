@@ -7,10 +7,11 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rankdistill.console import setup_logging
+from rankdistill.errors import CheckpointError
 from rankdistill.reproduction.cells import Cell
 from rankdistill.types import Json
 
@@ -96,7 +97,11 @@ def _do(job: Job) -> Json:
         lists = label(teacher, split, k=method.k, exclude=method.exclude)
     role = "student" if lists is None else "distilled"
     task = stages.Assignment(role, cell.model, experiment, job.folder, resume=True)  # type: ignore[arg-type]
-    model = stages.train_model(task, split, lists)
+    try:
+        model = stages.train_model(task, split, lists)
+    except CheckpointError as error:  # of other settings, or damaged: what is half done is of no use
+        logger.warning("%s; started over", error)
+        model = stages.train_model(replace(task, resume=False), split, lists)
     if cell.part == "test":
         stages.evaluate_model(job.folder, model, split, experiment.evaluate, timed=False)
     done: Json = {"stamp": job.stamp, "seconds": round(time.perf_counter() - begin, 1), "threads": job.threads}

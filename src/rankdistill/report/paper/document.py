@@ -62,9 +62,11 @@ def _narrowed(rows: Iterable[Sequence[str]], wide: bool) -> list[Sequence[str]]:
 
 def _pairs(pairs: tables.Pairs) -> list[str]:
     rows = [(one.name, one.metric, _change(one.whole), *map(_change, one.seeds)) for one in pairs.rows]
-    users = f" over {pairs.users} users" if pairs.users else ""
-    legend = f"▲ better and ▼ worse at p < .05, ≈ no significant difference; 95 % interval, paired by user{users}."
-    legend += " The other metrics are in results.json."
+    users = f", {pairs.users} of them" if pairs.users else ""
+    legend = (
+        f"▲ better and ▼ worse at p < .05, ≈ no significant difference; 95 % interval over users{users}, paired; seeds "
+        f"are not part of it, so look at their columns as well. The other metrics are in results.json."
+    )
     return [table(pairs.heads, rows, numbers=True), plain(legend)]
 
 

@@ -48,7 +48,7 @@ def remark(results: Results) -> str:
     if not results.quick:
         return ""
     epochs, seeds = results.data.get("epochs"), results.data.get("seeds")
-    length = f"{epochs} epochs" if epochs else "fewer epochs"
+    length = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "fewer epochs"
     many = f"{len(seeds)} seeds" if isinstance(seeds, list) and len(seeds) > 1 else "one seed"
     return (
         f"This is the quick version, with {length} and {many}: its numbers are not to be compared with the published."
