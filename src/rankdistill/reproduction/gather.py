@@ -159,13 +159,13 @@ class Gathering:
 
     def _tried(self, trials: Iterable[Trial]) -> Iterable[Json]:
         for trial in trials:
-            cell = self.workshop.plan.cell(trial.cell, self.workshop.plan.seeds[0])
-            if self.workshop.is_done(cell):
-                best = max(self._validated(cell), key=lambda row: row["validation"]["map"])
+            cells = [self.workshop.plan.cell(trial.cell, seed) for seed in self.workshop.plan.figure_seeds]
+            if all(map(self.workshop.is_done, cells)):
+                best = max(self._curve(cells), key=lambda point: point["y"])
                 yield {
                     "settings": trial.settings,
-                    "value": best["validation"]["map"],
-                    "epoch": best["epoch"],
+                    "value": best["y"],
+                    "epoch": best["x"],
                     "chosen": trial.chosen,
                     "published": trial.published,
                 }
