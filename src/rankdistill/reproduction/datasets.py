@@ -169,7 +169,7 @@ DATASETS: Mapping[str, Dataset] = {
             "foursquare-nyc",
             "Foursquare New York",
             every_seed=True,
-            families=(_fossil((20, 10), 72, 10), _caser(100, 50)),
+            families=(_fossil((20, 10), 72, 10, {"weighting": "position", "alpha": 2.0}), _caser(100, 50)),
             quick_epochs=50,
             remarks=(
                 "These are the check-ins of New York (TSMC2014), not the Foursquare set of the paper, which is another "
