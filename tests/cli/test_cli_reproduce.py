@@ -88,4 +88,4 @@ def test_a_part_of_a_real_data_set_is_made_and_printed(
     assert found == json.loads((tmp_path / "results" / "results.json").read_text())
     assert "not the Foursquare set of the paper" in found["remarks"][0]
     assert {path.name for path in (tmp_path / "results").iterdir()} >= {"index.html", "results.md", "results.json"}
-    assert "Caser-RD" in cli.done(*what).out
+    assert "the published code" in cli.done(*what).out

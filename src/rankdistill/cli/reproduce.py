@@ -24,7 +24,12 @@ class Scope:
         str, typer.Option("--dataset", help="gowalla, foursquare-nyc, movielens-1m or movielens-100k.")
     ] = "gowalla"
     quick: Annotated[bool, typer.Option("--quick", help="One seed, fewer epochs and fewer points.")] = False
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Seeds of the tables; the figures have one.")] = 3
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", metavar="N", help="Seeds of the tables; 3 when left out, 1 with --quick.", show_default=False
+        ),
+    ] = None
     only: Annotated[
         list[str] | None,
         typer.Option(

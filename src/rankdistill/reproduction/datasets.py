@@ -156,8 +156,8 @@ DATASETS: Mapping[str, Dataset] = {
             (_fossil((50, 20), 12, 30, _POSITION), _caser(100, 50, _POSITION)),
             quick_epochs=12,
             remarks=(
-                "The split is that of the paper. POP is met in six cells of seven to .1 %; its published nDCG@3 does not "
-                "fit its other cells.",
+                "The split is that of the paper. POP is met in six cells of seven to .1 %; its published nDCG@3 does "
+                "not fit its other cells.",
                 "ItemCF and BPR are above the published: of their settings the paper says nothing.",
             ),
             published=published.GOWALLA,
