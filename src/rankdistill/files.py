@@ -140,6 +140,15 @@ def write_json(path: Path, value: Json | list[Json]) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def read_object(path: Path) -> Json:
+    """The JSON object in a file that we wrote; empty where there is none, or it is damaged."""
+    try:
+        found: Json = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from rankdistill.errors import StorageError
-from rankdistill.files import remove_leftovers, write_json
+from rankdistill.files import read_object, remove_leftovers, write_json
 from rankdistill.types import Json
 
 Role: TypeAlias = Literal["teacher", "student", "distilled"]
@@ -77,11 +77,7 @@ class RunFolder:
             write_json(self.path / "stages.json", stamps)
 
     def _stamps(self) -> Json:
-        try:
-            stamps: Json = json.loads((self.path / "stages.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return stamps if isinstance(stamps, dict) else {}
+        return read_object(self.path / "stages.json")
 
 
 def peak_memory_bytes() -> int | None:

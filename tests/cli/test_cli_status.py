@@ -88,7 +88,8 @@ def test_an_interruption_exits_with_130_and_says_how_to_go_on(cli: Command, monk
     outcome = cli("doctor")
     assert outcome.status == 130
     assert outcome.err == (
-        "rankdistill: interrupted; the same command goes on where it stopped with --resume (run, train, distill)\n"
+        "rankdistill: interrupted; the same command goes on where it stopped with --resume (run, train, distill) "
+        "or by itself (reproduce)\n"
     )
 
 

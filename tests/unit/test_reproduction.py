@@ -328,5 +328,11 @@ def test_the_workshop_knows_what_is_done(small: Request, tmp_path: Path) -> None
     assert not workshop.is_done(cell)
     workshop.folder(cell).mkdir(parents=True)
     (workshop.folder(cell) / "cell.json").write_text(json.dumps({"stamp": workshop.stamp(cell)}))
+    for name in ("model.json", "model.safetensors", "evaluation.parquet"):
+        assert not workshop.is_done(cell)
+        (workshop.folder(cell) / name).touch()
     assert workshop.is_done(cell)
+    (workshop.folder(cell) / "cell.json").write_text("[]")
+    assert not workshop.is_done(cell)
+    (workshop.folder(cell) / "cell.json").write_text(json.dumps({"stamp": workshop.stamp(cell)}))
     assert not workshop.is_done(replace(cell, experiment=cell.experiment.model_copy(update={"seed": 77})))

@@ -38,7 +38,10 @@ def failures(*, debug: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
         raise typer.Exit(BROKEN_PIPE) from None
     except KeyboardInterrupt:
-        complain("interrupted; the same command goes on where it stopped with --resume (run, train, distill)")
+        complain(
+            "interrupted; the same command goes on where it stopped with --resume (run, train, distill) or by itself "
+            "(reproduce)"
+        )
         raise typer.Exit(INTERRUPTED) from None
     except (RankDistillError, MemoryError, OSError, RuntimeError) as error:
         line = _line(error)

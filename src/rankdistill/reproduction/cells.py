@@ -166,10 +166,8 @@ class Plan:
 
     def needed(self, keys: Sequence[str]) -> list[Cell]:
         """The cells of all seeds of the given keys, their teachers first."""
-        wanted = {key: [cell for cell in self.cells if cell.key == key] for key in keys}
-        teachers = dict.fromkeys(cell.teacher for cells in wanted.values() for cell in cells if cell.teacher)
-        first = {key: [cell for cell in self.cells if cell.key == key] for key in teachers}
-        return [cell for cells in (first | wanted).values() for cell in cells]
+        teachers = [cell.teacher for cell in self.cells if cell.key in keys and cell.teacher]
+        return [cell for key in dict.fromkeys([*teachers, *keys]) for cell in self.cells if cell.key == key]
 
     def cell(self, key: str, seed: int) -> Cell:
         """The cell of a key and seed."""

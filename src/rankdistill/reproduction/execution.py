@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -16,7 +15,8 @@ from pathlib import Path
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
 from rankdistill.errors import DataError, StorageError, TrainingError
-from rankdistill.files import remove_leftovers
+from rankdistill.files import read_object, remove_leftovers
+from rankdistill.model_folder import CARD, WEIGHTS
 from rankdistill.pipeline import prepare
 from rankdistill.report.numerals import duration
 from rankdistill.reproduction.cells import Cell, Part, Plan
@@ -88,16 +88,11 @@ class Workshop:
         return self._stamps[cell.name]
 
     def is_done(self, cell: Cell) -> bool:
-        """Whether the cell was trained and measured with what it depends on now."""
-        return self.done(cell).get("stamp") == self.stamp(cell)
-
-    def done(self, cell: Cell) -> Json:
-        """What is kept of a cell that is done; nothing of another."""
-        try:
-            found: Json = json.loads((self.folder(cell) / DONE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found
+        """Whether the cell was trained and measured with what it depends on now, and its files are there."""
+        folder = self.folder(cell)
+        files = (CARD, WEIGHTS, "evaluation.parquet" if cell.part == "test" else "metrics.jsonl")
+        stamp = read_object(folder / DONE).get("stamp")
+        return stamp == self.stamp(cell) and all((folder / name).exists() for name in files)
 
     def job(self, cell: Cell, threads: int) -> Job:
         """What a worker has to know."""
@@ -144,9 +139,7 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def execute(
-    workshop: Workshop, cells: Sequence[Cell], processors: Processors, done: Callable[[], None] = lambda: None
-) -> None:
+def execute(workshop: Workshop, cells: Sequence[Cell], processors: Processors, done: Callable[[], None]) -> None:
     """Does the cells that are not done; a teacher before its students.
 
     Args:

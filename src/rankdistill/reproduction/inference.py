@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 
 from rankdistill.data.splitting import with_windows
-from rankdistill.files import write_json
+from rankdistill.files import read_object, write_json
 from rankdistill.latency import measure_latency
 from rankdistill.model_folder import load_model
 from rankdistill.ranker import index_of, rank
@@ -52,11 +51,7 @@ def _known(workshop: Workshop, row: Row) -> Json | None:
 
 
 def _read(workshop: Workshop) -> Json:
-    try:
-        found: Json = json.loads((workshop.path / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found
+    return read_object(workshop.path / FILE)
 
 
 def _figures(workshop: Workshop, cell: Cell) -> Json:

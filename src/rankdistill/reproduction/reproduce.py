@@ -198,6 +198,8 @@ def _spent(request: Request, out: Path) -> float:
         return 0.0
     except (OSError, ValueError) as error:
         raise StorageError(f"{path}: cannot be read ({error}); name another --out") from error
+    if not isinstance(known, dict):
+        raise StorageError(f"{path}: is none of ours; name another --out")
     for key, value in request.settings().items():
         if known.get(key) != value:
             before, now = json.dumps(known.get(key)), json.dumps(value)
