@@ -93,7 +93,8 @@ class Request:
         """
         for name in self.only:
             if name == "search" and not plan.search:
-                raise ConfigError(f"--only search: nothing is searched in the quick version or on {plan.title}")
+                where = "in the quick version" if plan.quick else f"on {plan.title}"
+                raise ConfigError(f"--only search: nothing is searched {where}")
             if name not in plan.parts:
                 near = suggestion(name, plan.parts)
                 raise ConfigError(f"--only {name!r}: no such part{near} (there are: {', '.join(plan.parts)})")
