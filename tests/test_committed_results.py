@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from rankdistill.report.paper import write_results
+from rankdistill.reproduction.execution import Workshop
+from rankdistill.reproduction.request import Request
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/results.json"))
@@ -54,3 +56,22 @@ def test_results_say_with_what_they_were_made(folder: Path) -> None:
     assert results["made"]["versions"]["torch"]
     assert results["made"]["wall_seconds"] > 0
     assert results["data"]["fingerprint"]
+
+
+@pytest.mark.slow
+@each_folder
+def test_the_trainings_are_those_of_the_plan_with_the_settings_and_data_of_today(
+    folder: Path, public_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANKDISTILL_DATA", str(public_data))
+    results = results_of(folder)
+    if "cells" not in results:
+        pytest.skip(f"{folder.name}/results.json: was written before trainings were noted in it")
+    plan = Request(dataset=results["dataset"], quick=results["quick"], seeds=len(results["seeds"])).plan()
+    workshop = Workshop(plan, tmp_path)
+    workshop.read()
+    stamps = {cell.name: workshop.stamp(cell) for cell in plan.cells}
+    assert {name: stamps.get(name) for name in results["cells"]} == {
+        name: cell["stamp"] for name, cell in results["cells"].items()
+    }
+    assert results["complete"] == ({cell.name for cell in plan.shown} <= results["cells"].keys())

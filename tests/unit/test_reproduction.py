@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from rankdistill.reproduction.datasets import DATASETS, Dataset, Family
 from rankdistill.reproduction.execution import Workshop, alone
 from rankdistill.reproduction.reproduce import outlook, reproduce
 from rankdistill.reproduction.request import Request
+from rankdistill.reproduction.work import Job
 from rankdistill.training.checkpoint import Checkpoint, Progress
 from rankdistill.training.optimizers import Adam
 
@@ -45,9 +47,31 @@ def planned(name: str, *, quick: bool = False) -> Plan:
     return Request(dataset=name, quick=quick).plan()
 
 
+class AtOnce:
+    """In place of a pool of processes, whose start takes longer than such small trainings."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __enter__(self) -> AtOnce:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, do: Callable[[Job], Any], job: Job) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(do(job))
+        return future
+
+
+POOL = "rankdistill.reproduction.execution.ProcessPoolExecutor"
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Request:
     monkeypatch.setattr(datasets, "DATASETS", {"small": SMALL})
+    monkeypatch.setattr(POOL, AtOnce)
     return Request(dataset="small", quick=True, changes=CHANGES, jobs=2, threads=1, only=("presets", "epochs"))
 
 
@@ -214,10 +238,51 @@ def test_a_reproduction_gives_its_tables_and_figures_and_does_nothing_twice(
     assert len(before) == 10
     assert outlook(small, tmp_path / "another")
     assert not (tmp_path / "another").exists()
-    monkeypatch.setattr("rankdistill.reproduction.execution.ProcessPoolExecutor", None)  # nothing is left to do
+    monkeypatch.setattr(POOL, None)  # nothing is left to do
     assert results_of(reproduce(small, tmp_path))["presets"] == found["presets"]
     assert written(tmp_path) == before
     assert {row["done"] for row in outlook(small, tmp_path)} == {True}
+
+
+def test_what_earlier_results_hold_is_not_trained_again_and_what_is_missing_is_added(
+    small: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, new = tmp_path / "results", tmp_path / "new"
+    presets = replace(small, only=("presets",))
+    first = results_of(reproduce(presets, tmp_path / "old", results))
+    with monkeypatch.context() as nothing_to_do:
+        nothing_to_do.setattr(POOL, None)
+        again = results_of(reproduce(presets, new, results))
+    assert not written(new)
+    assert again["made"].pop("taken_from_earlier_results") == len(first["cells"]) == 6
+    assert again["made"].pop("wall_seconds") >= first["made"].pop("wall_seconds")
+    assert first["made"].pop("taken_from_earlier_results") == 0
+    assert again == first
+
+    assert {row["done"] for row in outlook(presets, new)} == {False}  # the results are not asked
+    more = replace(small, only=("epochs",))
+    assert [row["done"] for row in outlook(more, new, results)] == [False] * 4
+    whole = results_of(reproduce(more, new, results))
+    assert [path.split("/")[1] for path in written(new)] == sorted(row["key"] for row in outlook(more, new))
+    assert {row["name"]: row["mean"] for row in whole["presets"]} == {
+        row["name"]: row["mean"] for row in first["presets"]
+    }
+    assert [whole[name] for name in ("comparisons", "inference")] == [
+        first[name] for name in ("comparisons", "inference")
+    ]
+    assert "epochs" in [each["key"] for each in whole["figures"]]
+
+    path = results / "results.json"
+    whole["cells"]["caser-4-rd/seed-1234"]["stamp"] = "of other settings"
+    path.write_text(json.dumps(whole))
+    undone = [row["key"] for row in outlook(presets, new, results) if not row["done"]]
+    assert undone == ["caser-8", "caser-4-rd"]  # a teacher is needed as a model, not as a number
+    with pytest.raises(StorageError) as caught:
+        reproduce(replace(presets, quick=False), tmp_path / "full", results)
+    assert str(caught.value) == (
+        f"{results}: holds results with quick = true, and now quick = false is asked for; name another --results"
+    )
+    assert json.loads(path.read_text()) == whole
 
 
 def test_a_model_that_is_there_with_the_same_settings_is_taken_and_a_damaged_one_made_again(

@@ -77,7 +77,12 @@ class Folders:
     ] = None
     results: Annotated[
         Path | None,
-        typer.Option("--results", metavar="DIR", help="The results; left out: DIR/results.", show_default=False),
+        typer.Option(
+            "--results",
+            metavar="DIR",
+            help="The results; left out: DIR/results. What a folder named here holds already is not trained again.",
+            show_default=False,
+        ),
     ] = None
 
 
@@ -111,7 +116,7 @@ def reproduce(
     plan = request.plan()
     folder = folders.out or Path("runs") / f"{plan.paper}-{plan.dataset}{'-quick' if plan.quick else ''}"
     if dry_run:
-        _list(request, folder, output)
+        _list(request, folder, folders.results, output)
         return
     page = carry_out(request, folder, folders.results)
     found = json.loads((page.parent / "results.json").read_text(encoding="utf-8"))
@@ -123,12 +128,12 @@ def reproduce(
     typer.echo(f"results: {page}")
 
 
-def _list(request: Request, folder: Path, output: Output) -> None:
+def _list(request: Request, folder: Path, results: Path | None, output: Output) -> None:
     """The trainings, which are done, and about how long the others take."""
     from rankdistill.report.numerals import duration
     from rankdistill.reproduction.reproduce import outlook
 
-    rows = outlook(request, folder)
+    rows = outlook(request, folder, results)
     columns = ("training", "seed", "epochs", "learns from", "about")
     shown = [
         (row["key"], row["seed"], row["epochs"], row["teacher"], "done" if row["done"] else duration(row["seconds"]))

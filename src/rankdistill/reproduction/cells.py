@@ -164,6 +164,12 @@ class Plan:
             parts[figure.key] = [key for series in figure.series for key in series.points.values()]
         return parts
 
+    @property
+    def shown(self) -> list[Cell]:
+        """The cells that a table or figure shows; a teacher may serve its students alone."""
+        keys = {key for part in self.parts.values() for key in part}
+        return [cell for cell in self.cells if cell.key in keys]
+
     def needed(self, keys: Sequence[str]) -> list[Cell]:
         """The cells of all seeds of the given keys, their teachers first."""
         teachers = [cell.teacher for cell in self.cells if cell.key in keys and cell.teacher]

@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
-from rankdistill.model_folder import load_card
 from rankdistill.reproduction.cells import Cell, Figure, Row, Series, Trial
 from rankdistill.reproduction.execution import Workshop
+from rankdistill.reproduction.outcomes import Outcomes
 from rankdistill.reproduction.published import MEASURED, METRICS
 from rankdistill.types import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """Reads what is done in a workshop; what is not done yet is left out."""
+    """Puts together what is known; what is not done yet is left out."""
 
-    workshop: Workshop
+    outcomes: Outcomes
+
+    @property
+    def workshop(self) -> Workshop:
+        """The plan, the data and the models."""
+        return self.outcomes.workshop
+
+    def cells(self) -> dict[str, Json]:
+        """The outcome of each cell that is known, by name."""
+        known = {cell.name: self.outcomes.of(cell) for cell in self.workshop.plan.cells}
+        return {name: outcome for name, outcome in known.items() if outcome is not None}
 
     def tables(self) -> dict[str, list[Json]]:
         """The rows of each table."""
         return {name: [self._row(row) for row in rows] for name, rows in self.workshop.plan.tables.items()}
 
-    def _cells(self, key: str) -> list[Cell]:
-        """The cells of a key that are done."""
+    def _cells(self, key: str) -> dict[int, Cell]:
+        """The cells of a key that are known, by seed."""
         plan = self.workshop.plan
         cells = [plan.cell(key, seed) for seed in plan.seeds_of(key)]
-        return [cell for cell in cells if self.workshop.is_done(cell)]
+        return {cell.seed: cell for cell in cells if self.outcomes.is_known(cell)}
+
+    def _outcome(self, cell: Cell) -> Json:
+        """The outcome of a cell that is known."""
+        found = self.outcomes.of(cell)
+        assert found is not None
+        return found
 
     def _row(self, row: Row) -> Json:
-        cells = self._cells(row.cell)
-        cards = [load_card(self.workshop.folder(cell)) for cell in cells]
-        values = {name: [float(card["metrics"][name]) for card in cards] for name in MEASURED}
+        found = {seed: self._outcome(cell) for seed, cell in self._cells(row.cell).items()}
+        values = {name: [float(each["metrics"][name]) for each in found.values()] for name in MEASURED}
         model = self.workshop.plan.cell(row.cell, self.workshop.plan.seeds[0]).model.model
         return {
             "key": row.cell,
@@ -47,10 +62,10 @@ class Gathering:
             "kind": getattr(model, "kind", None),
             "dim": getattr(model, "dim", None),
             "settings": row.settings,
-            "parameters": cards[0]["parameters"] if cards else None,
+            "parameters": next((each["parameters"] for each in found.values()), None),
             "seeds": [
-                {"seed": cell.seed, "metrics": card["metrics"], "train_seconds": card["train_seconds"]}
-                for cell, card in zip(cells, cards, strict=True)
+                {"seed": seed, "metrics": each["metrics"], "train_seconds": each["train_seconds"]}
+                for seed, each in found.items()
             ],
             "mean": {name: float(np.mean(each)) for name, each in values.items() if each},
             "deviation": {name: float(np.std(each, ddof=1)) for name, each in values.items() if len(each) > 1} or None,
@@ -63,13 +78,19 @@ class Gathering:
         found = []
         for table, a, b in plan.pairs:
             rows = {row.name: row for row in plan.tables[table]}
-            cells = [{cell.seed: cell for cell in self._cells(rows[name].cell)} for name in (a, b)]
-            seeds = [seed for seed in cells[0] if seed in cells[1]]
+            of_both = [self._cells(rows[name].cell) for name in (a, b)]
+            seeds = [seed for seed in of_both[0] if seed in of_both[1]]
+            cells = [[each[seed] for seed in seeds] for each in of_both]
             if seeds:
-                found += self._compared(table, (a, b), [[each[seed] for seed in seeds] for each in cells])
+                found += self.outcomes.comparisons(table, (a, b), cells) or self._compared(table, (a, b), cells)
         return found
 
     def _compared(self, table: str, names: tuple[str, str], cells: Sequence[Sequence[Cell]]) -> list[Json]:
+        """Of the seeds whose models are there."""
+        there = [all(map(self.workshop.is_done, pair)) for pair in zip(*cells, strict=True)]
+        cells = [list(compress(each, there)) for each in cells]
+        if not any(there):
+            return []
         by_seed = [[self._evaluation(cell) for cell in each] for each in cells]
         single = [compare_all(a, b, METRICS, samples=1) for a, b in zip(*by_seed, strict=True)]
         together = compare_all(_averaged(by_seed[0]), _averaged(by_seed[1]), METRICS)
@@ -125,14 +146,14 @@ class Gathering:
         points: list[Json] = []
         for x, key in sorted(series.points.items()):
             cells = [self.workshop.plan.cell(key, seed) for seed in self.workshop.plan.figure_seeds]
-            if not all(map(self.workshop.is_done, cells)):
+            if not all(map(self.outcomes.is_known, cells)):
                 continue
             if figure.by_epoch:
                 points += self._curve(cells)
                 continue
             if figure.of_queries:
                 x = math.ceil(round(x * len(self.workshop.splits["test"].windows), 6))
-            points.append(_point(x, [load_card(self.workshop.folder(cell))["metrics"]["map"] for cell in cells]))
+            points.append(_point(x, [self._outcome(cell)["metrics"]["map"] for cell in cells]))
         if series.line and points:
             ends = [x for each in figure.series if not each.line for x in each.points]
             points = [{"x": x, "y": points[0]["y"]} for x in (min(ends), max(ends))]
@@ -140,13 +161,8 @@ class Gathering:
 
     def _curve(self, cells: Sequence[Cell]) -> list[Json]:
         """The validation curve: the mean over the seeds by epoch."""
-        curves = [{row["epoch"]: row["validation"]["map"] for row in self._validated(cell)} for cell in cells]
+        curves = [{at["epoch"]: at["map"] for at in self._outcome(cell)["curve"]} for cell in cells]
         return [_point(epoch, [curve[epoch] for curve in curves]) for epoch in curves[0]]
-
-    def _validated(self, cell: Cell) -> list[Json]:
-        """The epochs that were measured on the validation data."""
-        text = (self.workshop.folder(cell) / "metrics.jsonl").read_text(encoding="utf-8")
-        return [row for line in text.splitlines() if "validation" in (row := json.loads(line))]
 
     def search(self) -> Json:
         """What was tried on the validation data."""
@@ -160,7 +176,7 @@ class Gathering:
     def _tried(self, trials: Iterable[Trial]) -> Iterable[Json]:
         for trial in trials:
             cells = [self.workshop.plan.cell(trial.cell, seed) for seed in self.workshop.plan.figure_seeds]
-            if all(map(self.workshop.is_done, cells)):
+            if all(map(self.outcomes.is_known, cells)):
                 best = max(self._curve(cells), key=lambda point: point["y"])
                 yield {
                     "settings": trial.settings,

@@ -6,22 +6,23 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rankdistill.errors import StorageError
 from rankdistill.files import write_json
-from rankdistill.model_folder import load_card, versions
+from rankdistill.model_folder import versions
 from rankdistill.processor import cores
 from rankdistill.ranker import device_named
 from rankdistill.report.numerals import duration
 from rankdistill.report.paper import write_results
-from rankdistill.reproduction.cells import Cell
+from rankdistill.reproduction.cells import Cell, Plan, Row
 from rankdistill.reproduction.estimate import seconds_of
 from rankdistill.reproduction.execution import Workshop, alone, execute
 from rankdistill.reproduction.gather import Gathering
 from rankdistill.reproduction.inference import measure, measured
+from rankdistill.reproduction.outcomes import Outcomes, read_earlier
 from rankdistill.reproduction.published import METRICS
 from rankdistill.reproduction.request import Processors, Request
 from rankdistill.stages import describe_data
@@ -38,27 +39,27 @@ def reproduce(request: Request, out: Path, results: Path | None = None) -> Path:
     Args:
         request: what to reproduce.
         out: the folder for data and models; an interrupted reproduction goes on there.
-        results: the folder for the results; None is `results` in `out`.
+        results: the folder for the results; None is `results` in `out`. What is known there, with the same settings
+            and data, is not trained again.
 
     Returns:
         The page of the results.
 
     Raises:
         ConfigError: there is no such paper, data set, part or key.
-        StorageError: the folder was begun with other settings, or another reproduction is at work in it.
+        StorageError: a folder was begun with other settings, or another reproduction is at work in it.
         DataError: the data set is not to be had, or is not the published one.
     """
     plan = request.plan()
     parts = request.parts(plan)
-    spent = _spent(request, out)
+    work = _begun(request, plan, out, results)
     with alone(out):
-        work = _Reproduction(request, Workshop(plan, out), request.processors(plan), results or out / RESULTS, spent)
         work.workshop.prepare()
-        work.announce(_todo(work.workshop, parts))
+        work.announce(parts)
         return work.carry_out(parts)
 
 
-def outlook(request: Request, out: Path) -> list[Json]:
+def outlook(request: Request, out: Path, results: Path | None = None) -> list[Json]:
     """The trainings of a reproduction: which are done, and about how many seconds the others take. Writes nothing.
 
     Raises:
@@ -66,10 +67,9 @@ def outlook(request: Request, out: Path) -> list[Json]:
     """
     plan = request.plan()
     parts = request.parts(plan)
-    spent = _spent(request, out)
-    work = _Reproduction(request, Workshop(plan, out), request.processors(plan), out / RESULTS, spent)
+    work = _begun(request, plan, out, results)
     work.workshop.read()
-    seconds = work.announce(_todo(work.workshop, parts))
+    seconds = work.announce(parts)
     return [
         {
             "key": cell.key,
@@ -83,24 +83,39 @@ def outlook(request: Request, out: Path) -> list[Json]:
     ]
 
 
-def _todo(workshop: Workshop, parts: Iterable[Iterable[Cell]]) -> list[Cell]:
-    """The cells that are not done, each once."""
-    cells = {cell.name: cell for part in parts for cell in part}
-    return [cell for cell in cells.values() if not workshop.is_done(cell)]
+def _begun(request: Request, plan: Plan, out: Path, results: Path | None) -> _Reproduction:
+    """With what went before.
+
+    Raises:
+        StorageError: a folder was begun with other settings.
+    """
+    earlier = {} if results is None else read_earlier(results, plan)
+    spent = _spent(request, out, earlier)
+    outcomes = Outcomes(Workshop(plan, out), earlier)
+    return _Reproduction(request, outcomes, request.processors(plan), results or out / RESULTS, spent)
 
 
 @dataclass(slots=True)
 class _Reproduction:
     request: Request
-    workshop: Workshop
+    outcomes: Outcomes
     processors: Processors
     results: Path
     spent: float
-    """Seconds that went into the folder before."""
+    """Seconds that went into it before."""
     begin: float = field(default_factory=time.perf_counter)
 
-    def announce(self, todo: list[Cell]) -> dict[str, float]:
+    @property
+    def workshop(self) -> Workshop:
+        """The folder."""
+        return self.outcomes.workshop
+
+    def _todo(self, parts: Iterable[Iterable[Cell]]) -> list[Cell]:
+        return self.outcomes.todo(cell for part in parts for cell in part)
+
+    def announce(self, parts: Iterable[Iterable[Cell]]) -> dict[str, float]:
         """Says what there is to do and how long it will take; returns the seconds of each training by name."""
+        todo = self._todo(parts)
         seconds = seconds_of(self.workshop, todo, self.processors.threads)
         if not todo:
             logger.info("everything is trained already")
@@ -119,22 +134,23 @@ class _Reproduction:
 
     def carry_out(self, parts: list[list[Cell]]) -> Path:
         """Trains, measures and writes."""
-        waiting = [part for part in parts if _todo(self.workshop, [part])]
+        waiting = [part for part in parts if self._todo([part])]
         timed = [row for row in self.workshop.plan.tables["main"] if row.timed]
 
         def behind_each() -> None:
             self._note()
-            finished = [part for part in waiting if not _todo(self.workshop, [part])]
+            finished = [part for part in waiting if not self._todo([part])]
             for part in finished:
                 waiting.remove(part)
             if finished:
-                write_results(self._found(measured(self.workshop, timed)), self.results)
+                write_results(self._found(timed), self.results)
 
         self._note()
-        execute(self.workshop, _todo(self.workshop, parts), self.processors, behind_each)
-        measure(self.workshop, timed)
+        execute(self.workshop, self._todo(parts), self.processors, behind_each)
+        if not self.outcomes.inference(timed):
+            measure(self.workshop, timed)
         self._note()
-        return write_results(self._found(measured(self.workshop, timed)), self.results)
+        return write_results(self._found(timed), self.results)
 
     def _seconds(self) -> float:
         return round(self.spent + time.perf_counter() - self.begin, 1)
@@ -142,17 +158,18 @@ class _Reproduction:
     def _note(self) -> None:
         write_json(self.workshop.path / BEGUN, {**self.request.settings(), "seconds": self._seconds()})
 
-    def _found(self, inference: list[Json]) -> Json:
+    def _found(self, timed: Sequence[Row]) -> Json:
         """All that is known by now."""
-        plan, gathering = self.workshop.plan, Gathering(self.workshop)
-        done = [cell for cell in plan.cells if self.workshop.is_done(cell)]
-        trained = sum(float(load_card(self.workshop.folder(cell))["train_seconds"]) for cell in done)
+        plan, gathering = self.workshop.plan, Gathering(self.outcomes)
+        inference = self.outcomes.inference(timed) or measured(self.workshop, timed)
+        cells = gathering.cells()
+        taken = sum(not self.workshop.is_done(cell) for cell in plan.cells if cell.name in cells)
         return {
             "paper": plan.paper,
             "dataset": plan.dataset,
             "title": plan.title,
             "quick": plan.quick,
-            "complete": len(done) == len(plan.cells) and bool(inference),
+            "complete": all(map(self.outcomes.is_known, plan.shown)) and bool(inference),
             "command": self.request.command(),
             "epochs": plan.epochs,
             "seeds": list(plan.seeds),
@@ -161,8 +178,9 @@ class _Reproduction:
                 "date": time.strftime("%Y-%m-%d"),
                 "versions": versions(),
                 "machine": self._machine(),
-                "trainings": len(done),
-                "train_seconds": round(trained, 1),
+                "trainings": len(cells),
+                "taken_from_earlier_results": taken,
+                "train_seconds": round(sum(each["train_seconds"] for each in cells.values()), 1),
                 "wall_seconds": self._seconds(),
             },
             "data": describe_data(self.workshop.splits["test"], plan.cells[0].experiment),
@@ -172,6 +190,7 @@ class _Reproduction:
             "inference": inference,
             "figures": gathering.figures(),
             "search": gathering.search(),
+            "cells": cells,
         }
 
     def _machine(self) -> Json:
@@ -185,8 +204,8 @@ class _Reproduction:
         }
 
 
-def _spent(request: Request, out: Path) -> float:
-    """The seconds that went into a folder before.
+def _spent(request: Request, out: Path, earlier: Json) -> float:
+    """The seconds that went into a folder before, or into the earlier results that a new folder goes on from.
 
     Raises:
         StorageError: it was begun with other settings.
@@ -195,7 +214,7 @@ def _spent(request: Request, out: Path) -> float:
     try:
         known: Json = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return 0.0
+        return float(earlier["made"]["wall_seconds"]) if earlier.get("cells") else 0.0
     except (OSError, ValueError) as error:
         raise StorageError(f"{path}: cannot be read ({error}); name another --out") from error
     if not isinstance(known, dict):

@@ -127,6 +127,7 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ("Split", word(data, "split")),
         ("Data fingerprint", word(data, "fingerprint")),
         ("Machine", _machine(machine)),
+        ("Trainings", _trainings(made)),
         ("Training time", _time(number(made, "train_seconds"), "in all trainings together")),
         ("Wall time", _time(number(made, "wall_seconds"), "")),
         ("Made on", word(made, "date")),
@@ -149,6 +150,12 @@ def _machine(machine: Json) -> str:
     units = [(number(machine, key), key) for key in ("cores", "jobs", "threads")]
     told = [word(machine, "processor"), *(_counted(value, key) for value, key in units if value is not None)]
     return ", ".join(one for one in (*told, f"device {device}" if device else "") if one)
+
+
+def _trainings(made: Json) -> str:
+    count, taken = number(made, "trainings"), number(made, "taken_from_earlier_results")
+    told = f", of which {whole(taken)} were taken from an earlier run with the same settings and data" if taken else ""
+    return "" if count is None else f"{whole(count)}{told}"
 
 
 def _counted(value: float, plural: str) -> str:
