@@ -88,6 +88,17 @@ def test_all_files_are_written_and_nothing_else(whole: Path) -> None:
     assert found == [*drawn, "index.html", "results.json", "results.md"]
 
 
+def test_a_figure_that_is_no_more_does_not_stay_and_another_file_does(tmp_path: Path) -> None:
+    results = made_results()
+    write_results(results, tmp_path)
+    (tmp_path / "figures" / "mine.svg").write_text("<svg/>")
+    gone, *kept = results["figures"]
+    write_results(results | {"figures": kept}, tmp_path)
+    left = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert left == {"mine", *(one["key"] for one in kept)}
+    assert gone["key"] not in left
+
+
 def test_the_json_is_what_was_given(whole: Path) -> None:
     assert json.loads((whole / "results.json").read_text(encoding="utf-8")) == made_results()
 
@@ -192,6 +203,7 @@ def test_provenance_names_seeds_versions_machine_and_time(page: Page) -> None:
         "1234, 1, 2",
         "torch 2.9.1",
         "2 cores, 2 jobs, 1 thread, device cpu",
+        "80, of which 30 were taken from an earlier run",
         "1 h 56 min",
         "5f0c1a9d2b7e4c83",
     ):
