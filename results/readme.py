@@ -149,10 +149,11 @@ def _ours(row: Row, name: str) -> str:
 
 def _line(folder: str, results: Results) -> str:
     """A data set in a line: its distilled students beside the plain one and the teacher of their family."""
-    told = [_family(results.rows("main"), row) for row in results.rows("main") if row.role == "distilled"]
+    told = [_family(results.rows("main"), row) for row in results.rows("main") if row.role == "distilled" and row.mean]
     remarks = " ".join(plain(one) for one in listed(results.data, "remarks"))
     said = f"MAP {'; '.join(told)}" if told else "not made yet"
     title = plain(results.title)
+    title += "" if len(listed(results.data, "seeds")) > 1 or results.quick else " (one seed)"
     title += f" (quick version, {number(results.data, 'epochs'):.0f} epochs)" if results.quick else ""
     return f"{title}: {said}; [all](results/{folder}/results.md).{' ' if remarks else ''}{remarks}"
 

@@ -119,6 +119,17 @@ def test_a_further_data_set_is_a_line_with_its_remarks(readme: ModuleType, root:
     ) in (root / "README.md").read_text(encoding="utf-8").splitlines()
 
 
+def test_a_family_that_was_not_trained_is_left_out_and_one_seed_is_said(readme: ModuleType, root: Path) -> None:
+    results = made_results() | {"title": "MovieLens-1M", "seeds": [1234]}
+    for row in results["main"]:
+        row["mean"] = {} if row["family"] == "Fossil" else row["mean"]
+    put(root, "kdd18-movielens-1m", results)
+    assert readme.main([], root) == 0
+    (line,) = (line for line in block(root, "results").splitlines() if line.startswith("MovieLens-1M"))
+    assert line.startswith("MovieLens-1M (one seed): MAP Caser-RD")
+    assert "Fossil" not in line
+
+
 def test_check_writes_nothing_and_tells_whether_the_readme_is_up_to_date(
     readme: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
