@@ -16,21 +16,22 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 ROWS = (
     {"errors", "types"},
-    {"files", "lookup", "plugins", "processor"},
-    {"console", "ids", "config"},
+    {"checksums", "extras", "files", "lookup", "plugins", "processor"},
+    {"console", "ids", "config", "serving"},
     {"rankings"},
     {"data"},
     {"native"},
     {"search"},
     {"rows"},
     {"ranker", "seen"},
+    {"served"},
     {"loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},
-    {"latency", "serving"},
+    {"latency"},
     {"runs", "pipeline"},
-    {"stages", "report", "api"},
-    {"workflow", "reproduction", "doctor"},
+    {"stages", "report", "api", "exporting"},
+    {"workflow", "reproduction", "doctor", "bench"},
     {"cli"},
     {"__main__"},
 )
@@ -38,7 +39,7 @@ ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 NEVER = {
     "evaluation": {"ranker", "torch"},
     "report": {"models", "data", "ranker", "torch"},
-    "serving": {"training"},
+    "serving": {"training", "ranker", "torch", "models", "data", "ids"},
     "rankings": {"torch"},
     "data": {"torch"},
 }
@@ -56,6 +57,38 @@ def imported(path: Path) -> set[str]:
             module = str(node.module)
             names |= {f"{module}.{alias.name}" for alias in node.names} if module == "rankdistill" else {module}
     return {name.split(".")[1] if name.startswith("rankdistill.") else name.split(".")[0] for name in names}
+
+
+def extras(path: Path) -> set[str]:
+    """The packages that a file imports by `extra("name", "group")`, each of which its group has to bring."""
+    groups = PROJECT["project"]["optional-dependencies"]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "extra" and len(node.args) == 2:
+            name, group = node.args
+            assert isinstance(group, ast.Constant)
+            if isinstance(name, ast.Constant):
+                package = name.value.partition(".")[0]
+                assert package in packages([*groups[group.value], *PROJECT["project"]["dependencies"]]), path
+                found.add(package)
+    return found
+
+
+MODULE_OF = {"faiss-cpu": "faiss"}
+"""Packages that bring a module of another name."""
+
+
+def packages(lines: list[str]) -> set[str]:
+    """The modules that requirements bring."""
+    names = {re.split(r"[^\w-]", line)[0] for line in lines}
+    return {MODULE_OF.get(name, name) for name in names}
+
+
+def declared_packages() -> tuple[set[str], set[str]]:
+    """Packages that every user needs, and those of the groups that a user may add; not those of developers."""
+    groups = PROJECT["project"]["optional-dependencies"]
+    optional = {name for group, lines in groups.items() if group != "dev" for name in packages(lines)}
+    return packages(PROJECT["project"]["dependencies"]), optional
 
 
 def home_of(module: str) -> str:
@@ -78,13 +111,14 @@ def test_every_module_has_a_row() -> None:
 
 
 def test_every_package_that_is_imported_is_declared_and_the_other_way_round() -> None:
-    declared = {re.split(r"[^\w-]", line)[0] for line in PROJECT["project"]["dependencies"]}
-    names = {name for module in MODULES for name in imported(SOURCE / module)}
+    needed, optional = declared_packages()
+    names = {name for module in MODULES for name in imported(SOURCE / module) | extras(SOURCE / module)}
     foreign = names - set(ROW_OF) - sys.stdlib_module_names - {"__version__", "rankdistill"}
     foreign.discard("pydantic_core")  # part of pydantic, which asks for the one version that fits
-    assert foreign == declared
-    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
-    assert declared <= pinned
+    assert foreign >= needed
+    assert foreign <= needed | optional
+    pinned = packages([line for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line])
+    assert needed | optional <= pinned
 
 
 def test_every_folder_of_modules_is_a_package_that_says_what_it_is() -> None:
@@ -112,3 +146,11 @@ def test_a_plug_in_does_not_know_the_others_of_its_kind(folder: str) -> None:
     for path in (SOURCE / folder).glob("*.py"):
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         assert not [line for line in lines if line.startswith((f"from {package}", f"import {package}"))], path.name
+
+
+def test_the_container_has_the_pinned_versions_and_no_torch() -> None:
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    lines = [line for line in (ROOT / "docker" / "requirements.txt").read_text().splitlines() if "==" in line]
+    assert set(lines) <= set(pins)
+    assert not packages(lines) & {"torch", "scipy", "jinja2", "onnx", "onnxscript"}
+    assert packages(PROJECT["project"]["optional-dependencies"]["serve"]) <= packages(lines)

@@ -144,7 +144,11 @@ def test_every_command_named_exists_with_its_options(page):
     verbs = typer.main.get_command(app).commands
     for verb, *words in commands(page):
         assert verb in verbs, f"{page.name}: no verb {verb}"
-        options = {name for parameter in verbs[verb].params for name in parameter.opts} | {"--help"}
+        command = verbs[verb]
+        if hasattr(command, "commands"):
+            assert words[0] in command.commands, f"{page.name}: no verb {verb} {words[0]}"
+            command = command.commands[words[0]]
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
         for word in words:
             assert not word.startswith("--") or word in options, f"{page.name}: {verb} has no {word}"
 

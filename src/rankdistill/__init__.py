@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rankdistill.errors import RankDistillError
     from rankdistill.evaluation.compare import Comparison, compare
     from rankdistill.evaluation.evaluate import Evaluation
+    from rankdistill.exporting.write import export
     from rankdistill.losses.pairwise import Pairwise
     from rankdistill.losses.pointwise import Pointwise
     from rankdistill.losses.softmax import Softmax
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from rankdistill.pipeline import Settings, distill, evaluate, label, recommend, train
     from rankdistill.ranker import Ranker
     from rankdistill.rankings import Rankings
+    from rankdistill.serving.recommender import Recommendation, Recommender
 
 __version__ = "0.1.0"
 
@@ -50,6 +52,8 @@ _HOMES = {
     "Ranker": "ranker",
     "RankingDistillation": "distillation.ranking_distillation",
     "Rankings": "rankings",
+    "Recommendation": "serving.recommender",
+    "Recommender": "serving.recommender",
     "Settings": "pipeline",
     "Softmax": "losses.softmax",
     "Split": "data.splitting",
@@ -57,6 +61,7 @@ _HOMES = {
     "compare": "evaluation.compare",
     "distill": "pipeline",
     "evaluate": "pipeline",
+    "export": "exporting.write",
     "label": "pipeline",
     "load_model": "model_folder",
     "read": "api",
@@ -83,6 +88,8 @@ __all__ = [
     "Ranker",
     "RankingDistillation",
     "Rankings",
+    "Recommendation",
+    "Recommender",
     "Settings",
     "Softmax",
     "Split",
@@ -91,6 +98,7 @@ __all__ = [
     "compare",
     "distill",
     "evaluate",
+    "export",
     "label",
     "load_model",
     "read",

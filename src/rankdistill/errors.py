@@ -37,3 +37,11 @@ class EvaluationError(RankDistillError):
 
 class StorageError(RankDistillError):
     """A file that could not be written (a full disk, a folder that may not be written to)."""
+
+
+class ExportError(RankDistillError):
+    """A model that cannot be exported, or an exported folder that is missing, damaged or of another version."""
+
+
+class RequestError(RankDistillError):
+    """A request for lists that cannot be answered (an item or a user that is not known)."""

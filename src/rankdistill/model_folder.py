@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from rankdistill import plugins
+from rankdistill.checksums import sha256
 from rankdistill.errors import CheckpointError, ConfigError
-from rankdistill.files import replacing, sha256, write_json
+from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
 from rankdistill.ranker import Catalogue, Ranker, device_named, model_state
 from rankdistill.types import Json

@@ -201,7 +201,7 @@ def build(model: Section, split: Split, seed: int) -> Ranker:
         torch.manual_seed(seed)
         ranker: Ranker = _plugin("models", model)(model, catalogue)
     ranker.prepare(split.train)
-    ranker.fingerprint = split.fingerprint
+    ranker.fingerprint, ranker.split = split.fingerprint, split
     return ranker
 
 

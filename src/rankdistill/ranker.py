@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +19,9 @@ from rankdistill.rankings import Rankings, TargetRanks
 from rankdistill.rows import RowUpdates, read_rows, score_rows
 from rankdistill.search import Asked, ItemIndex, Precision, Relevant
 from rankdistill.types import PAD, Floats, Ints, Items
+
+if TYPE_CHECKING:
+    from rankdistill.data.splitting import Split
 
 _SCORES_A_BLOCK = 1 << 21
 """Scores held at once when a model scores the catalogue: 8 MiB, which stay in the cache they were computed in."""
@@ -38,16 +40,21 @@ class Catalogue:
     history_length: int
 
 
-class Ranker(nn.Module, ABC):
+class Ranker(nn.Module):
     """Scores items for a user and her last items.
 
     A model is one file in `models/`: a subclass with a nested `Config`. It gives `encode` and, in the usual case of
-    a query vector against an item table, `item_table`; a model of another form overrides `score`.
+    a query vector against an item table, `item_table`; a model of another form overrides `score`. A model with a row
+    for each user names its `user_table` and gives `encode_as` in the place of `encode`.
     """
 
     Config: ClassVar[type[Section]]
     tables: ClassVar[tuple[str, ...]] = ()
     """Parameters that are read by `read` and `score` alone: a training step costs what it reads of them."""
+    user_table: ClassVar[str | None] = None
+    """The parameter that has a row for each user, where there is one."""
+    served_as: ClassVar[type[nn.Module] | None] = None
+    """The subclass of `Served` that this model needs; None for `Served` itself."""
     learns: ClassVar[bool] = True
     """Whether anything is learned by gradient; into a model where nothing is, nothing can be distilled."""
 
@@ -57,6 +64,7 @@ class Ranker(nn.Module, ABC):
         self.config = config
         self.catalogue = catalogue
         self.fingerprint: str | None = None  # of the data it was trained on, where that is known
+        self.split: Split | None = None  # that data itself, where it was trained by this process
 
     def prepare(self, train: Sequences) -> None:
         """Sees the training sequences once, before the first epoch; buffers made here are saved with the model.
@@ -64,9 +72,14 @@ class Ranker(nn.Module, ABC):
         A buffer whose size depends on the sequences is registered empty in `__init__`.
         """
 
-    @abstractmethod
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of users [B] and their last items [B, L] (PAD on the left)."""
+        assert self.user_table is not None, f"{type(self).__name__} gives neither encode nor user_table"
+        return self.encode_as(self.read(self.get_parameter(self.user_table), users), history)
+
+    def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
+        """Query vectors [B, D] of rows [B, E] of the user table and last items [B, L]."""
+        raise NotImplementedError
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """Item vectors [I + 1, D] and biases [I + 1]; row 0 is the padding item."""

@@ -63,7 +63,7 @@ def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, upd
 def _indices(rows: Tensor, table: Tensor) -> Tensor:
     """The indices as int64; on the processor, where nothing else does so, they are checked."""
     rows = rows.long()
-    if rows.device.type == "cpu" and rows.numel():
+    if rows.device.type == "cpu" and not torch.compiler.is_compiling() and rows.numel():
         least, most = (int(each) for each in torch.aminmax(rows))
         if least < 0 or most >= len(table):
             raise IndexError(f"row {least if least < 0 else most} of a table of {len(table):,} rows")

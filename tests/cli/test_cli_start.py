@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from commands import visits, write_csv
 
-VERBS = ("run", "prepare", "train", "label", "distill", "evaluate", "report", "show", "doctor", "demo")
+VERBS = ("run", "prepare", "train", "label", "distill", "evaluate", "report", "serve", "show", "doctor", "demo")
+BENCHES = (("bench", "latency", "--help"), ("bench", "load", "--help"))
 
 
 def imported(code: str, *names: str) -> list[str]:
@@ -26,7 +27,7 @@ def test_the_modules_that_a_process_has_imported_are_found_out() -> None:
     assert imported("import rankdistill.models.popularity", "torch", "rankdistill.report") == ["torch"]
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((verb, "--help") for verb in VERBS)])
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((verb, "--help") for verb in VERBS), *BENCHES])
 def test_help_needs_none_of_the_large_packages(arguments: tuple[str, ...]) -> None:
     assert imported(command(*arguments), "torch", "scipy", "polars", "numpy") == []
 

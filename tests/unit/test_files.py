@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 import rankdistill as rd
+from rankdistill.checksums import sha256
 from rankdistill.config import TrainConfig
 from rankdistill.data.storage import write_split
 from rankdistill.errors import RankDistillError, StorageError
-from rankdistill.files import remove_leftovers, replacing, sha256, write_json, write_text
+from rankdistill.files import remove_leftovers, replacing, write_json, write_text
 from rankdistill.ids import IdMap
 from rankdistill.model_folder import save_model
 from rankdistill.pipeline import build

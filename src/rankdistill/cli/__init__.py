@@ -8,16 +8,20 @@ from typing import Annotated
 
 import typer
 
+from rankdistill.cli.bench import bench
 from rankdistill.cli.demo import demo
 from rankdistill.cli.distill import distill
 from rankdistill.cli.doctor import doctor
 from rankdistill.cli.evaluate import evaluate
+from rankdistill.cli.export import export
 from rankdistill.cli.failures import INTERRUPTED, MISTAKE, complain
 from rankdistill.cli.label import label
 from rankdistill.cli.prepare import prepare
+from rankdistill.cli.recommend import recommend
 from rankdistill.cli.report import report
 from rankdistill.cli.reproduce import reproduce
 from rankdistill.cli.run import run
+from rankdistill.cli.serve import serve
 from rankdistill.cli.show import show
 from rankdistill.cli.train import train
 from rankdistill.cli.verb import verb
@@ -34,8 +38,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _function in (demo, run, prepare, train, label, distill, evaluate, report, reproduce, show, doctor):
+for _function in (
+    demo,
+    run,
+    prepare,
+    train,
+    label,
+    distill,
+    evaluate,
+    report,
+    export,
+    recommend,
+    serve,
+    reproduce,
+    show,
+    doctor,
+):
     app.command()(verb(_function))
+app.add_typer(bench)
 
 
 def _print_version(wanted: bool) -> None:

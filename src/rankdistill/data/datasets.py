@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from rankdistill.checksums import sha256
 from rankdistill.config import DataConfig
 from rankdistill.data.catalogue import SETS, NamedSet
 from rankdistill.data.events import Events
 from rankdistill.errors import ConfigError, DataError
-from rankdistill.files import replacing, sha256
+from rankdistill.files import replacing
 from rankdistill.plugins import suggestion
 
 _logger = logging.getLogger(__name__)

@@ -47,6 +47,7 @@ class Caser(Ranker):
         )
 
     config: Config
+    user_table = "user_vectors"
     tables = ("user_vectors", "history_vectors", "item_vectors", "item_bias")
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
@@ -64,13 +65,13 @@ class Caser(Ranker):
         self.item_vectors = nn.Parameter(torch.randn(rows, 2 * dim) / (2 * dim))
         self.item_bias = nn.Parameter(torch.zeros(rows))
 
-    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+    def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, 2d]."""
         features = self._features(self.read(self.history_vectors, history))
         if self.training:
             features = dropout(features, self.config.dropout)
         sequence = _ACTIVATIONS[self.config.activation](self.combine(features))
-        return torch.cat([sequence, self.read(self.user_vectors, users)], dim=1)
+        return torch.cat([sequence, rows], dim=1)
 
     def _features(self, embedded: Tensor) -> Tensor:
         """Vertical sums and horizontal maxima [B, n_v d + L n_h] of histories [B, L, d]."""

@@ -7,12 +7,34 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from rankdistill.config import Section
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
+from rankdistill.served import Served, once
 from rankdistill.types import PAD
+
+
+class ServedFossil(Served):
+    """H is what somebody has, known or not; a stranger's own weights of the last items are estimated."""
+
+    model: Fossil
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        """See `Served.encode`."""
+        kept = once(history)
+        long_term = (embedding(history, self.model.history_vectors) * kept.unsqueeze(2)).sum(1)
+        return super().encode(users, history) + self.model.scale(kept.sum(1)).unsqueeze(1) * long_term
+
+    def adjust(self, scores: Tensor, history: Tensor) -> Tensor:
+        """See `Fossil.adjust`."""
+        kept = once(history)
+        history_vectors, item_vectors = self.model.history_vectors, self.model.item_vectors
+        products = (embedding(history, history_vectors) * embedding(history, item_vectors)).sum(2)
+        own = self.model.scale(kept.sum(1)).unsqueeze(1) * products * kept
+        return scores.scatter_add(1, history, -own)
 
 
 class Fossil(Ranker):
@@ -32,6 +54,8 @@ class Fossil(Ranker):
         history_exponent: float = Field(0.2, ge=0, le=1, description="a: a user's history is scaled by |H|^-a")
 
     config: Config
+    served_as = ServedFossil
+    user_table = "user_weights"
     tables = ("history_vectors", "user_weights", "item_vectors", "item_bias")
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
@@ -51,11 +75,15 @@ class Fossil(Ranker):
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, d], of histories [B, L] whose last column is the last item."""
         owned, owner = self.own.of(users)
-        recent = self.read(self.history_vectors, history)
-        weights = (self.weights + self.read(self.user_weights, users)).flip(1) * (history != PAD)
-        short_term = (weights.unsqueeze(2) * recent).sum(1)  # quicker than a batch of tiny matrix products
+        short_term = self.encode_as(self.read(self.user_weights, users), history)
         long_term = torch.zeros_like(short_term).index_add(0, owner, self.read(self.history_vectors, owned))
         return short_term + self._scale(users).unsqueeze(1) * long_term
+
+    def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
+        """The short-term part [B, d], with the users' weights [B, L]."""
+        recent = self.read(self.history_vectors, history)
+        weights = (self.weights + rows).flip(1) * (history != PAD)
+        return (weights.unsqueeze(2) * recent).sum(1)  # quicker than a batch of tiny matrix products
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """Q [I + 1, d] and beta [I + 1]."""
@@ -69,5 +97,9 @@ class Fossil(Ranker):
         return scores.index_put((rows, columns), -own, accumulate=True)
 
     def _scale(self, users: Tensor) -> Tensor:
-        """|H|^-a [B]."""
-        return self.own.lengths(users).clamp_min(1).to(self.weights.dtype) ** -self.config.history_exponent
+        """|H|^-a [B] of the users' training items."""
+        return self.scale(self.own.lengths(users))
+
+    def scale(self, lengths: Tensor) -> Tensor:
+        """|H|^-a [B] for as many distinct items [B]."""
+        return lengths.clamp_min(1).to(self.weights.dtype) ** -self.config.history_exponent

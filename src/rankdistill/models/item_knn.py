@@ -10,15 +10,42 @@ import torch
 from pydantic import Field
 from scipy import sparse
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from rankdistill.config import Section
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
+from rankdistill.served import Served, once
 from rankdistill.types import Floats, Ints, Items
 
 _ITEMS_A_BLOCK = 2048
 """Items whose similarities to all others are held at once."""
+
+
+class ServedItemKNN(Served):
+    """The nearest items of each item as a table [I + 1, N], PAD on the right."""
+
+    model: ItemKNN
+
+    def __init__(self, model: ItemKNN, train: Sequences) -> None:
+        super().__init__(model, train)
+        starts = model.get_buffer("starts").cpu()
+        lengths = starts.diff()
+        rows = torch.repeat_interleave(lengths)
+        columns = torch.arange(len(rows)) - starts[:-1][rows]
+        for name in ("neighbors", "similarities"):
+            values = model.get_buffer(name).cpu()
+            table = torch.zeros(len(lengths), max(1, int(lengths.max())), dtype=values.dtype)
+            table[rows, columns] = values
+            self.register_buffer(name, table)
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        """See `ItemKNN.encode`."""
+        near, similarities = (embedding(history, self.get_buffer(name)) for name in ("neighbors", "similarities"))
+        values = similarities * once(history).unsqueeze(2)
+        scores = torch.zeros_like(history[:, :1], dtype=values.dtype).expand(-1, self.model.catalogue.num_items + 1)
+        return scores.scatter_add(1, near.flatten(1).long(), values.flatten(1))
 
 
 class ItemKNN(Ranker):
@@ -36,6 +63,7 @@ class ItemKNN(Ranker):
         shrink: float = Field(0.0, ge=0, description="added to the denominator: rare items are less near to others")
 
     config: Config
+    served_as = ServedItemKNN
     learns = False
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:

@@ -22,6 +22,7 @@ class MatrixFactorization(Ranker):
         dim: int = Field(50, ge=1, description="d, the length of item and user vectors")
 
     config: Config
+    user_table = "user_vectors"
     tables = ("user_vectors", "item_vectors", "item_bias")
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
@@ -31,9 +32,9 @@ class MatrixFactorization(Ranker):
         self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
         self.item_bias = nn.Parameter(torch.zeros(rows))
 
-    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+    def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
         """The users' vectors [B, d]."""
-        return self.read(self.user_vectors, users)
+        return rows
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """Q [I + 1, d] and b [I + 1]."""

@@ -42,7 +42,9 @@ def library() -> ctypes.CDLL | None:
 
 
 def has_kernels(like: Tensor) -> bool:
-    """Whether the kernels can work on such a tensor: of float32 or integers, on the processor."""
+    """Whether the kernels can work on such a tensor: of float32 or integers, on the processor, not while exported."""
+    if torch.compiler.is_compiling():
+        return False
     return like.device.type == "cpu" and like.dtype not in _FOREIGN and library() is not None
 
 

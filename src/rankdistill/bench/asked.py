@@ -1,0 +1,55 @@
+"""The requests of a load test: users, or histories, as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankdistill.errors import ConfigError
+from rankdistill.serving import layout
+from rankdistill.serving.raw_ids import RawIds
+
+_MOST = 20_000
+"""Different requests, at most."""
+_SEED = 1234
+
+
+def bodies_of(path: Path, k: int) -> tuple[list[bytes], str]:
+    """Requests for the users of an exported folder or of a file with an id a line, in random order; and a remark.
+
+    Raises:
+        ConfigError: there is no such file or folder, or no id in it.
+    """
+    if (path / layout.USER_IDS).is_file():
+        users = RawIds.read(path / layout.USER_IDS, 0)
+        ids: list[Any] = users.raw(_drawn(len(users)))
+        return [_body({"user": user, "k": k}) for user in ids], ""
+    if (path / layout.ITEM_IDS).is_file():
+        return _histories(path, k), f"{path}: exported without users, so random histories of 5 to 50 items are sent"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: neither an exported folder nor a text file of user ids ({type(error).__name__}); name one of them"
+        ) from error
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise ConfigError(f"{path}: holds no user id; write one a line")
+    return [_body({"user": int(each) if each.isdecimal() else each, "k": k}) for each in ids[:_MOST]], ""
+
+
+def _drawn(count: int) -> Any:
+    return np.random.default_rng(_SEED).permutation(count)[:_MOST]
+
+
+def _histories(folder: Path, k: int) -> list[bytes]:
+    items, draw = RawIds.read(folder / layout.ITEM_IDS, 1), np.random.default_rng(_SEED)
+    lengths = draw.integers(5, 51, size=1024)
+    return [_body({"history": items.raw(draw.integers(1, len(items) + 1, size=length)), "k": k}) for length in lengths]
+
+
+def _body(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8")

@@ -1,0 +1,122 @@
+"""What an exported folder is worth: the same lists as the model's own, how good they are, how fast they come."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankdistill.data.queries import Exclude, Queries, last_items
+from rankdistill.data.sequences import Sequences
+from rankdistill.data.splitting import Split
+from rankdistill.errors import ExportError
+from rankdistill.pipeline import evaluate
+from rankdistill.ranker import Ranker, rank
+from rankdistill.rankings import Rankings
+from rankdistill.serving.recommender import Asked, Recommender, Rules
+from rankdistill.types import Floats, Ints, Json
+
+METRICS = ("ndcg@10", "recall@10")
+K = 10
+_USERS = 20_000
+"""Users that parity and quality are measured with, at most: every n-th of them."""
+_SINGLE_QUERIES, _WARMUP_QUERIES, _PASSES = 300, 30, 3
+_TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "int8": 5e-2}
+"""How far a score may be from the model's own, as a share of the largest score."""
+_SWAPPED = 1e-3
+"""The share of lists that may differ by items of nearly equal scores, in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Lists of the model itself, to compare others with."""
+
+    users: Ints
+    items: Ints
+    scores: Floats
+
+    @classmethod
+    def of(cls, model: Ranker, split: Split) -> Lists:
+        """The top 10 of real users by what they have in training, that left out."""
+        users = _some(np.flatnonzero(split.train.lengths > 0))
+        history = last_items(split.train, users, split.train.lengths[users], split.history_length)
+        queries = Queries(users, users, history, Exclude(seen=split.train, never=split.untrained_items))
+        found = rank(model, queries, K)
+        assert found.scores is not None
+        return cls(users, found.items.astype(np.int64), found.scores)
+
+
+def _some(users: Ints) -> Ints:
+    return users[:: max(1, -(-len(users) // _USERS))]
+
+
+def asked_of(users: Ints, known: Sequences) -> Asked:
+    """Users with what they have in `known`."""
+    return Asked(users, [known.of(user) for user in users.tolist()])
+
+
+def parity(lists: Lists, exported: Recommender, split: Split, precision: str) -> Json:
+    """Compares lists for real users with the model's own.
+
+    Raises:
+        ExportError: a score is further off than the precision explains, or in float32 more than a few lists differ.
+    """
+    items, scores = exported.rank(asked_of(lists.users, split.train), Rules(K))
+    items, scores = items[:, : lists.items.shape[1]], scores[:, : lists.items.shape[1]]
+    both = np.isfinite(lists.scores) & np.isfinite(scores)
+    largest = float(np.abs(lists.scores[both]).max(initial=0.0))
+    off = float(np.abs(lists.scores[both] - scores[both]).max(initial=0.0))
+    tolerance = _TOLERANCE[precision] * max(largest, 1e-6)
+    equal = (items == lists.items).all(1)
+    overlap = (items[:, :, None] == np.where(lists.items > 0, lists.items, -1)[:, None, :]).any(2).sum()
+    found = {
+        "users": len(items),
+        "identical_lists": int(equal.sum()),
+        "overlap": round(float(overlap / max(1, (lists.items > 0).sum())), 6),
+        "largest_score_difference": off,
+        "tolerance": tolerance,
+    }
+    ends_differ = not np.array_equal(np.isfinite(lists.scores), np.isfinite(scores))
+    many = precision == "float32" and (~equal).mean() > _SWAPPED
+    if off > tolerance or ends_differ or many:
+        raise ExportError(
+            f"{type(exported).__name__}: the exported graph is not the model: {found['identical_lists']:,} of "
+            f"{len(items):,} lists are the same, scores differ by up to {off:.3g} where {tolerance:.3g} is allowed; "
+            f"nothing was written"
+        )
+    return found
+
+
+def quality(exported: Recommender, split: Split, *, known: bool) -> Json:
+    """Metrics of the test users: by who they are, or by their histories alone."""
+    queries = split.test_queries
+    rows = _some(np.arange(len(queries)))
+    users, seen = queries.users[rows], queries.exclude.seen
+    assert seen is not None
+    asked = asked_of(users, seen)
+    if not known:
+        asked = Asked(np.full_like(users, split.num_users), asked.histories)
+    items, _ = exported.rank(asked, Rules(K))
+    order = np.argsort(queries.ids[rows])
+    lists = Rankings(queries.ids[rows][order], items[order].astype(np.int32), source="exported")
+    assert queries.relevant is not None
+    relevant = queries.relevant.take(rows)
+    targets = Sequences.from_pairs(users[relevant.users], relevant.items, split.num_users)
+    return evaluate(lists, targets, METRICS).mean()
+
+
+def latency(exported: Recommender, split: Split) -> Json:
+    """Milliseconds of one query with its list of 10, on as many threads as `exported` has."""
+    users = _some(np.flatnonzero(split.train.lengths > 0))[: _SINGLE_QUERIES + _WARMUP_QUERIES]
+    queries = [asked_of(users[row : row + 1], split.train) for row in range(len(users))]
+    passes = [[_seconds(exported, query) for query in queries] for _ in range(_PASSES)]
+    times = np.min(passes, axis=0)[min(_WARMUP_QUERIES, len(queries) // 2) :]
+    p50, p99 = np.percentile(times, [50, 99]) * 1e3
+    return {"p50": round(float(p50), 4), "p99": round(float(p99), 4)}
+
+
+def _seconds(exported: Recommender, asked: Asked) -> float:
+    begin = time.perf_counter()
+    exported.rank(asked, Rules(K))
+    return time.perf_counter() - begin

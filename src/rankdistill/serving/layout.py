@@ -1,0 +1,36 @@
+"""What an exported folder holds, and the names of the graphs' inputs and outputs."""
+
+from __future__ import annotations
+
+SCHEMA = 1
+"""Of the manifest; raised when a reader of the former one could not read it."""
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+ENCODER = "encoder.onnx"
+VECTORS = "item_vectors.npy"
+VECTORS_BY_ID = "item_vectors.parquet"
+INDEX = "index.faiss"
+ITEMS = "items.parquet"
+ITEM_IDS = "ids/items.npy"
+TRITON = "config.pbtxt"
+USER_IDS = "ids/users.npy"
+USER_STARTS = "users/starts.npy"
+USER_ITEMS = "users/items.npy"
+
+USER = "user"
+"""int64 [B]: the index of the user, from 0; `num_users` is anybody else. Where the model has no users, no input."""
+HISTORY = "history"
+"""int64 [B, H]: item indices, oldest first, 0 on the left of shorter ones."""
+BLOCKED = "blocked"
+"""int64 [B, X]: item indices that no list may hold, 0 where there are fewer; X may be 0."""
+EXCLUDE_SEEN = "exclude_seen"
+"""bool [1]: whether lists leave out what the history holds."""
+LENGTH = "k"
+"""int64 [1]: the length of the lists."""
+FOUND = "items"
+"""int64 [B, k]: item indices, best first; 0 behind the end of a list that is shorter than k."""
+SCORES = "scores"
+"""float32 [B, k]; minus infinity where there is no item."""
+QUERY = "query"
+"""float32 [B, D + 1]: its product with a row of the item vectors is the item's score."""

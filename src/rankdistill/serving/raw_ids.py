@@ -1,0 +1,70 @@
+"""Raw ids and their indices, in arrays that need nothing but numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rankdistill.types import UNKNOWN, Ints
+
+RawId: TypeAlias = int | str
+
+
+class RawIds:
+    """Ids, integers or text in UTF-8, in the order of their indices `first`, `first + 1`, ...
+
+    >>> ids = RawIds(np.array([b"a", b"c", b"b"]), first=1)
+    >>> ids.indices(["c", "z", 7]).tolist(), ids.raw(np.array([3, 1]))
+    ([2, -1, -1], ['b', 'a'])
+    """
+
+    def __init__(self, values: NDArray[Any], first: int) -> None:
+        self.values, self.first = values, first
+        self.are_text = values.dtype.kind == "S"
+        ascending = len(values) < 2 or bool((values[:-1] <= values[1:]).all())
+        self._order = None if ascending else np.argsort(values, kind="stable")
+        self._sorted = values if self._order is None else values[self._order]
+
+    @classmethod
+    def read(cls, path: Path, first: int) -> RawIds:
+        """From a file, which stays on disk until its rows are asked for."""
+        return cls(np.load(path, mmap_mode="r", allow_pickle=False), first)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def indices(self, raw: Sequence[Any]) -> Ints:
+        """The index [n] of each raw id [n]; `UNKNOWN` for one that there is not. "7" is 7 where ids are integers."""
+        found = np.full(len(raw), UNKNOWN, dtype=np.int64)
+        keys = [self._key(each) for each in raw]
+        asked = [place for place, key in enumerate(keys) if key is not None]
+        if not asked or not len(self.values):
+            return found
+        wanted = np.array([keys[place] for place in asked])
+        rows = np.searchsorted(self._sorted, wanted).clip(max=len(self.values) - 1)
+        hit = self._sorted[rows] == wanted
+        rows = rows if self._order is None else self._order[rows]
+        found[asked] = np.where(hit, rows + self.first, UNKNOWN)
+        return found
+
+    def _key(self, raw: Any) -> int | bytes | None:
+        """The id as it stands in the array; None where it cannot be there."""
+        if isinstance(raw, bool) or not isinstance(raw, (int, str, np.integer)):
+            return None
+        if self.are_text:
+            key = str(raw).encode("utf-8", "surrogatepass")
+            return key if 0 < len(key) <= self.values.dtype.itemsize and not key.endswith(b"\0") else None
+        try:
+            number = int(raw)
+        except ValueError:
+            return None
+        return number if str(number) == str(raw) and abs(number) < 1 << 63 else None
+
+    def raw(self, indices: NDArray[Any]) -> list[RawId]:
+        """The raw ids of indices [n]."""
+        values = self.values[np.asarray(indices, dtype=np.int64) - self.first]
+        return [each.decode("utf-8") for each in values.tolist()] if self.are_text else values.tolist()

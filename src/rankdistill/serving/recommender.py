@@ -1,0 +1,326 @@
+"""Lists of an exported model by raw ids: onnxruntime and numpy, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rankdistill.errors import ExportError, RequestError
+from rankdistill.extras import extra
+from rankdistill.processor import cores
+from rankdistill.serving import ann, layout
+from rankdistill.serving.folder import check_files, read_manifest
+from rankdistill.serving.raw_ids import RawId, RawIds
+from rankdistill.types import PAD, UNKNOWN, Floats, Ints, Items, Json
+
+Unknown = Literal["refuse", "ignore"]
+_SCORES_A_BLOCK = 1 << 24
+"""Scores, or pairs of items of a history, that are held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A list, best first.
+
+    Attributes:
+        items: raw ids, at most k.
+        scores: of each item.
+    """
+
+    items: list[RawId]
+    scores: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, in indices.
+
+    Attributes:
+        users: [n]; the number of users stands for somebody who is not known.
+        histories: [n], what each has, oldest first.
+    """
+
+    users: Ints
+    histories: Sequence[Items]
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a list may hold.
+
+    Attributes:
+        k: its length at most.
+        exclude_seen: whether what somebody has is left out.
+        allow: indices of the only items that may stand in it; None allows all.
+        block: indices of items that may not.
+    """
+
+    k: int = 10
+    exclude_seen: bool = True
+    allow: Ints | None = None
+    block: Ints | None = None
+
+
+class Recommender:
+    """An exported model in memory.
+
+    Args:
+        folder: what `export` wrote.
+        threads: of one call; None takes all cores.
+        unknown: what to do about items that the model does not know: refuse them, or leave them aside.
+        index: whether lists come from the folder's approximate index; None, where it has one.
+
+    Raises:
+        ExportError: the folder is missing, damaged, changed since it was exported, or of another version; or it has
+            no index and one is asked for.
+        ConfigError: onnxruntime is not installed, or faiss where there is an index.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        threads: int | None = None,
+        unknown: Unknown = "refuse",
+        index: bool | None = None,
+    ) -> None:
+        self.folder, self.unknown = Path(folder), unknown
+        self.manifest: Json = read_manifest(self.folder)
+        check_files(self.folder, self.manifest)
+        self.items = RawIds.read(self.folder / layout.ITEM_IDS, first=1)
+        self.has_known_users = layout.USER_IDS in self.manifest["files"]
+        self.users = RawIds(np.zeros(0, dtype=np.int64), first=0)
+        if self.has_known_users:
+            self.users = RawIds.read(self.folder / layout.USER_IDS, first=0)
+            self._starts, self._owned = (
+                np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
+                for name in (layout.USER_STARTS, layout.USER_ITEMS)
+            )
+        self._threads = threads or cores()
+        self._model = self._session(layout.MODEL)
+        self._inputs = {each.name for each in self._model.get_inputs()}
+        self._encoder: Any = None
+        if self.manifest["item_vectors"]:
+            self._encoder = self._session(layout.ENCODER)
+            self._vectors = np.load(self.folder / layout.VECTORS, mmap_mode="r", allow_pickle=False)
+        self.index = self._read_index(index)
+
+    def _read_index(self, wanted: bool | None) -> ann.ItemIndex | None:
+        about = self.manifest.get("index")
+        if about is None and wanted:
+            raise ExportError(f"{self.folder}: was exported without an index; export the model with --index")
+        if about is None or wanted is False:
+            return None
+        if layout.INDEX not in self.manifest["files"]:
+            raise ExportError(f"{self.folder / layout.MANIFEST}: names no {layout.INDEX}; export the model again")
+        return ann.read(self.folder / layout.INDEX, about, self._threads)
+
+    def _session(self, name: str) -> Any:
+        onnxruntime = extra("onnxruntime", "serve")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(str(self.folder / name), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise ExportError(f"{self.folder / name}: onnxruntime cannot load it ({reason})") from error
+
+    @property
+    def num_users(self) -> int:
+        """How many users the model knows; this number as an index stands for all others."""
+        known: int = self.manifest["catalogue"]["num_users"]
+        return known
+
+    def recommend(
+        self,
+        *,
+        users: Sequence[RawId] | None = None,
+        histories: Sequence[Sequence[RawId]] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        allow: Collection[RawId] | None = None,
+        block: Collection[RawId] = (),
+    ) -> list[Recommendation]:
+        """A list for each of the users, or for each history.
+
+        Args:
+            users: raw ids [n]. What they have is what they had in training, unless `histories` says it anew; then
+                they need not be known.
+            histories: what each [n] has by now, oldest first, raw ids; without `users`, of strangers.
+            k: the length of the lists; one is shorter where fewer items may stand in it.
+            exclude_seen: leave out what somebody has.
+            allow: the only items that may stand in a list.
+            block: items that may not.
+
+        Raises:
+            RequestError: a user without a history is not known, or an item is not; k is less than 1.
+        """
+        asked = self.asked(users, histories)
+        rules = Rules(
+            self._checked(k),
+            exclude_seen,
+            None if allow is None else self.item_indices(list(allow)),
+            self.item_indices(list(block)),
+        )
+        items, scores = self.rank(asked, rules)
+        found = items != PAD
+        return [
+            Recommendation(self.items.raw(row[kept]), values[kept].tolist())
+            for row, values, kept in zip(items, scores, found, strict=True)
+        ]
+
+    def _checked(self, k: int) -> int:
+        if k < 1:
+            raise RequestError(f"k = {k} is no length of a list; ask for at least 1")
+        return min(k, len(self.items))
+
+    def asked(self, users: Sequence[RawId] | None, histories: Sequence[Sequence[RawId]] | None) -> Asked:
+        """Raw ids as indices.
+
+        Raises:
+            RequestError: as `recommend` does.
+        """
+        if users is None and histories is None:
+            raise RequestError("neither users nor histories are given; give at least one of them")
+        if users is not None and histories is not None and len(users) != len(histories):
+            raise RequestError(f"{len(users)} users and {len(histories)} histories are given; give one for each")
+        if histories is None:
+            assert users is not None
+            return self.known(users)
+        flat = self.item_indices([item for history in histories for item in history], dropped=False)
+        ends = np.cumsum([len(history) for history in histories])
+        rows = np.split(flat, ends[:-1]) if len(histories) else []
+        known = np.full(len(histories), UNKNOWN) if users is None else self.users.indices(users)
+        return Asked(
+            np.where(known == UNKNOWN, self.num_users, known),
+            [row[row != UNKNOWN].astype(np.int32) for row in rows],
+        )
+
+    def known(self, users: Sequence[RawId]) -> Asked:
+        """Users with what they had in training.
+
+        Raises:
+            RequestError: one is not known.
+        """
+        indices = self.users.indices(users)
+        if (indices == UNKNOWN).any():
+            first = users[int(np.flatnonzero(indices == UNKNOWN)[0])]
+            why = "is not known" if self.has_known_users else "is not known: the folder was exported without users"
+            raise RequestError(f"user {first!r} {why}; give the history of what they have")
+        return self.known_indices(indices)
+
+    def known_indices(self, indices: Ints) -> Asked:
+        """Users by index, with what they had in training."""
+        return Asked(indices, [self._owned[self._starts[user] : self._starts[user + 1]] for user in indices])
+
+    def item_indices(self, raw: Sequence[RawId], *, dropped: bool = True) -> Ints:
+        """Raw item ids as indices; those that are not known are refused, or left out where they are `dropped`.
+
+        Raises:
+            RequestError: an item is not known.
+        """
+        indices = self.items.indices(raw)
+        lost = indices == UNKNOWN
+        if self.unknown == "refuse" and lost.any():
+            raise RequestError(f"item {raw[int(np.flatnonzero(lost)[0])]!r} is not in the catalogue")
+        return indices[~lost] if dropped else indices
+
+    def rank(self, asked: Asked, rules: Rules) -> tuple[Ints, Floats]:
+        """Items [n, k] by index, best first, and their scores; PAD and minus infinity behind the end of a list."""
+        items = np.zeros((len(asked), rules.k), dtype=np.int64)
+        scores = np.full(items.shape, -np.inf, dtype=np.float32)
+        for rows in self._blocks(asked):
+            users, history = asked.users[rows], _padded([asked.histories[row] for row in rows])
+            if rules.allow is None:
+                found = self._best(users, history, rules)
+            elif self._encoder is not None and rules.exclude_seen:
+                found = self._among(users, history, rules, rules.allow)
+            else:
+                others = np.setdiff1d(np.arange(1, len(self.items) + 1), rules.allow)
+                blocked = others if rules.block is None else np.union1d(others, rules.block)
+                found = self._run(users, history, Rules(rules.k, rules.exclude_seen, block=blocked))
+            width = found[0].shape[1]
+            items[rows, :width], scores[rows, :width] = found
+        return items, scores
+
+    def _blocks(self, asked: Asked) -> Iterator[Ints]:
+        """Rows with histories of about the same length, few enough for the memory."""
+        lengths = np.fromiter((len(each) for each in asked.histories), np.int64, len(asked))
+        order, start = np.argsort(lengths, kind="stable"), 0
+        ascending = lengths[order]
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order):
+                pairs = max(len(self.items) + 1, int(ascending[stop]) ** 2)
+                if (stop + 1 - start) * pairs > _SCORES_A_BLOCK:
+                    break
+                stop += 1
+            yield order[start:stop]
+            start = stop
+
+    def _feeds(self, users: Ints, history: Ints) -> Json:
+        feeds = {layout.HISTORY: history, layout.USER: users}
+        return {name: value for name, value in feeds.items() if name in self._inputs}
+
+    def _best(self, users: Ints, history: Ints, rules: Rules) -> tuple[Ints, Floats]:
+        """By the index where there is one that may be asked; exactly, too, where its list comes out short."""
+        index = self.index
+        if index is None or (self.manifest["own_items_differ"] and not rules.exclude_seen):
+            return self._run(users, history, rules)
+        block = np.zeros(0, dtype=np.int64) if rules.block is None else rules.block
+        seen = history if rules.exclude_seen else history[:, :0]
+        left_out = np.concatenate([seen, np.broadcast_to(block, (len(users), len(block)))], axis=1)
+        if ann.depth_of(index, left_out, rules.k) >= len(index):
+            return self._run(users, history, rules)
+        queries, vectors = self._queries(users, history)
+        items, scores = ann.nearest(index, queries, vectors, left_out, rules.k)
+        short = (items == PAD).any(1)
+        if short.any():
+            items[short], scores[short] = self._run(users[short], history[short], rules)
+        return items, scores
+
+    def _run(self, users: Ints, history: Ints, rules: Rules) -> tuple[Ints, Floats]:
+        block = np.zeros(0, dtype=np.int64) if rules.block is None else rules.block
+        feeds = {
+            **self._feeds(users, history),
+            layout.BLOCKED: np.ascontiguousarray(np.broadcast_to(block, (len(users), len(block)))),
+            layout.EXCLUDE_SEEN: np.array([rules.exclude_seen]),
+            layout.LENGTH: np.array([rules.k], dtype=np.int64),
+        }
+        items, scores = self._model.run([layout.FOUND, layout.SCORES], feeds)
+        return items, scores
+
+    def _among(self, users: Ints, history: Ints, rules: Rules, allow: Ints) -> tuple[Ints, Floats]:
+        """The best of a few items: their vectors alone are looked at."""
+        few = np.unique(allow if rules.block is None else np.setdiff1d(allow, rules.block))
+        queries, vectors = self._queries(users, history)
+        scores = np.asarray(queries @ vectors[few].T, dtype=np.float32)
+        if len(few):
+            places = np.searchsorted(few, history).clip(max=len(few) - 1)
+            rows, columns = np.nonzero(few[places] == history)
+            scores[rows, places[rows, columns]] = -np.inf
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : rules.k]
+        values = np.take_along_axis(scores, best, axis=1)
+        return np.where(np.isneginf(values), PAD, few[best] if len(few) else best), values
+
+    def _queries(self, users: Ints, history: Ints) -> tuple[Floats, Floats]:
+        """Query vectors [n, D + 1], and the item vectors [I + 1, D + 1]."""
+        (queries,) = self._encoder.run([layout.QUERY], self._feeds(users, history))
+        return queries, self._vectors
+
+
+def _padded(histories: Sequence[Items]) -> Ints:
+    """One array [n, H], PAD on the left; H is at least 1."""
+    longest = max(1, max((len(each) for each in histories), default=1))
+    rows = np.zeros((len(histories), longest), dtype=np.int64)
+    for row, history in zip(rows, histories, strict=True):
+        if len(history):
+            row[-len(history) :] = history
+    return rows
