@@ -77,7 +77,13 @@ def graphs_of(served: Served) -> Graphs:
     ranking = _ranking(onnx, scores)
     for each in (ranking, encoder):
         del each.graph.value_info[:]
-        onnx.checker.check_model(each, full_check=True)
+        try:
+            onnx.checker.check_model(each, full_check=True)
+        except onnx.checker.ValidationError as error:
+            raise ExportError(
+                f"{type(served.model).__name__}: its ONNX graph is none ({str(error).strip().splitlines()[0]}); "
+                f"scores have to depend on what was asked"
+            ) from error
     return Graphs(ranking, encoder if served.model.factorized else None)
 
 
@@ -170,12 +176,13 @@ def _written(served: Served) -> onnx.ModelProto:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the remarks that torch makes to its own developers."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    logs = {log: log.level for log in map(logging.getLogger, ("torch.onnx", "onnx_ir"))}
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in logs.items():
+            log.setLevel(level)

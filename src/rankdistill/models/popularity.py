@@ -33,7 +33,7 @@ class Popularity(Ranker):
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """The same vector [B, 1] for everybody."""
-        return torch.ones_like(self.get_buffer("counts")[:1]).expand(len(users), 1)
+        return torch.ones_like(history[:, :1], dtype=self.get_buffer("counts").dtype)
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """The counts as vectors [I + 1, 1], and no bias."""
