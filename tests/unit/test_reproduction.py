@@ -275,6 +275,8 @@ def test_what_earlier_results_hold_is_not_trained_again_and_what_is_missing_is_a
     path = results / "results.json"
     whole["cells"]["caser-4-rd/seed-1234"]["stamp"] = "of other settings"
     path.write_text(json.dumps(whole))
+    whole["inference"][0]["p50_ms"] = 77.0
+    path.write_text(json.dumps(whole))
     undone = [row["key"] for row in outlook(presets, new, results) if not row["done"]]
     assert undone == ["caser-8", "caser-4-rd"]  # a teacher is needed as a model, not as a number
     with pytest.raises(StorageError) as caught:
@@ -283,6 +285,9 @@ def test_what_earlier_results_hold_is_not_trained_again_and_what_is_missing_is_a
         f"{results}: holds results with quick = true, and now quick = false is asked for; name another --results"
     )
     assert json.loads(path.read_text()) == whole
+    times = {each["name"]: each["p50_ms"] for each in results_of(reproduce(presets, new, results))["inference"]}
+    assert list(times) == ["Caser-T", "Caser-RD"]  # of a family that has changed, only models that are there
+    assert times["Caser-T"] != 77.0
 
 
 def test_a_model_that_is_there_with_the_same_settings_is_taken_and_a_damaged_one_made_again(

@@ -147,10 +147,14 @@ class _Reproduction:
 
         self._note()
         execute(self.workshop, self._todo(parts), self.processors, behind_each)
-        if not self.outcomes.inference(timed):
-            measure(self.workshop, timed)
+        measure(self.workshop, self._unmeasured(timed))
         self._note()
         return write_results(self._found(timed), self.results)
+
+    def _unmeasured(self, timed: Sequence[Row]) -> list[Row]:
+        """The rows whose size and speed earlier results do not have."""
+        known = {each["name"] for each in self.outcomes.inference(timed)}
+        return [row for row in timed if row.name not in known]
 
     def _seconds(self) -> float:
         return round(self.spent + time.perf_counter() - self.begin, 1)
@@ -161,7 +165,8 @@ class _Reproduction:
     def _found(self, timed: Sequence[Row]) -> Json:
         """All that is known by now."""
         plan, gathering = self.workshop.plan, Gathering(self.outcomes)
-        inference = self.outcomes.inference(timed) or measured(self.workshop, timed)
+        inference = [*self.outcomes.inference(timed), *measured(self.workshop, self._unmeasured(timed))]
+        inference.sort(key=lambda each: [row.name for row in timed].index(each["name"]))
         cells = gathering.cells()
         taken = sum(not self.workshop.is_done(cell) for cell in plan.cells if cell.name in cells)
         return {
