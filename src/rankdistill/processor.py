@@ -1,8 +1,9 @@
-"""How many threads this process should use, and how they wait."""
+"""The processor: its name, how many threads this process should use, and how they wait."""
 
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 _SPINS = "20000"  # a tenth of a millisecond or so
@@ -32,3 +33,13 @@ def let_threads_sleep() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+
+
+def processor_name() -> str:
+    """The processor's name, where the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

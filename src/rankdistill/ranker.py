@@ -60,6 +60,8 @@ class Ranker(nn.Module):
 
     def __init__(self, config: Section, catalogue: Catalogue) -> None:
         super().__init__()
+        if type(self).encode is Ranker.encode and self.user_table is None:
+            raise TypeError(f"{type(self).__name__} has to give encode, or a user_table and encode_as")
         self.updates: RowUpdates | None = None  # while an optimiser works on the tables by row
         self.config = config
         self.catalogue = catalogue
@@ -74,7 +76,7 @@ class Ranker(nn.Module):
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of users [B] and their last items [B, L] (PAD on the left)."""
-        assert self.user_table is not None, f"{type(self).__name__} gives neither encode nor user_table"
+        assert self.user_table is not None
         return self.encode_as(self.read(self.get_parameter(self.user_table), users), history)
 
     def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:

@@ -138,6 +138,13 @@ def test_what_is_no_exported_folder_is_refused(exported: Exported, tmp_path: Pat
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ExportError, match="cannot be read"):
         Recommender(tmp_path)
+    for change, said in (({"catalogue": {}}, "catalogue.num_users"), ({"files": {"model.onnx": {}}}, "has no hash of")):
+        (tmp_path / "manifest.json").write_text(json.dumps(exported.manifest | change))
+        with pytest.raises(ExportError, match=said):
+            Recommender(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 1, "files": {}}))
+    with pytest.raises(ExportError, match="lacks catalogue, fingerprint, item_vectors"):
+        Recommender(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps(exported.manifest | {"schema": 77}))
     with pytest.raises(ExportError, match="of schema 77, and this version reads 1"):
         Recommender(tmp_path)

@@ -69,6 +69,7 @@ def test_mistakes_are_named_and_nothing_is_left(model: Recommender, tmp_path: Pa
         "user\nuser 1\n": (False, DataError, "has no column 'user_id'; did you mean 'user'?"),
         "user_id\nnobody\nnone\n": (False, RequestError, "none of 2 users is known to"),
         "user_id\n": (False, RequestError, "no user is known to"),
+        "user_id,item_id\n1,x\n,x\n": (True, DataError, "has a row without user_id"),
         "user_id,item_id\na,x\nb,x\na,y\n": (True, DataError, "user 'a' is in two places; sort the rows by user"),
     }
     for text, (histories, error, message) in cases.items():

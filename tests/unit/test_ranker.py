@@ -209,3 +209,11 @@ def test_evaluation_is_against_the_targets_that_are_given(validated: rd.Split) -
 def test_lists_of_queries_in_order_are_not_copied() -> None:
     queries = queries_of(3)
     assert rank(Table(torch.zeros(3, 4)), queries, 2).query_ids is queries.ids
+
+
+def test_a_model_that_encodes_nothing_cannot_be_made() -> None:
+    class Nothing(Ranker):
+        Config = Popularity.Config
+
+    with pytest.raises(TypeError, match="Nothing has to give encode, or a user_table and encode_as"):
+        Nothing(Popularity.Config(), Catalogue(2, 3, 1))

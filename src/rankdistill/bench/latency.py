@@ -7,12 +7,11 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from rankdistill.bench.contestants import Contestant
 from rankdistill.bench.timing import Summary, summary, take_turns
 from rankdistill.console import progress
-from rankdistill.processor import cores
+from rankdistill.processor import cores, processor_name
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ def result(rows: Sequence[Row], plan: Plan) -> Json:
     return {
         "k": plan.k,
         "seconds": plan.seconds,
-        "machine": {"processor": _processor(), "cores": cores(), "system": platform.system()},
+        "machine": {"processor": processor_name(), "cores": cores(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **_versions()},
         "notes": list(notes),
         "rows": [row.json() for row in rows],
@@ -87,12 +86,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             logger.debug("%s is not installed", name)
     return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from rankdistill.data.queries import Exclude, Queries, last_items
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ExportError
+from rankdistill.latency import QUERIES, percentiles
 from rankdistill.pipeline import evaluate
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
@@ -21,7 +22,6 @@ METRICS = ("ndcg@10", "recall@10")
 K = 10
 _USERS = 20_000
 """Users that parity and quality are measured with, at most: every n-th of them."""
-_SINGLE_QUERIES, _WARMUP_QUERIES, _PASSES = 300, 30, 3
 _TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "int8": 5e-2}
 """How far a score may be from the model's own, as a share of the largest score."""
 _SWAPPED = 1e-3
@@ -108,15 +108,7 @@ def quality(exported: Recommender, split: Split, *, known: bool) -> Json:
 
 def latency(exported: Recommender, split: Split) -> Json:
     """Milliseconds of one query with its list of 10, on as many threads as `exported` has."""
-    users = _some(np.flatnonzero(split.train.lengths > 0))[: _SINGLE_QUERIES + _WARMUP_QUERIES]
+    users = _some(np.flatnonzero(split.train.lengths > 0))[:QUERIES]
     queries = [asked_of(users[row : row + 1], split.train) for row in range(len(users))]
-    passes = [[_seconds(exported, query) for query in queries] for _ in range(_PASSES)]
-    times = np.min(passes, axis=0)[min(_WARMUP_QUERIES, len(queries) // 2) :]
-    p50, p99 = np.percentile(times, [50, 99]) * 1e3
-    return {"p50": round(float(p50), 4), "p99": round(float(p99), 4)}
-
-
-def _seconds(exported: Recommender, asked: Asked) -> float:
-    begin = time.perf_counter()
-    exported.rank(asked, Rules(K))
-    return time.perf_counter() - begin
+    p50, p99 = percentiles([partial(exported.rank, query, Rules(K)) for query in queries])
+    return {"p50": p50, "p99": p99}

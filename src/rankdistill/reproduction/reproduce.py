@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from rankdistill.errors import StorageError
 from rankdistill.files import write_json
 from rankdistill.model_folder import versions
-from rankdistill.processor import cores
+from rankdistill.processor import cores, processor_name
 from rankdistill.ranker import device_named
 from rankdistill.report.numerals import duration
 from rankdistill.report.paper import write_results
@@ -201,7 +200,7 @@ class _Reproduction:
     def _machine(self) -> Json:
         device = device_named(self.workshop.plan.cells[0].model.train.device)
         return {
-            "processor": _processor(),
+            "processor": processor_name(),
             "cores": cores(),
             "jobs": self.processors.jobs,
             "threads": self.processors.threads,
@@ -232,13 +231,3 @@ def _spent(request: Request, out: Path, earlier: Json) -> float:
                 f"begun with, or name another --out"
             )
     return float(known.get("seconds", 0.0))
-
-
-def _processor() -> str:
-    """The processor's name, where the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -10,6 +10,8 @@ from rankdistill.errors import ExportError
 from rankdistill.serving import layout
 from rankdistill.types import Json
 
+_NEEDED = ("catalogue", "fingerprint", "item_vectors", "kind", "made", "own_items_differ", "parameters", "precision")
+
 
 def read_manifest(folder: Path) -> Json:
     """The manifest of a folder.
@@ -29,6 +31,9 @@ def read_manifest(folder: Path) -> Json:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != layout.SCHEMA:
         raise ExportError(f"{path}: of schema {schema}, and this version reads {layout.SCHEMA}; export the model again")
+    lacking = [key for key in _NEEDED if key not in manifest]
+    if lacking or not isinstance(manifest["catalogue"], dict) or "num_users" not in manifest["catalogue"]:
+        raise ExportError(f"{path}: lacks {', '.join(lacking) or 'catalogue.num_users'}; export the model again")
     checked: Json = manifest
     return checked
 
@@ -44,6 +49,8 @@ def check_files(folder: Path, manifest: Json) -> None:
         raise ExportError(f"{folder / layout.MANIFEST}: names no {layout.MODEL}; export the model again")
     for name, about in files.items():
         path = folder / name
+        if not isinstance(about, dict) or not {"bytes", "sha256"} <= about.keys():
+            raise ExportError(f"{folder / layout.MANIFEST}: has no hash of {name}; export the model again")
         if not path.is_file():
             raise ExportError(f"{path}: no such file; export the model again")
         if path.stat().st_size != about["bytes"] or sha256(path) != about["sha256"]:

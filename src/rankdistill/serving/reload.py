@@ -66,8 +66,7 @@ def _load(folder: Path, threads: int, unknown: Unknown, state: State) -> Loaded:
     model = Recommender(folder, threads, unknown)
     content = (folder / layout.ITEMS).read_bytes()
     some = model.items.raw(np.arange(1, min(2, len(model.items)) + 1))
-    for allow in (None, some):  # the second loads what the recommender leaves for later
-        model.recommend(histories=[some], allow=allow, k=1)
+    model.recommend(histories=[some], k=1)  # so that a graph that cannot run is no newer export
     version = {
         "kind": model.manifest["kind"],
         "fingerprint": model.manifest["fingerprint"],

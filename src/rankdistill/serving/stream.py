@@ -40,6 +40,8 @@ class Streamed:
 def recommend_file(model: Recommender, path: Path, out: Path, rules: Rules, *, histories: bool = False) -> Streamed:
     """Writes `user_id, rank, item_id, score` for the users of a file, in its order.
 
+    Memory is that of one block; with `histories`, the ids of the users are remembered, too.
+
     Args:
         model: the exported model.
         path: csv, tsv or parquet with a column `user_id`; users that the model knows. With `histories`, also a
@@ -141,6 +143,8 @@ def _by_history(
         indices = model.items.indices(items.to_pylist())
         counts.unknown_items += int((indices == UNKNOWN).sum())
         for user, item in zip(users.to_pylist(), indices.tolist(), strict=True):
+            if user is None:
+                raise DataError(f"{path}: has a row without {_USER}; leave it out")
             if not ids or user != ids[-1]:
                 if user in done:
                     raise DataError(f"{path}: user {user!r} is in two places; sort the rows by user")
