@@ -347,6 +347,12 @@ def test_seeds_may_be_added_and_other_settings_are_refused_with_both_named(small
     )
 
 
+def test_a_file_in_the_place_of_the_results_is_refused_before_anything_is_read(small: Request, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("mine")
+    with pytest.raises(StorageError, match="is no folder; name another --results"):
+        outlook(small, tmp_path / "out", tmp_path / "notes.md")
+
+
 def test_two_do_not_work_in_the_same_folder(small: Request, tmp_path: Path) -> None:
     with alone(tmp_path), pytest.raises(StorageError, match="another reproduction is at work there"):
         reproduce(small, tmp_path)

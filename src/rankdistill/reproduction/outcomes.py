@@ -20,8 +20,10 @@ def read_earlier(results: Path, plan: Plan) -> Json:
     """The results in a folder, of the same plan; empty where there are none.
 
     Raises:
-        StorageError: they are of something else, and would be replaced.
+        StorageError: they are of something else, and would be replaced; or there is a file in their place.
     """
+    if results.exists() and not results.is_dir():
+        raise StorageError(f"{results}: is no folder; name another --results")
     earlier = read_object(results / "results.json")
     for key in ("paper", "dataset", "quick"):
         if earlier and earlier.get(key) != getattr(plan, key):
