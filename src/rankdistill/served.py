@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding, linear, pad
 
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Ranker, model_state
@@ -59,9 +59,9 @@ class Served(nn.Module):
 
     def user_rows(self, users: Tensor, history: Tensor) -> Tensor:
         """The users' rows [B, E] of the model's user table; a stranger's is estimated."""
-        kept = once(history)
-        vectors = embedding(history, self.model.item_table()[0]) * kept.unsqueeze(2)
-        means = vectors.sum(1) / kept.sum(1, keepdim=True).clamp_min(1)
+        kept = history.clamp_max(1).to(self.get_buffer("rows").dtype)  # 1 for an item, 0 for PAD
+        sums = (kept.unsqueeze(1) @ embedding(history, self.model.item_table()[0])).squeeze(1)
+        means = sums / kept.sum(1, keepdim=True).clamp_min(1)
         fold = self.get_buffer("fold")
         estimated = torch.addmm(fold[-1], means, fold[:-1])
         known = (users < self.model.catalogue.num_users).unsqueeze(1)
@@ -99,8 +99,7 @@ def copy_of(model: Ranker) -> Ranker:
 
 def last(history: Tensor, length: int) -> Tensor:
     """The last `length` items [B, L] of histories [B, H], PAD on the left."""
-    padding = torch.full_like(history[:, :1], PAD).expand(-1, length)
-    return torch.cat([padding, history], dim=1)[:, -length:]
+    return pad(history, (length, 0), value=PAD)[:, -length:]
 
 
 def once(history: Tensor) -> Tensor:
@@ -121,12 +120,11 @@ def fold_in(vectors: Tensor, train: Sequences, wanted: Tensor) -> Tensor:
         train: what each of the U users has.
         wanted: [U, E].
     """
-    distinct = train.distinct()
-    users, items = torch.from_numpy(distinct.users), torch.from_numpy(distinct.items).long()
-    some = torch.from_numpy(distinct.lengths > 0)
-    sums = torch.zeros(len(distinct), vectors.shape[1], dtype=torch.float64)
+    users, items = torch.from_numpy(train.users), torch.from_numpy(train.items).long()
+    some = torch.from_numpy(train.lengths > 0)
+    sums = torch.zeros(len(train), vectors.shape[1], dtype=torch.float64)
     sums.index_add_(0, users, vectors.detach().double()[items])
-    means = sums[some] / torch.from_numpy(distinct.lengths)[some].unsqueeze(1)
+    means = sums[some] / torch.from_numpy(train.lengths)[some].unsqueeze(1)
     given = torch.cat([means, torch.ones(len(means), 1, dtype=torch.float64)], dim=1)
     size = _RIDGE * len(means) * means.square().mean().clamp_min(_LEAST)
     ridge = size * torch.eye(given.shape[1], dtype=torch.float64)

@@ -9,21 +9,23 @@ from commands import Command
 from rankdistill import __version__
 
 
+VERBS = ["run", "prepare", "train", "label", "distill", "evaluate", "report", "export", "recommend", "serve"]
+VERBS += ["reproduce", "show", "doctor", "demo"]
+
+
 def test_no_arguments_and_help_show_the_verbs(cli: Command) -> None:
     bare = cli.done()
     assert bare.out == cli.done("--help").out
-    verbs = ("run", "prepare", "train", "label", "distill", "evaluate", "report", "show", "doctor")
-    assert [verb for verb in verbs if f"\n  {verb} " not in bare.out] == []
+    assert [verb for verb in (*VERBS, "bench") if f"\n  {verb} " not in bare.out] == []
 
 
-@pytest.mark.parametrize(
-    "verb", ["run", "prepare", "train", "label", "distill", "evaluate", "report", "show", "doctor"]
-)
+@pytest.mark.parametrize("verb", [*VERBS, "bench latency", "bench load"])
 def test_every_verb_explains_itself(cli: Command, verb: str) -> None:
-    text = cli.done(verb, "--help").out
+    text = cli.done(*verb.split(), "--help").out
     assert text.startswith(f"Usage: rankdistill {verb} ")
     assert "--json" in text
     assert "--debug" in text
+    assert " object at " not in text
 
 
 def test_version_is_printed(cli: Command) -> None:

@@ -33,7 +33,7 @@ def test_fold_in_is_the_least_squares_solution_of_the_mean_vectors() -> None:
     owned = [generator.integers(1, items + 1, length) for length in lengths]
     train = Sequences.from_pairs(np.repeat(np.arange(users), lengths), np.concatenate(owned), users)
     wanted = generator.normal(size=(users, 3))
-    means = np.array([np.mean([vectors[item] for item in {*row.tolist()}], axis=0) for row in owned])
+    means = np.array([np.mean([vectors[item] for item in row.tolist()], axis=0) for row in owned])
     given_ = np.column_stack([means, np.ones(users)])
     best = np.linalg.lstsq(given_, wanted, rcond=None)[0]
     found = fold_in(torch.from_numpy(vectors), train, torch.from_numpy(wanted)).numpy()

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import conv1d, pad
 
 from rankdistill import native
 from rankdistill.config import Section
@@ -80,9 +81,8 @@ class Caser(Ranker):
         if native.has_kernels(embedded) and embedded.shape[1] <= kernels.LONGEST_HISTORY:
             features = kernels.features(embedded, self.vertical, self.vertical_bias, filters, bias)
         else:
-            vertical = torch.einsum("vl,bld->bvd", self.vertical, embedded) + self.vertical_bias[:, None]
-            maxima = torch.stack(_height_by_height(embedded, filters), dim=1) + bias
-            features = torch.cat([vertical.flatten(1), maxima.flatten(1)], dim=1)
+            vertical = self.vertical @ embedded + self.vertical_bias[:, None]
+            features = torch.cat([vertical.flatten(1), _maxima(embedded, filters, bias.flatten())], dim=1)
         if self.config.convolution_activation == "identity":
             return features
         width = len(self.vertical) * embedded.shape[2]
@@ -94,10 +94,19 @@ class Caser(Ranker):
         return self.item_vectors, self.item_bias
 
 
-def _height_by_height(embedded: Tensor, filters: list[nn.Parameter]) -> list[Tensor]:
-    """The maximum [B, n_h] over the offsets of each height's filters [n_h, h, d], on embedded histories [B, L, d]."""
-    channels = embedded.transpose(1, 2).contiguous()
-    return [nn.functional.conv1d(channels, weight.transpose(1, 2)).amax(2) for weight in filters]
+def _maxima(embedded: Tensor, filters: list[nn.Parameter], bias: Tensor) -> Tensor:
+    """The maximum [B, L n_h] over the offsets of each filter, on embedded histories [B, L, d].
+
+    One convolution has all heights L, ..., 1 at once: shorter filters end in zeros, and rows of zeros stand behind the
+    history. Where a filter of its own height would stand out over the end, it is left out of the maximum.
+    """
+    length = embedded.shape[1]
+    weights = torch.cat([pad(weight, (0, 0, 0, length - weight.shape[1])) for weight in filters])
+    places = torch.arange(length, device=embedded.device)
+    beyond = places + places[:, None] >= length  # of height h - 1 and offset
+    outside = torch.zeros_like(beyond, dtype=embedded.dtype).masked_fill(beyond, -torch.inf)
+    sums = conv1d(pad(embedded.transpose(1, 2), (0, length - 1)), weights.transpose(1, 2))
+    return (sums + (outside.repeat_interleave(len(filters[0]), dim=0) + bias[:, None])).amax(2)
 
 
 def dropout(values: Tensor, share: float) -> Tensor:

@@ -97,7 +97,7 @@ def _rules(model: Recommender, wanted: Wanted) -> Rules:
 
 def _entries(model: Loaded, items: Ints, scores: Floats, *, titles: bool) -> list[Json]:
     kept = items[items != PAD]
-    values = np.round(scores[: len(kept)].astype(np.float64), _DIGITS).tolist()
+    values = [round(score, _DIGITS) for score in scores[: len(kept)].tolist()]
     raw = model.recommender.items.raw(kept)
     if not titles:
         return [{"item": item, "score": value} for item, value in zip(raw, values, strict=True)]

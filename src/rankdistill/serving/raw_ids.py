@@ -14,6 +14,11 @@ from rankdistill.types import UNKNOWN, Ints
 RawId: TypeAlias = int | str
 
 
+def mapped(path: Path) -> NDArray[Any]:
+    """An array of a file that stays on disk until it is looked at; a plain one, since each step of a memmap costs."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
 class RawIds:
     """Ids, integers or text in UTF-8, in the order of their indices `first`, `first + 1`, ...
 
@@ -32,23 +37,26 @@ class RawIds:
     @classmethod
     def read(cls, path: Path, first: int) -> RawIds:
         """From a file, which stays on disk until its rows are asked for."""
-        return cls(np.load(path, mmap_mode="r", allow_pickle=False), first)
+        return cls(mapped(path), first)
 
     def __len__(self) -> int:
         return len(self.values)
 
     def indices(self, raw: Sequence[Any]) -> Ints:
         """The index [n] of each raw id [n]; `UNKNOWN` for one that there is not. "7" is 7 where ids are integers."""
-        found = np.full(len(raw), UNKNOWN, dtype=np.int64)
         keys = [self._key(each) for each in raw]
-        asked = [place for place, key in enumerate(keys) if key is not None]
-        if not asked or not len(self.values):
-            return found
-        wanted = np.array([keys[place] for place in asked])
-        rows = np.searchsorted(self._sorted, wanted).clip(max=len(self.values) - 1)
-        hit = self._sorted[rows] == wanted
-        rows = rows if self._order is None else self._order[rows]
-        found[asked] = np.where(hit, rows + self.first, UNKNOWN)
+        possible = [key for key in keys if key is not None]
+        if not possible or not len(self.values):
+            return np.full(len(raw), UNKNOWN, dtype=np.int64)
+        wanted = np.array(possible, dtype=self.values.dtype)
+        rows = np.minimum(self._sorted.searchsorted(wanted), len(self.values) - 1)
+        hit = self._sorted.take(rows) == wanted
+        rows = rows if self._order is None else self._order.take(rows)
+        indices = np.where(hit, rows + self.first, UNKNOWN)
+        if len(possible) == len(keys):
+            return indices
+        found = np.full(len(raw), UNKNOWN, dtype=np.int64)
+        found[[key is not None for key in keys]] = indices
         return found
 
     def _key(self, raw: Any) -> int | bytes | None:
@@ -66,5 +74,5 @@ class RawIds:
 
     def raw(self, indices: NDArray[Any]) -> list[RawId]:
         """The raw ids of indices [n]."""
-        values = self.values[np.asarray(indices, dtype=np.int64) - self.first]
+        values = self.values.take(indices - self.first)
         return [each.decode("utf-8") for each in values.tolist()] if self.are_text else values.tolist()

@@ -14,7 +14,7 @@ from rankdistill.extras import extra
 from rankdistill.processor import cores
 from rankdistill.serving import ann, layout
 from rankdistill.serving.folder import check_files, read_manifest
-from rankdistill.serving.raw_ids import RawId, RawIds
+from rankdistill.serving.raw_ids import RawId, RawIds, mapped
 from rankdistill.types import PAD, UNKNOWN, Floats, Ints, Items, Json
 
 Unknown = Literal["refuse", "ignore"]
@@ -98,17 +98,14 @@ class Recommender:
         self.users = RawIds(np.zeros(0, dtype=np.int64), first=0)
         if self.has_known_users:
             self.users = RawIds.read(self.folder / layout.USER_IDS, first=0)
-            self._starts, self._owned = (
-                np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
-                for name in (layout.USER_STARTS, layout.USER_ITEMS)
-            )
+            self._starts, self._owned = (mapped(self.folder / name) for name in (layout.USER_STARTS, layout.USER_ITEMS))
         self._threads = threads or cores()
         self._model = self._session(layout.MODEL)
-        self._inputs = {each.name for each in self._model.get_inputs()}
+        self._asks_who = layout.USER in {each.name for each in self._model.get_inputs()}
         self._encoder: Any = None
         if self.manifest["item_vectors"]:
             self._encoder = self._session(layout.ENCODER)
-            self._vectors = np.load(self.folder / layout.VECTORS, mmap_mode="r", allow_pickle=False)
+            self._vectors = mapped(self.folder / layout.VECTORS)
         self.index = self._read_index(index)
 
     def _read_index(self, wanted: bool | None) -> ann.ItemIndex | None:
@@ -167,13 +164,14 @@ class Recommender:
             self._checked(k),
             exclude_seen,
             None if allow is None else self.item_indices(list(allow)),
-            self.item_indices(list(block)),
+            self.item_indices(list(block)) if block else None,
         )
         items, scores = self.rank(asked, rules)
-        found = items != PAD
+        ids = self.items.raw(items.ravel())
+        lengths = [rules.k - row.count(PAD) for row in items.tolist()]
         return [
-            Recommendation(self.items.raw(row[kept]), values[kept].tolist())
-            for row, values, kept in zip(items, scores, found, strict=True)
+            Recommendation(ids[start : start + length], values[:length])
+            for start, length, values in zip(range(0, len(ids), rules.k), lengths, scores.tolist(), strict=True)
         ]
 
     def _checked(self, k: int) -> int:
@@ -226,6 +224,8 @@ class Recommender:
         Raises:
             RequestError: an item is not known.
         """
+        if not raw:
+            return np.zeros(0, dtype=np.int64)
         indices = self.items.indices(raw)
         lost = indices == UNKNOWN
         if self.unknown == "refuse" and lost.any():
@@ -234,21 +234,24 @@ class Recommender:
 
     def rank(self, asked: Asked, rules: Rules) -> tuple[Ints, Floats]:
         """Items [n, k] by index, best first, and their scores; PAD and minus infinity behind the end of a list."""
-        items = np.zeros((len(asked), rules.k), dtype=np.int64)
-        scores = np.full(items.shape, -np.inf, dtype=np.float32)
+        if len(asked) == 1:
+            return _long(*self._lists(asked.users, _padded(asked.histories), rules), rules.k)
+        items, scores = _empty(len(asked), rules.k)
         for rows in self._blocks(asked):
-            users, history = asked.users[rows], _padded([asked.histories[row] for row in rows])
-            if rules.allow is None:
-                found = self._best(users, history, rules)
-            elif self._encoder is not None and rules.exclude_seen:
-                found = self._among(users, history, rules, rules.allow)
-            else:
-                others = np.setdiff1d(np.arange(1, len(self.items) + 1), rules.allow)
-                blocked = others if rules.block is None else np.union1d(others, rules.block)
-                found = self._run(users, history, Rules(rules.k, rules.exclude_seen, block=blocked))
+            found = self._lists(asked.users[rows], _padded([asked.histories[row] for row in rows]), rules)
             width = found[0].shape[1]
             items[rows, :width], scores[rows, :width] = found
         return items, scores
+
+    def _lists(self, users: Ints, history: Ints, rules: Rules) -> tuple[Ints, Floats]:
+        """Items and scores of users [n] with histories [n, H], as wide as the longest list."""
+        if rules.allow is None:
+            return self._best(users, history, rules)
+        if self._encoder is not None and rules.exclude_seen:
+            return self._among(users, history, rules, rules.allow)
+        others = np.setdiff1d(np.arange(1, len(self.items) + 1), rules.allow)
+        blocked = others if rules.block is None else np.union1d(others, rules.block)
+        return self._run(users, history, Rules(rules.k, rules.exclude_seen, block=blocked))
 
     def _blocks(self, asked: Asked) -> Iterator[Ints]:
         """Rows with histories of about the same length, few enough for the memory."""
@@ -266,8 +269,7 @@ class Recommender:
             start = stop
 
     def _feeds(self, users: Ints, history: Ints) -> Json:
-        feeds = {layout.HISTORY: history, layout.USER: users}
-        return {name: value for name, value in feeds.items() if name in self._inputs}
+        return {layout.HISTORY: history, layout.USER: users} if self._asks_who else {layout.HISTORY: history}
 
     def _best(self, users: Ints, history: Ints, rules: Rules) -> tuple[Ints, Floats]:
         """By the index where there is one that may be asked; exactly, too, where its list comes out short."""
@@ -287,13 +289,12 @@ class Recommender:
         return items, scores
 
     def _run(self, users: Ints, history: Ints, rules: Rules) -> tuple[Ints, Floats]:
-        block = np.zeros(0, dtype=np.int64) if rules.block is None else rules.block
-        feeds = {
-            **self._feeds(users, history),
-            layout.BLOCKED: np.ascontiguousarray(np.broadcast_to(block, (len(users), len(block)))),
-            layout.EXCLUDE_SEEN: np.array([rules.exclude_seen]),
-            layout.LENGTH: np.array([rules.k], dtype=np.int64),
-        }
+        feeds = self._feeds(users, history)
+        feeds[layout.BLOCKED] = np.empty((len(users), 0 if rules.block is None else len(rules.block)), dtype=np.int64)
+        if rules.block is not None:
+            feeds[layout.BLOCKED][:] = rules.block
+        feeds[layout.EXCLUDE_SEEN] = np.array([rules.exclude_seen])
+        feeds[layout.LENGTH] = np.array([rules.k], dtype=np.int64)
         items, scores = self._model.run([layout.FOUND, layout.SCORES], feeds)
         return items, scores
 
@@ -316,8 +317,24 @@ class Recommender:
         return queries, self._vectors
 
 
+def _empty(count: int, k: int) -> tuple[Ints, Floats]:
+    return np.full((count, k), PAD, dtype=np.int64), np.full((count, k), -np.inf, dtype=np.float32)
+
+
+def _long(items: Ints, scores: Floats, k: int) -> tuple[Ints, Floats]:
+    """Lists of length `k`, PAD and minus infinity behind their end."""
+    width = items.shape[1]
+    if width == k:
+        return items, scores
+    longer = _empty(len(items), k)
+    longer[0][:, :width], longer[1][:, :width] = items, scores
+    return longer
+
+
 def _padded(histories: Sequence[Items]) -> Ints:
     """One array [n, H], PAD on the left; H is at least 1."""
+    if len(histories) == 1 and len(histories[0]):
+        return histories[0].astype(np.int64)[None]
     longest = max(1, max((len(each) for each in histories), default=1))
     rows = np.zeros((len(histories), longest), dtype=np.int64)
     for row, history in zip(rows, histories, strict=True):
