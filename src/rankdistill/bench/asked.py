@@ -11,6 +11,7 @@ import numpy as np
 from rankdistill.errors import ConfigError
 from rankdistill.serving import layout
 from rankdistill.serving.raw_ids import RawIds
+from rankdistill.types import Items
 
 _MOST = 20_000
 """Different requests, at most."""
@@ -46,9 +47,15 @@ def _drawn(count: int) -> Any:
 
 
 def _histories(folder: Path, k: int) -> list[bytes]:
-    items, draw = RawIds.read(folder / layout.ITEM_IDS, 1), np.random.default_rng(_SEED)
+    items = RawIds.read(folder / layout.ITEM_IDS, 1)
+    return [_body({"history": items.raw(history), "k": k}) for history in random_histories(len(items))]
+
+
+def random_histories(num_items: int) -> list[Items]:
+    """A thousand or so, of 5 to 50 items: what a folder that was exported without users is asked with."""
+    draw = np.random.default_rng(_SEED)
     lengths = draw.integers(5, 51, size=1024)
-    return [_body({"history": items.raw(draw.integers(1, len(items) + 1, size=length)), "k": k}) for length in lengths]
+    return [draw.integers(1, num_items + 1, size=length, dtype=np.int32) for length in lengths]
 
 
 def _body(value: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
+from rankdistill.bench.asked import random_histories
 from rankdistill.bench.timing import Call
 from rankdistill.data.queries import Exclude, Queries, last_items
 from rankdistill.data.splitting import Split
@@ -29,8 +30,6 @@ _SEED = 1234
 _BLOCKS = 64
 """Different calls of a batch size, at most, before the first one comes again."""
 _USERS = 32_768
-_LENGTHS = (5, 51)
-"""Items of a history that is drawn at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +83,16 @@ def _opened(folder: Path, index: bool, threads: int) -> Recommender:
 
 def queries_of(model: Recommender) -> tuple[Asked, str]:
     """Known users with what they have, in random order; else random histories, and a note that says so."""
-    draw = np.random.default_rng(_SEED)
     if model.has_known_users:
         starts = np.load(model.folder / layout.USER_STARTS, allow_pickle=False)
-        return model.known_indices(_some(np.flatnonzero(np.diff(starts) > 0), draw)), ""
-    lengths = draw.integers(*_LENGTHS, size=1024)
-    histories = [draw.integers(1, len(model.items) + 1, size=length, dtype=np.int32) for length in lengths]
+        return model.known_indices(_some(np.flatnonzero(np.diff(starts) > 0))), ""
+    histories = random_histories(len(model.items))
     note = f"{model.folder}: exported without users, so it is asked with random histories of 5 to 50 items"
     return Asked(np.full(len(histories), model.num_users), histories), note
 
 
-def _some(users: Ints, draw: np.random.Generator) -> Ints:
-    return draw.permutation(users)[:_USERS]
+def _some(users: Ints) -> Ints:
+    return np.random.default_rng(_SEED).permutation(users)[:_USERS]
 
 
 def _exported_calls(
@@ -115,7 +112,7 @@ def _blocks(count: int, batch: int) -> list[Ints]:
 
 def of_model(model: Ranker, split: Split, role: Role, name: str, k: int) -> Contestant:
     """A model in torch."""
-    users = _some(np.flatnonzero(split.train.lengths > 0), np.random.default_rng(_SEED))
+    users = _some(np.flatnonzero(split.train.lengths > 0))
     history = last_items(split.train, users, split.train.lengths[users], split.history_length)
     exclude = Exclude(seen=split.train, never=split.untrained_items)
     queries = Queries(np.arange(len(users)), users, history, exclude)
