@@ -73,8 +73,9 @@ def test_scores_are_those_of_the_published_code(golden: Callable[[str], Any]) ->
 
 @pytest.mark.parametrize("convolution_activation", ACTIVATIONS)
 @pytest.mark.parametrize("activation", ["identity", "sigmoid"])
-def test_the_one_matrix_product_is_the_convolutions(convolution_activation: Any, activation: Any) -> None:
-    model = small(convolution_activation=convolution_activation, activation=activation)
+@pytest.mark.parametrize("training", [False, True])
+def test_the_features_are_the_convolutions(convolution_activation: Any, activation: Any, training: bool) -> None:
+    model = small(convolution_activation=convolution_activation, activation=activation, dropout=0).train(training)
     users, history = torch.tensor([0, 3, 5]), torch.tensor([[1, 2, 3, 4], [0, 0, 0, 9], [7, 7, 20, 7]])
     ours, plain = model.encode(users, history), plain_encode(model, users, history)
     torch.testing.assert_close(ours, plain, rtol=0, atol=1e-13)

@@ -16,6 +16,8 @@ from rankdistill.config import Section
 from rankdistill.native import caser as kernels
 from rankdistill.ranker import Catalogue, Ranker
 
+_SHORT = 8
+"""Items of a history at most, for which the filters of all heights are quicker at once."""
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "relu": torch.relu,
@@ -82,7 +84,8 @@ class Caser(Ranker):
             features = kernels.features(embedded, self.vertical, self.vertical_bias, filters, bias)
         else:
             vertical = self.vertical @ embedded + self.vertical_bias[:, None]
-            features = torch.cat([vertical.flatten(1), _maxima(embedded, filters, bias.flatten())], dim=1)
+            maxima = _height_by_height if self.training or embedded.shape[1] > _SHORT else _at_once
+            features = torch.cat([vertical.flatten(1), maxima(embedded, filters, bias)], dim=1)
         if self.config.convolution_activation == "identity":
             return features
         width = len(self.vertical) * embedded.shape[2]
@@ -94,19 +97,26 @@ class Caser(Ranker):
         return self.item_vectors, self.item_bias
 
 
-def _maxima(embedded: Tensor, filters: list[nn.Parameter], bias: Tensor) -> Tensor:
-    """The maximum [B, L n_h] over the offsets of each filter, on embedded histories [B, L, d].
+def _height_by_height(embedded: Tensor, filters: list[nn.Parameter], bias: Tensor) -> Tensor:
+    """The maximum [B, L n_h] over the offsets of each filter [h, d], plus its bias, on embedded histories [B, L, d]."""
+    channels = embedded.transpose(1, 2).contiguous()
+    maxima = [conv1d(channels, weight.transpose(1, 2)).amax(2) for weight in filters]
+    return (torch.stack(maxima, dim=1) + bias).flatten(1)
 
-    One convolution has all heights L, ..., 1 at once: shorter filters end in zeros, and rows of zeros stand behind the
-    history. Where a filter of its own height would stand out over the end, it is left out of the maximum.
+
+def _at_once(embedded: Tensor, filters: list[nn.Parameter], bias: Tensor) -> Tensor:
+    """The same in one convolution: fewer operations, which is what a single query costs, but more multiplications.
+
+    Filters of less than L rows end in zeros, and rows of zeros stand behind the history. An offset where a filter of
+    its own height would stand out over the end has no part in the maximum.
     """
     length = embedded.shape[1]
     weights = torch.cat([pad(weight, (0, 0, 0, length - weight.shape[1])) for weight in filters])
     places = torch.arange(length, device=embedded.device)
-    beyond = places + places[:, None] >= length  # of height h - 1 and offset
+    beyond = places[:, None] + places >= length  # of height - 1 and offset
     outside = torch.zeros_like(beyond, dtype=embedded.dtype).masked_fill(beyond, -torch.inf)
-    sums = conv1d(pad(embedded.transpose(1, 2), (0, length - 1)), weights.transpose(1, 2))
-    return (sums + (outside.repeat_interleave(len(filters[0]), dim=0) + bias[:, None])).amax(2)
+    added = (bias.unsqueeze(2) + outside.unsqueeze(1)).flatten(0, 1)
+    return (conv1d(pad(embedded.transpose(1, 2), (0, length - 1)), weights.transpose(1, 2)) + added).amax(2)
 
 
 def dropout(values: Tensor, share: float) -> Tensor:
