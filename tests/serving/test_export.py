@@ -17,6 +17,7 @@ from small_export import Exported
 
 import rankdistill as rd
 from rankdistill import plugins
+from rankdistill.cli.export import losses
 from rankdistill.errors import CheckpointError, ConfigError, ExportError
 from rankdistill.exporting import measure
 from rankdistill.exporting.precision import lowered, quantised
@@ -189,3 +190,9 @@ def test_every_model_is_exported_and_answers_anybody(kind: str, split: rd.Split,
     assert len(found.items) == 5
     assert set(found.items) <= set(known[6:20])
     assert len(exported.recommend(histories=[known[:6]], exclude_seen=False, k=40)[0].items) >= 30
+
+
+def test_a_precision_that_costs_more_than_a_hundredth_of_the_quality_is_named() -> None:
+    values = {"float32": 0.2, "float16": 0.1981, "int8": 0.195}
+    manifest = {"precisions": {name: {"metrics": {"ndcg@10": value}} for name, value in values.items()}}
+    assert losses(manifest) == ["int8 loses 2.5% of nDCG@10, which is more than 1%"]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rankdistill.types import Json
 
 
+_TOLERABLE = 0.01
+
+
 class Precision(StrEnum):
     """Of the large tables."""
 
@@ -70,25 +73,39 @@ def export(
     index: IndexKind | None = kind.index.value if kind.index else None
     manifest = write(ranker, out, split, precision=kind.precision.value, users=kind.users, index=index)
     columns = ("precision", "model", "folder", "nDCG@10", "change", "p50 ms", "identical lists", "")
-    lines = [_strangers(manifest), *_index(manifest), f"{out}: {_megabytes(manifest['bytes'])}"]
+    lines = [*losses(manifest), _strangers(manifest), *_index(manifest), f"{out}: {_megabytes(manifest['bytes'])}"]
     output.show(manifest, columns, _rows(manifest), *lines)
 
 
 def _rows(manifest: Json) -> list[tuple[str, ...]]:
     """The precisions, each beside the first one."""
-    first = next(iter(manifest["precisions"].values()))["metrics"]["ndcg@10"]
     return [
         (
             name,
             _megabytes(each["model_bytes"]),
             _megabytes(each["bytes"]),
             f"{each['metrics']['ndcg@10']:.4f}",
-            f"{each['metrics']['ndcg@10'] / first - 1:+.2%}" if first else "",
+            f"{change:+.2%}",
             f"{each['latency_ms']['p50']:.3f}",
             f"{each['parity']['identical_lists']:,} of {each['parity']['users']:,}",
             "written" if name == manifest["precision"] else "",
         )
-        for name, each in manifest["precisions"].items()
+        for (name, each), change in zip(manifest["precisions"].items(), _changes(manifest), strict=True)
+    ]
+
+
+def _changes(manifest: Json) -> list[float]:
+    """What becomes of nDCG@10 in each precision, as a share of what it is in the first."""
+    values = [each["metrics"]["ndcg@10"] for each in manifest["precisions"].values()]
+    return [value / values[0] - 1 if values[0] else 0.0 for value in values]
+
+
+def losses(manifest: Json) -> list[str]:
+    """Names the precisions that cost more than a hundredth of the quality."""
+    return [
+        f"{name} loses {-change:.1%} of nDCG@10, which is more than {_TOLERABLE:.0%}"
+        for name, change in zip(manifest["precisions"], _changes(manifest), strict=True)
+        if change < -_TOLERABLE
     ]
 
 
