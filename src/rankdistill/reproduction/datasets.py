@@ -119,6 +119,8 @@ _FITS: Sequence[Json] = tuple(
         ("pointwise", 3, 1e-5),
         ("pointwise", 10, 1e-5),
         ("pointwise", 30, 1e-5),
+        ("pointwise", 60, 1e-5),
+        ("pointwise", 100, 1e-5),
         ("pointwise", 30, 1e-4),
         ("pairwise", 30, 1e-5),
     )
@@ -153,7 +155,7 @@ DATASETS: Mapping[str, Dataset] = {
             "gowalla",
             "gowalla-kdd18",
             "Gowalla",
-            (_fossil((50, 20), 12, 30, _POSITION), _caser(100, 50, _POSITION)),
+            (_fossil((50, 20), 12, 60, _POSITION), _caser(100, 50, _POSITION)),
             quick_epochs=12,
             remarks=(
                 "The split is that of the paper. POP is met in six cells of seven to .1 %; its published nDCG@3 does "
@@ -181,7 +183,7 @@ DATASETS: Mapping[str, Dataset] = {
             "movielens-1m",
             "movielens-1m",
             "MovieLens-1M",
-            (_fossil((50, 20), 12, 30, searched=False), _caser(100, 50, searched=False)),
+            (_fossil((50, 20), 12, 60, searched=False), _caser(100, 50, searched=False)),
             quick_epochs=6,
             remarks=(
                 "The paper has no results on this data. Of Caser with the settings of its own paper (WSDM 2018), a MAP "
@@ -194,7 +196,7 @@ DATASETS: Mapping[str, Dataset] = {
             "movielens-100k",
             "movielens-100k",
             "MovieLens-100k",
-            (_fossil((50, 20), 12, 30, searched=False), _caser(100, 20, searched=False)),
+            (_fossil((50, 20), 12, 60, searched=False), _caser(100, 20, searched=False)),
             quick_epochs=50,
             remarks=(_NONE_PUBLISHED,),
         ),
