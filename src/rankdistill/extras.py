@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import Any
 
@@ -21,3 +22,8 @@ def extra(name: str, group: str) -> Any:
         package = name.partition(".")[0]
         raise ConfigError(f"{package} is not installed; pip install 'rankdistill[{group}]'") from error
     return module
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is a module called `name`; it is not imported."""
+    return importlib.util.find_spec(name) is not None

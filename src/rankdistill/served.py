@@ -102,11 +102,15 @@ def last(history: Tensor, length: int) -> Tensor:
     return pad(history, (length, 0), value=PAD)[:, -length:]
 
 
-def once(history: Tensor) -> Tensor:
-    """Marks [B, H] each item of histories [B, H] where it occurs last; PAD never."""
-    later = torch.triu(torch.ones_like(history[:1].T * history[:1]), diagonal=1) != 0
-    again = (history.unsqueeze(2) == history.unsqueeze(1)) & later
-    marks: Tensor = ~again.any(2) & (history != PAD)
+def once(history: Tensor, num_items: int) -> Tensor:
+    """Marks [B, H] each item of histories [B, H] where it occurs last; PAD never.
+
+    Costs as much as scores of the catalogue of so many items, whatever the length of a history.
+    """
+    places = torch.arange(1, history.shape[1] + 1, device=history.device).expand_as(history)
+    nowhere = torch.zeros_like(history[:, :1]).expand(-1, num_items + 1)
+    last_places = nowhere.scatter_reduce(1, history, places, "amax")
+    marks: Tensor = (last_places.gather(1, history) == places) & (history != PAD)
     return marks
 
 

@@ -16,7 +16,7 @@ histories = st.lists(st.integers(0, 6), min_size=1, max_size=9)
 @given(histories)
 def test_once_marks_where_an_item_occurs_last(history: list[int]) -> None:
     wanted = [item != 0 and item not in history[place + 1 :] for place, item in enumerate(history)]
-    assert once(torch.tensor([history])).tolist() == [wanted]
+    assert once(torch.tensor([history]), 6).tolist() == [wanted]
 
 
 @given(histories, st.integers(1, 12))

@@ -102,6 +102,25 @@ def test_an_export_that_has_its_hash_but_is_no_model_is_refused(watched: Watched
     assert watched.model.recommender.recommend(histories=[[]])[0].items
 
 
+@pytest.mark.parametrize(
+    ("file", "said"), [("ids/items.npy", "ids/items.npy: no array"), ("items.parquet", "cannot be loaded (")]
+)
+def test_a_damaged_export_does_not_end_the_watching(
+    file: str, said: str, watched: Watched, exported: Exported, tmp_path: Path
+) -> None:
+    new = variant(exported.folder, tmp_path / "new", made="second")
+    (new / file).write_bytes(b"nothing of the kind")
+    sign(new)
+    put(new, watched.folder)
+    for _ in range(3):
+        watched.check()
+    assert said in str(watched.error)
+    put(variant(exported.folder, tmp_path / "good", made="third"), watched.folder)
+    for _ in range(3):
+        watched.check()
+    assert (made(watched), watched.error) == ("third", None)
+
+
 def test_no_request_fails_while_exports_are_replaced(folder: Path, exported: Exported, tmp_path: Path) -> None:
     with running(folder) as server:
         seen: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,3 @@ def test_what_only_looks_like_an_integer_is_none(value: Any) -> None:
 
 def test_a_longer_text_does_not_match_by_its_beginning() -> None:
     assert of_text(["ab", "abc"]).indices(["abcd", "abc", "a", "ab\0"]).tolist() == [-1, 2, -1, -1]
-
-
-def test_a_file_that_needs_pickle_is_not_read(tmp_path: Path) -> None:
-    np.save(tmp_path / "ids.npy", np.array(["a", {}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match="Python objects"):
-        RawIds.read(tmp_path / "ids.npy", 0)

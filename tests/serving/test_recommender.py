@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from running import sign
 from small_export import Exported
 
 from rankdistill.errors import ExportError, RequestError
@@ -103,7 +105,11 @@ def test_a_list_ends_where_there_is_nothing_more(exported: Exported, served: Rec
         ({"histories": [["café 1", "tea"]]}, "item 'tea' is not in the catalogue"),
         ({"histories": [[7]]}, "item 7 is not in the catalogue"),
         ({"histories": [[]], "block": ["tea"]}, "item 'tea' is not in the catalogue"),
-        ({"histories": [[]], "k": 0}, "k = 0 is no length of a list; ask for at least 1"),
+        ({"histories": [[]], "k": 0}, "k = 0 is no length of a list; ask for a whole number from 1 on"),
+        ({"histories": [[]], "k": "3"}, "k = '3' is no length of a list; ask for a whole number from 1 on"),
+        ({"users": "user 1"}, "users: 'user 1' is no list; put what it names into one"),
+        ({"histories": ["café 1"]}, "a history: 'café 1' is no list; put what it names into one"),
+        ({"histories": [[]], "block": 7}, "block: 7 is no list; put what it names into one"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(asked: dict[str, Any], message: str, served: Recommender) -> None:
@@ -132,6 +138,51 @@ def test_a_changed_file_is_refused_by_its_hash(name: str, exported: Exported, tm
         Recommender(folder)
 
 
+@pytest.mark.parametrize("name", ["encoder.onnx", "ids/items.npy", "users/starts.npy", "items.parquet"])
+def test_a_file_that_the_manifest_does_not_name_is_not_opened(name: str, exported: Exported, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(exported.folder, folder)
+    files = {other: about for other, about in exported.manifest["files"].items() if other != name}
+    (folder / "manifest.json").write_text(json.dumps(exported.manifest | {"files": files}))
+    with pytest.raises(ExportError, match=f"names no {name}; export the model again"):
+        Recommender(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("ids/items.npy", np.array(["a", {}], dtype=object), "of objects"),
+        ("ids/items.npy", np.arange(3), r"holds int64 \[3\], which is not what the manifest says"),
+        ("users/items.npy", np.zeros((2, 2)), "which is not what the manifest says"),
+        ("users/starts.npy", None, "no array"),
+    ],
+)
+def test_a_file_with_its_hash_that_holds_something_else_is_refused(
+    name: str, content: Any, said: str, exported: Exported, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(exported.folder, folder)
+    if content is None:
+        (folder / name).write_bytes(b"nothing of the kind")
+    else:
+        np.save(folder / name, content, allow_pickle=True)
+    sign(folder)
+    with pytest.raises(ExportError, match=said):
+        Recommender(folder)
+
+
+def test_what_happens_to_the_files_afterwards_changes_no_answer(exported: Exported, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(exported.folder, folder)
+    loaded = Recommender(folder)
+    some = {"users": ["user 1", "user 2"], "k": 4}
+    before = loaded.recommend(**some), loaded.recommend(**some, allow=["café 1", "café 2", "café 3"])
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.truncate(path, 0)
+    assert (loaded.recommend(**some), loaded.recommend(**some, allow=["café 1", "café 2", "café 3"])) == before
+
+
 def test_what_is_no_exported_folder_is_refused(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no exported model here"):
         Recommender(tmp_path)
@@ -143,7 +194,7 @@ def test_what_is_no_exported_folder_is_refused(exported: Exported, tmp_path: Pat
         with pytest.raises(ExportError, match=said):
             Recommender(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"schema": 1, "files": {}}))
-    with pytest.raises(ExportError, match="lacks catalogue, fingerprint, item_vectors"):
+    with pytest.raises(ExportError, match="lacks catalogue, config, fingerprint, item_vectors"):
         Recommender(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps(exported.manifest | {"schema": 77}))
     with pytest.raises(ExportError, match="of schema 77, and this version reads 1"):

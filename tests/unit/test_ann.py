@@ -140,7 +140,8 @@ def test_a_file_gives_the_same_lists_and_is_no_pickle(
 ) -> None:
     built = ann.build(vectors, kind)
     ann.write(built, tmp_path / "index")
-    read = ann.read(tmp_path / "index", {"kind": kind, "options": built.options, "items": len(built)})
+    about = {"kind": kind, "options": built.options, "items": len(built)}
+    read = ann.read((tmp_path / "index").read_bytes(), about, tmp_path)
     before, after = (ann.nearest(each, queries, vectors, left_out, 10) for each in (built, read))
     assert before[0].tolist() == after[0].tolist()
     assert before[1].tolist() == after[1].tolist()
@@ -203,16 +204,16 @@ def test_the_defaults_are_options_that_are_taken(kind: ann.IndexKind, num_items:
 )
 def test_a_file_of_something_else_is_refused(about: Any, reason: str, vectors: Floats, tmp_path: Path) -> None:
     ann.write(ann.build(vectors, "faiss-hnsw", {"efConstruction": 8}), tmp_path / "index")
+    asked = {"kind": "faiss-hnsw", "options": {}, "items": 2_940, **about}
     with pytest.raises(ExportError, match=reason):
-        ann.read(tmp_path / "index", {"kind": "faiss-hnsw", "options": {}, "items": 2_940, **about})
+        ann.read((tmp_path / "index").read_bytes(), asked, tmp_path)
 
 
 def test_a_file_that_ends_early_is_refused(vectors: Floats, tmp_path: Path) -> None:
     path = tmp_path / "index"
     ann.write(ann.build(vectors, "faiss-flat"), path)
-    path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ExportError, match="faiss cannot read it"):
-        ann.read(path, {"kind": "faiss-flat", "options": {}, "items": 2_940})
+        ann.read(path.read_bytes()[:5000], {"kind": "faiss-flat", "options": {}, "items": 2_940}, path)
 
 
 def test_without_faiss_the_line_that_installs_it_is_given(vectors: Floats, monkeypatch: pytest.MonkeyPatch) -> None:

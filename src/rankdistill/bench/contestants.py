@@ -18,7 +18,6 @@ from rankdistill.data.queries import Exclude, Queries, last_items
 from rankdistill.data.splitting import Split
 from rankdistill.ranker import Ranker, index_of, rank
 from rankdistill.search import ItemIndex
-from rankdistill.serving import layout
 from rankdistill.serving.folder import read_manifest
 from rankdistill.serving.recommender import Asked, Recommender, Rules
 from rankdistill.types import Ints
@@ -84,8 +83,7 @@ def _opened(folder: Path, index: bool, threads: int) -> Recommender:
 def queries_of(model: Recommender) -> tuple[Asked, str]:
     """Known users with what they have, in random order; else random histories, and a note that says so."""
     if model.has_known_users:
-        starts = np.load(model.folder / layout.USER_STARTS, allow_pickle=False)
-        return model.known_indices(_some(np.flatnonzero(np.diff(starts) > 0))), ""
+        return model.known_indices(_some(np.flatnonzero(model.history_lengths > 0))), ""
     histories = random_histories(len(model.items))
     note = f"{model.folder}: exported without users, so it is asked with random histories of 5 to 50 items"
     return Asked(np.full(len(histories), model.num_users), histories), note

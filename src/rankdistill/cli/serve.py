@@ -28,6 +28,7 @@ class Most:
 
     max_history: Annotated[int, typer.Option("--max-history", min=1, help="Items of a history at most.")] = 1000
     max_batch: Annotated[int, typer.Option("--max-batch", min=1, help="Requests in one body at most.")] = 256
+    max_listed: Annotated[int, typer.Option("--max-listed", min=1, help="Items to allow or block at most.")] = 10_000
     max_k: Annotated[int, typer.Option("--max-k", min=1, help="Length of a list at most.")] = 1000
     max_body: Annotated[int, typer.Option("--max-body", min=1, help="Bytes of a body at most.")] = 1 << 20
     timeout: Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds for a request at most.")] = 10.0
@@ -54,7 +55,7 @@ def serve(
     from rankdistill.serving.options import Limits, Options
     from rankdistill.serving.server import Server
 
-    limits = Limits(most.max_history, most.max_batch, most.max_k, most.max_body, most.timeout)
+    limits = Limits(most.max_history, most.max_batch, most.max_listed, most.max_k, most.max_body, most.timeout)
     server = Server(
         Options(
             folder,

@@ -24,13 +24,13 @@ class ServedFossil(Served):
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """See `Served.encode`."""
-        kept = once(history)
+        kept = once(history, self.model.catalogue.num_items)
         long_term = (embedding(history, self.model.history_vectors) * kept.unsqueeze(2)).sum(1)
         return super().encode(users, history) + self.model.scale(kept.sum(1)).unsqueeze(1) * long_term
 
     def adjust(self, scores: Tensor, history: Tensor) -> Tensor:
         """See `Fossil.adjust`."""
-        kept = once(history)
+        kept = once(history, self.model.catalogue.num_items)
         history_vectors, item_vectors = self.model.history_vectors, self.model.item_vectors
         products = (embedding(history, history_vectors) * embedding(history, item_vectors)).sum(2)
         own = self.model.scale(kept.sum(1)).unsqueeze(1) * products * kept

@@ -43,7 +43,7 @@ class ServedItemKNN(Served):
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """See `ItemKNN.encode`."""
         near, similarities = (embedding(history, self.get_buffer(name)) for name in ("neighbors", "similarities"))
-        values = similarities * once(history).unsqueeze(2)
+        values = similarities * once(history, self.model.catalogue.num_items).unsqueeze(2)
         scores = torch.zeros_like(history[:, :1], dtype=values.dtype).expand(-1, self.model.catalogue.num_items + 1)
         return scores.scatter_add(1, near.flatten(1).long(), values.flatten(1))
 

@@ -244,8 +244,8 @@ def write(index: ItemIndex, path: Path) -> None:
     extra("faiss", "ann").write_index(index.index, str(path))
 
 
-def read(path: Path, about: Json, threads: int = 1) -> ItemIndex:
-    """The index of a file whose hash was checked, as the manifest describes it.
+def read(content: bytes, about: Json, where: Path, threads: int = 1) -> ItemIndex:
+    """The index in the bytes of a file whose hash was checked, as the manifest describes it.
 
     Raises:
         ExportError: it is of another kind or size, or faiss cannot read it.
@@ -253,19 +253,18 @@ def read(path: Path, about: Json, threads: int = 1) -> ItemIndex:
     """
     faiss = extra("faiss", "ann")
     kind = about.get("kind")
-    with path.open("rb") as file:
-        mark = file.read(4)
-    if kind not in KINDS or mark != _MAGIC[kind]:
-        raise ExportError(f"{path}: no index of the kind {kind!r} that the manifest names; export the model again")
+    if kind not in KINDS or content[:4] != _MAGIC[kind]:
+        raise ExportError(f"{where}: no index of the kind {kind!r} that the manifest names; export the model again")
     try:
-        index = faiss.read_index(str(path))
+        index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ExportError(f"{path}: faiss cannot read it ({reason}); export the model again") from error
+        raise ExportError(f"{where}: faiss cannot read it ({reason}); export the model again") from error
     if kind != "faiss-ivfpq" and type(faiss.downcast_index(index.index)).__name__ != _CLASSES[kind]:
-        raise ExportError(f"{path}: no {kind}, which the manifest names; export the model again")
+        raise ExportError(f"{where}: no {kind}, which the manifest names; export the model again")
     if index.ntotal != about.get("items"):
         raise ExportError(
-            f"{path}: holds {index.ntotal:,} items and the manifest says {about.get('items'):,}; export the model again"
+            f"{where}: holds {index.ntotal:,} items and the manifest says {about.get('items'):,}; "
+            f"export the model again"
         )
     return ItemIndex(kind, dict(about["options"]), index, threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from rankdistill.serving.recommender import Asked, Recommender, Rules
 from rankdistill.serving.refused import RefusedError
 from rankdistill.serving.reload import Loaded
 from rankdistill.serving.requests import Query, Wanted
-from rankdistill.types import PAD, Floats, Ints, Json
+from rankdistill.types import PAD, UNKNOWN, Floats, Ints, Json
 
-_DIGITS = 6
+_DIGITS = 7
+"""Of a score: as many as float32 has."""
 _QUICK_ITEMS, _QUICK_HISTORY = 200_000, 200
 
 
@@ -38,16 +40,26 @@ def answer(query: Query, student: Loaded, teacher: Loaded | None) -> Json:
     """
     if query.teacher and teacher is None:
         raise RefusedError(422, "bad_request", "this server has no teacher; start it with --teacher")
-    found = _answer(query, student)
+    found = _answer(query, student, query.wanted)
     if query.teacher and teacher is not None:
-        found["teacher"] = _answer(query, teacher)
+        found["teacher"] = _answer(query, teacher, [_for_teacher(each, student, teacher) for each in query.wanted])
     return found
 
 
-def _answer(query: Query, model: Loaded) -> Json:
-    titles = query.titles and model.catalogue.has_titles  # read before the clock runs
+def _for_teacher(wanted: Wanted, student: Loaded, teacher: Loaded) -> Wanted:
+    """With what the student knows of a user whom the teacher does not know."""
+    if wanted.history is not None:
+        return wanted
+    assert wanted.user is not None
+    if UNKNOWN not in teacher.recommender.users.indices([wanted.user]):
+        return wanted
+    (known,) = student.recommender.known([wanted.user]).histories
+    return replace(wanted, history=student.recommender.items.raw(known))
+
+
+def _answer(query: Query, model: Loaded, wanted: Sequence[Wanted]) -> Json:
     start = time.perf_counter()
-    lists = _lists(query.wanted, model, titles=titles)
+    lists = _lists(wanted, model, titles=query.titles)
     seconds = time.perf_counter() - start
     shown = {"lists": [{"items": items} for items in lists]} if query.many else {"items": lists[0]}
     return {**shown, "model": model.version, "milliseconds": round(seconds * 1e3, 3)}
@@ -89,15 +101,20 @@ def _asked(model: Recommender, wanted: Wanted) -> Asked:
 def _rules(model: Recommender, wanted: Wanted) -> Rules:
     try:
         allow = None if wanted.allow is None else model.item_indices(wanted.allow)
-        block = model.item_indices(wanted.block) if wanted.block else None
+        block = model.item_indices(wanted.block) if len(wanted.block) else None
     except RequestError as error:
         raise RefusedError(422, "unknown_item", f"{wanted.where}{error}") from error
-    return Rules(min(wanted.k, len(model.items)), wanted.exclude_seen, allow, block)
+    return Rules(
+        min(wanted.k, len(model.items)),
+        wanted.exclude_seen,
+        None if allow is None else np.unique(allow),
+        None if block is None else np.unique(block),
+    )
 
 
 def _entries(model: Loaded, items: Ints, scores: Floats, *, titles: bool) -> list[Json]:
     kept = items[items != PAD]
-    values = [round(score, _DIGITS) for score in scores[: len(kept)].tolist()]
+    values = [float(f"{score:.{_DIGITS}g}") for score in scores[: len(kept)].tolist()]
     raw = model.recommender.items.raw(kept)
     if not titles:
         return [{"item": item, "score": value} for item, value in zip(raw, values, strict=True)]

@@ -13,6 +13,7 @@ class Limits:
     Attributes:
         history: items of a history.
         batch: requests in one body.
+        listed: items that a request allows or blocks.
         k: length of a list.
         body: bytes.
         seconds: from the first byte of a body to its answer.
@@ -20,6 +21,7 @@ class Limits:
 
     history: int = 1000
     batch: int = 256
+    listed: int = 10_000
     k: int = 1000
     body: int = 1 << 20
     seconds: float = 10.0

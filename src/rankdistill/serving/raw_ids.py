@@ -14,11 +14,6 @@ from rankdistill.types import UNKNOWN, Ints
 RawId: TypeAlias = int | str
 
 
-def mapped(path: Path) -> NDArray[Any]:
-    """An array of a file that stays on disk until it is looked at; a plain one, since each step of a memmap costs."""
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
 class RawIds:
     """Ids, integers or text in UTF-8, in the order of their indices `first`, `first + 1`, ...
 
@@ -36,8 +31,8 @@ class RawIds:
 
     @classmethod
     def read(cls, path: Path, first: int) -> RawIds:
-        """From a file, which stays on disk until its rows are asked for."""
-        return cls(mapped(path), first)
+        """From a file of an exported folder."""
+        return cls(np.load(path, allow_pickle=False), first)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from rankdistill.errors import ExportError, RequestError
-from rankdistill.extras import extra
+from rankdistill.errors import ExportError, RankDistillError, RequestError
+from rankdistill.extras import extra, is_installed
 from rankdistill.processor import cores
 from rankdistill.serving import ann, layout
-from rankdistill.serving.folder import check_files, read_manifest
-from rankdistill.serving.raw_ids import RawId, RawIds, mapped
+from rankdistill.serving.folder import ExportedFolder
+from rankdistill.serving.raw_ids import RawId, RawIds
 from rankdistill.types import PAD, UNKNOWN, Floats, Ints, Items, Json
 
+logger = logging.getLogger(__name__)
+
 Unknown = Literal["refuse", "ignore"]
-_SCORES_A_BLOCK = 1 << 24
-"""Scores, or pairs of items of a history, that are held at once."""
+_NUMBERS_A_BLOCK, _NUMBERS_AN_ITEM = 1 << 24, 128
+"""Numbers that are held at once: a score an item of the catalogue, and about a vector an item of a history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Recommender:
         folder: what `export` wrote.
         threads: of one call; None takes all cores.
         unknown: what to do about items that the model does not know: refuse them, or leave them aside.
-        index: whether lists come from the folder's approximate index; None, where it has one.
+        index: whether lists come from the folder's approximate index; None, where it has one and faiss is installed.
 
     Raises:
         ExportError: the folder is missing, damaged, changed since it was exported, or of another version; or it has
@@ -90,44 +93,57 @@ class Recommender:
         unknown: Unknown = "refuse",
         index: bool | None = None,
     ) -> None:
+        if unknown not in get_args(Unknown):
+            raise RequestError(f"unknown = {unknown!r} is none of {', '.join(get_args(Unknown))}")
         self.folder, self.unknown = Path(folder), unknown
-        self.manifest: Json = read_manifest(self.folder)
-        check_files(self.folder, self.manifest)
-        self.items = RawIds.read(self.folder / layout.ITEM_IDS, first=1)
-        self.has_known_users = layout.USER_IDS in self.manifest["files"]
+        files = ExportedFolder.read(self.folder)
+        self.manifest: Json = files.manifest
+        self._threads = threads or cores()
+        sizes = self.manifest["catalogue"]
+        self.items = RawIds(files.array(layout.ITEM_IDS, "iS", (sizes["num_items"],)), first=1)
+        self.item_table = files.content(layout.ITEMS)
+        self.has_known_users = layout.USER_IDS in files
         self.users = RawIds(np.zeros(0, dtype=np.int64), first=0)
         if self.has_known_users:
-            self.users = RawIds.read(self.folder / layout.USER_IDS, first=0)
-            self._starts, self._owned = (mapped(self.folder / name) for name in (layout.USER_STARTS, layout.USER_ITEMS))
-        self._threads = threads or cores()
-        self._model = self._session(layout.MODEL)
+            self.users = RawIds(files.array(layout.USER_IDS, "iS", (sizes["num_users"],)), first=0)
+            self._starts = files.array(layout.USER_STARTS, "i", (sizes["num_users"] + 1,))
+            self._owned = files.array(layout.USER_ITEMS, "i", (int(self._starts[-1]),))
+        self._model = self._session(files, layout.MODEL)
         self._asks_who = layout.USER in {each.name for each in self._model.get_inputs()}
         self._encoder: Any = None
         if self.manifest["item_vectors"]:
-            self._encoder = self._session(layout.ENCODER)
-            self._vectors = mapped(self.folder / layout.VECTORS)
-        self.index = self._read_index(index)
+            self._encoder = self._session(files, layout.ENCODER)
+            self._vectors = files.array(layout.VECTORS, "f", (sizes["num_items"] + 1, None))
+        self.index = self._read_index(files, index)
 
-    def _read_index(self, wanted: bool | None) -> ann.ItemIndex | None:
+    def _read_index(self, files: ExportedFolder, wanted: bool | None) -> ann.ItemIndex | None:
         about = self.manifest.get("index")
         if about is None and wanted:
             raise ExportError(f"{self.folder}: was exported without an index; export the model with --index")
         if about is None or wanted is False:
             return None
-        if layout.INDEX not in self.manifest["files"]:
-            raise ExportError(f"{self.folder / layout.MANIFEST}: names no {layout.INDEX}; export the model again")
-        return ann.read(self.folder / layout.INDEX, about, self._threads)
+        if wanted is None and not is_installed("faiss"):
+            logger.warning("%s: faiss is not installed, so its index is left aside and lists are exact", self.folder)
+            return None
+        return ann.read(files.content(layout.INDEX), about, self.folder / layout.INDEX, self._threads)
 
-    def _session(self, name: str) -> Any:
+    def _session(self, files: ExportedFolder, name: str) -> Any:
         onnxruntime = extra("onnxruntime", "serve")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
         options.log_severity_level = 3
         try:
-            return onnxruntime.InferenceSession(str(self.folder / name), options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(files.content(name), options, providers=["CPUExecutionProvider"])
+        except RankDistillError:
+            raise
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise ExportError(f"{self.folder / name}: onnxruntime cannot load it ({reason})") from error
+
+    @property
+    def history_lengths(self) -> Ints:
+        """How much each known user [U] has."""
+        return np.diff(self._starts) if self.has_known_users else np.zeros(0, dtype=np.int64)
 
     @property
     def num_users(self) -> int:
@@ -159,12 +175,16 @@ class Recommender:
         Raises:
             RequestError: a user without a history is not known, or an item is not; k is less than 1.
         """
+        for name, value in (("users", users), ("histories", histories), ("allow", allow), ("block", block)):
+            _check_listed(name, value)
+        for history in histories or ():
+            _check_listed("a history", history)
         asked = self.asked(users, histories)
         rules = Rules(
             self._checked(k),
             exclude_seen,
-            None if allow is None else self.item_indices(list(allow)),
-            self.item_indices(list(block)) if block else None,
+            None if allow is None else np.unique(self.item_indices(list(allow))),
+            np.unique(self.item_indices(list(block))) if len(block) else None,
         )
         items, scores = self.rank(asked, rules)
         ids = self.items.raw(items.ravel())
@@ -175,8 +195,8 @@ class Recommender:
         ]
 
     def _checked(self, k: int) -> int:
-        if k < 1:
-            raise RequestError(f"k = {k} is no length of a list; ask for at least 1")
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise RequestError(f"k = {k!r} is no length of a list; ask for a whole number from 1 on")
         return min(k, len(self.items))
 
     def asked(self, users: Sequence[RawId] | None, histories: Sequence[Sequence[RawId]] | None) -> Asked:
@@ -224,7 +244,7 @@ class Recommender:
         Raises:
             RequestError: an item is not known.
         """
-        if not raw:
+        if not len(raw):
             return np.zeros(0, dtype=np.int64)
         indices = self.items.indices(raw)
         lost = indices == UNKNOWN
@@ -234,10 +254,12 @@ class Recommender:
 
     def rank(self, asked: Asked, rules: Rules) -> tuple[Ints, Floats]:
         """Items [n, k] by index, best first, and their scores; PAD and minus infinity behind the end of a list."""
+        if rules.allow is not None and (self._encoder is None or not rules.exclude_seen):
+            rules = self._as_blocked(rules, rules.allow)
         if len(asked) == 1:
             return _long(*self._lists(asked.users, _padded(asked.histories), rules), rules.k)
         items, scores = _empty(len(asked), rules.k)
-        for rows in self._blocks(asked):
+        for rows in self._blocks(asked, 0 if rules.block is None else len(rules.block)):
             found = self._lists(asked.users[rows], _padded([asked.histories[row] for row in rows]), rules)
             width = found[0].shape[1]
             items[rows, :width], scores[rows, :width] = found
@@ -247,22 +269,24 @@ class Recommender:
         """Items and scores of users [n] with histories [n, H], as wide as the longest list."""
         if rules.allow is None:
             return self._best(users, history, rules)
-        if self._encoder is not None and rules.exclude_seen:
-            return self._among(users, history, rules, rules.allow)
-        others = np.setdiff1d(np.arange(1, len(self.items) + 1), rules.allow)
-        blocked = others if rules.block is None else np.union1d(others, rules.block)
-        return self._run(users, history, Rules(rules.k, rules.exclude_seen, block=blocked))
+        return self._among(users, history, rules, rules.allow)
 
-    def _blocks(self, asked: Asked) -> Iterator[Ints]:
-        """Rows with histories of about the same length, few enough for the memory."""
+    def _as_blocked(self, rules: Rules, allow: Ints) -> Rules:
+        """The same rules, with all that is not allowed blocked."""
+        others = np.setdiff1d(np.arange(1, len(self.items) + 1), allow)
+        blocked = others if rules.block is None else np.union1d(others, rules.block)
+        return Rules(rules.k, rules.exclude_seen, block=blocked)
+
+    def _blocks(self, asked: Asked, blocked: int) -> Iterator[Ints]:
+        """Rows with histories of about the same length, few enough for the memory, of which each has some blocked."""
         lengths = np.fromiter((len(each) for each in asked.histories), np.int64, len(asked))
         order, start = np.argsort(lengths, kind="stable"), 0
         ascending = lengths[order]
         while start < len(order):
             stop = start + 1
             while stop < len(order):
-                pairs = max(len(self.items) + 1, int(ascending[stop]) ** 2)
-                if (stop + 1 - start) * pairs > _SCORES_A_BLOCK:
+                numbers = len(self.items) + 1 + blocked + int(ascending[stop]) * _NUMBERS_AN_ITEM
+                if (stop + 1 - start) * numbers > _NUMBERS_A_BLOCK:
                     break
                 stop += 1
             yield order[start:stop]
@@ -315,6 +339,11 @@ class Recommender:
         """Query vectors [n, D + 1], and the item vectors [I + 1, D + 1]."""
         (queries,) = self._encoder.run([layout.QUERY], self._feeds(users, history))
         return queries, self._vectors
+
+
+def _check_listed(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, (str, bytes)) or not isinstance(value, Collection)):
+        raise RequestError(f"{name}: {value!r} is no list; put what it names into one")
 
 
 def _empty(count: int, k: int) -> tuple[Ints, Floats]:

@@ -53,9 +53,11 @@ def load(folder: Path, threads: int, unknown: Unknown = "refuse") -> Loaded:
         state = state_of(folder)
         try:
             loaded = _load(folder, threads, unknown, state)
-        except (RankDistillError, OSError) as error:
+        except Exception as error:
             if state == state_of(folder) or attempt == _TRIES - 1:
-                raise error if isinstance(error, RankDistillError) else ExportError(f"{folder}: {error}") from error
+                if isinstance(error, RankDistillError):
+                    raise
+                raise ExportError(f"{folder}: cannot be loaded ({type(error).__name__}: {error})") from error
             continue
         if state == state_of(folder):
             return loaded
@@ -64,7 +66,6 @@ def load(folder: Path, threads: int, unknown: Unknown = "refuse") -> Loaded:
 
 def _load(folder: Path, threads: int, unknown: Unknown, state: State) -> Loaded:
     model = Recommender(folder, threads, unknown)
-    content = (folder / layout.ITEMS).read_bytes()
     some = model.items.raw(np.arange(1, min(2, len(model.items)) + 1))
     model.recommend(histories=[some], k=1)  # so that a graph that cannot run is no newer export
     version = {
@@ -73,7 +74,9 @@ def _load(folder: Path, threads: int, unknown: Unknown, state: State) -> Loaded:
         "made": model.manifest["made"],
         "version": state[0][:12],
     }
-    return Loaded(model, Catalogue(model.items, content), version, state)
+    catalogue = Catalogue(model.items, model.item_table)
+    _ = catalogue.has_titles  # so that a table that cannot be read is none, either
+    return Loaded(model, catalogue, version, state)
 
 
 def state_of(folder: Path) -> State:

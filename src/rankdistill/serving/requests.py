@@ -15,6 +15,7 @@ from rankdistill.types import Json
 
 Id: TypeAlias = Annotated[StrictInt | StrictStr, Field(union_mode="left_to_right")]
 _K = 10
+_NOTHING: tuple[RawId, ...] = ()
 
 
 class Single(BaseModel):
@@ -51,13 +52,13 @@ class Wanted:
     history: Sequence[RawId] | None
     k: int
     exclude_seen: bool
-    allow: tuple[RawId, ...] | None
-    block: tuple[RawId, ...]
+    allow: Sequence[RawId] | None
+    block: Sequence[RawId]
 
     @property
-    def rules(self) -> tuple[Any, ...]:
-        """Equal for those that can be answered together."""
-        return self.k, self.exclude_seen, self.allow, self.block
+    def rules(self) -> tuple[int, bool, int, int]:
+        """Equal for those that are answered together: of the same `k`, and of the very same lists."""
+        return self.k, self.exclude_seen, id(self.allow), id(self.block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +101,18 @@ def _wanted(single: Single, common: Body, where: str, limits: Limits) -> Wanted:
     k = _first(single.k, common.k, min(_K, limits.k))
     if k > limits.k:
         raise RefusedError(422, "bad_request", f"{where}k is {k:,}, and this server takes {limits.k:,} (--max-k)")
-    allow = _first(single.allow, common.allow, None)
+    allow, block = _first(single.allow, common.allow, None), _first(single.block, common.block, _NOTHING)
+    for name, listed in (("allow", allow), ("block", block)):
+        if listed is not None and len(listed) > limits.listed:
+            raise _too_many(f"{where}{name}", len(listed), limits.listed, "--max-listed")
     return Wanted(
         where,
         single.user,
         single.history,
         k,
         _first(single.exclude_seen, common.exclude_seen, True),
-        None if allow is None else tuple(allow),
-        tuple(_first(single.block, common.block, ())),
+        allow,
+        block,
     )
 
 
@@ -157,5 +161,7 @@ def schema(limits: Limits) -> Json:
     whole["properties"]["requests"]["anyOf"][0]["maxItems"] = limits.batch
     for part in (whole, single):
         part["properties"]["history"]["anyOf"][0]["maxItems"] = limits.history
+        for name in ("allow", "block"):
+            part["properties"][name]["anyOf"][0]["maxItems"] = limits.listed
         part["properties"]["k"]["anyOf"][0]["maximum"] = limits.k
     return whole

@@ -131,7 +131,13 @@ class Service:
         limits = self.options.limits
         return {
             "models": {each.role: _described(each.model) for each in self.watched},
-            "limits": {"history": limits.history, "requests": limits.batch, "k": limits.k, "body": limits.body},
+            "limits": {
+                "history": limits.history,
+                "requests": limits.batch,
+                "listed": limits.listed,
+                "k": limits.k,
+                "body": limits.body,
+            },
         }
 
     def some_items(self) -> list[RawId]:
