@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from polars.exceptions import PolarsError
-from safetensors import SafetensorError
-
 from rankdistill.errors import StorageError
 from rankdistill.types import Json
+
+_WRITERS = ("polars", "safetensors")
+"""Whose errors say that the system could not write; neither is imported for that."""
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
         StorageError: the write failed (full disk, no permission, no such folder), or `path` is a folder that holds
             the working directory.
     """
-    given, path = path, path.absolute()
-    if Path.cwd().is_relative_to(path.resolve()):
+    given, path = path, path.resolve()  # a link goes on naming what takes the place of what it named
+    if Path.cwd().is_relative_to(path):
         raise StorageError(
             f"{given}: is the working directory or holds it, and cannot be replaced; name another folder"
         )
@@ -42,7 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _open_to_others(temporary)
         _sync(temporary)
         _put(temporary, path)
-    except (OSError, SafetensorError, PolarsError) as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in _WRITERS:
+            raise
         raise StorageError(f"{given}: could not be written ({_reason(error)}); nothing was changed") from error
     finally:
         _remove(temporary)

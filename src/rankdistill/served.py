@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, pad
 
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Ranker, model_state
-from rankdistill.types import PAD
+from rankdistill.types import PAD, Floats, Ints, Items
 
 _RIDGE = 1e-3
 """Of the mean square of the numbers that a fold-in is estimated from."""
@@ -76,6 +77,15 @@ class Served(nn.Module):
     def adjust(self, scores: Tensor, history: Tensor) -> Tensor:
         """The scores [B, I + 1] as they are for somebody who has `history` [B, H]; see `Ranker.adjust`."""
         return scores
+
+    @torch.no_grad()
+    def best(self, user: int, history: Items, k: int) -> tuple[Ints, Floats]:
+        """The list [k] of somebody with a history [H], what is in it left out, and the scores; PAD behind its end."""
+        items = torch.from_numpy(history.astype(np.int64)).unsqueeze(0) if len(history) else torch.zeros(1, 1).long()
+        scores = self.adjust(self.score(self.encode(torch.tensor([user]), items)), items)[0]
+        scores[items[0]] = -torch.inf
+        values, found = torch.topk(scores, min(k, len(scores)))
+        return torch.where(values.isneginf(), PAD, found).numpy(), values.numpy()
 
     @property
     def adjusts(self) -> bool:

@@ -153,3 +153,28 @@ def test_a_resumed_training_with_other_settings_is_refused(
         "--resume"
     )
     assert "student: goes on after epoch 1 of 3" in cli.done(*train, first, "--resume").err
+
+
+def test_sigterm_leaves_nothing_half_written(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, typer\n"
+        "from pathlib import Path\n"
+        "from rankdistill.cli.failures import failures\n"
+        "from rankdistill.files import replacing\n"
+        "with failures(debug=False), replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    temporary.write_text('whole')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.txt")], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr, list(tmp_path.iterdir())) == (143, "", [])
+
+
+def test_a_package_that_is_missing_is_a_line(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from rankdistill.cli import main\n"
+        "sys.exit(main(['bench', 'latency', sys.argv[1]]))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (2, "rankdistill: torch is not installed; pip install rankdistill\n")

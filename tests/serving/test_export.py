@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ import rankdistill as rd
 from rankdistill import plugins
 from rankdistill.cli.export import losses
 from rankdistill.errors import CheckpointError, ConfigError, ExportError
-from rankdistill.exporting import measure
+from rankdistill.exporting import graph, measure
 from rankdistill.exporting.precision import lowered, quantised
 from rankdistill.exporting.triton import config
 from rankdistill.ranker import rank
+from rankdistill.served import served
 from rankdistill.serving import layout
-from rankdistill.serving.recommender import Recommender
+from rankdistill.serving.recommender import Asked, Recommender
 
 
 def test_the_manifest_names_every_file_with_its_hash(exported: Exported) -> None:
@@ -74,12 +76,31 @@ def test_the_product_of_query_and_item_is_the_score(exported: Exported) -> None:
 
 def test_a_graph_that_is_not_the_model_is_refused(exported: Exported) -> None:
     lists = measure.Lists.of(exported.model, exported.split)
-    wrong = measure.Lists(lists.users, lists.items, lists.scores + 1.0)
-    with pytest.raises(ExportError, match="the exported graph is not the model"):
-        measure.parity(wrong, Recommender(exported.folder), exported.split, "float32")
-    swapped = measure.Lists(lists.users, lists.items[:, ::-1], lists.scores)
+    wrong = replace(lists, scores=lists.scores + 1.0)
+    with pytest.raises(ExportError, match=r"model.onnx in float32 is not the model"):
+        measure.parity(wrong, Recommender(exported.folder), "float32")
+    swapped = replace(lists, items=lists.items[:, ::-1])
     with pytest.raises(ExportError, match="0 of 60 lists are the same"):
-        measure.parity(swapped, Recommender(exported.folder), exported.split, "float32")
+        measure.parity(swapped, Recommender(exported.folder), "float32")
+
+
+def test_vectors_that_are_not_the_model_are_refused(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = graph.item_vectors
+    monkeypatch.setattr(graph, "item_vectors", lambda served: right(served) * np.float32(-1))
+    with pytest.raises(ExportError, match=r"encoder.onnx in float32 is not the model: 0 of 60 lists"):
+        rd.export(exported.model, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_strangers_who_are_answered_otherwise_are_noticed(exported: Exported) -> None:
+    lists = measure.Lists.of_strangers(served(exported.model, exported.split.train), exported.split)
+    found = measure.parity(lists, Recommender(exported.folder), "float32")
+    assert found["identical_lists"] == found["users"] == 60
+    shorter = Asked(lists.asked.users, [history[:-3] for history in lists.asked.histories])
+    with pytest.raises(ExportError, match="is not the model"):
+        measure.parity(replace(lists, asked=shorter), Recommender(exported.folder), "float32")
 
 
 def test_what_is_no_export_is_not_replaced(exported: Exported, tmp_path: Path) -> None:
@@ -194,5 +215,7 @@ def test_every_model_is_exported_and_answers_anybody(kind: str, split: rd.Split,
 
 def test_a_precision_that_costs_more_than_a_hundredth_of_the_quality_is_named() -> None:
     values = {"float32": 0.2, "float16": 0.1981, "int8": 0.195}
-    manifest = {"precisions": {name: {"metrics": {"ndcg@10": value}} for name, value in values.items()}}
+    metrics = {name: {"ndcg@10": value} for name, value in values.items()}
+    changes = {name: measure.change(metrics["float32"], each) for name, each in metrics.items()}
+    manifest = {"precisions": {name: {"change": each} for name, each in changes.items()}}
     assert losses(manifest) == ["int8 loses 2.5% of nDCG@10, which is more than 1%"]

@@ -190,3 +190,20 @@ def test_a_full_disk_is_the_users_to_mend_and_leaves_nothing_half_written(
     assert "\n" not in str(caught.value)
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in left if path.name.endswith(".tmp") or path.stat().st_size == 100] == []
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_link_goes_on_naming_what_it_named(tmp_path: Path, is_folder: bool) -> None:
+    named, link = tmp_path / "elsewhere" / "named", tmp_path / "link"
+    for text in ("earlier", "later"):
+        with replacing(link) as temporary:
+            if is_folder:
+                temporary.mkdir()
+            (temporary / "a" if is_folder else temporary).write_text(text)
+        if text == "earlier":
+            named.parent.mkdir()
+            link.rename(named)
+            link.symlink_to(named)
+    assert link.is_symlink()
+    assert (named / "a" if is_folder else named).read_text() == "later"
+    assert names(tmp_path) == sorted(["elsewhere", "link", "named", *(["a"] if is_folder else [])])

@@ -11,6 +11,7 @@ import typer
 
 from rankdistill.cli.inputs import experiment_of, load_data, load_ranker, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
+from rankdistill.extras import extra
 
 if TYPE_CHECKING:
     from rankdistill.serving.ann import IndexKind
@@ -64,6 +65,10 @@ def export(
     Its lists are compared with the model's own for real users; size, quality and speed are measured in every
     precision. The data is that of the model's own config.toml, unless --config or --data names it.
     """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        extra(name, "export")
+    if kind.index is not None:
+        extra("faiss", "ann")
     experiment = experiment_of(model, kind.config, changes)
     from rankdistill.exporting.write import export as write
 
@@ -85,26 +90,21 @@ def _rows(manifest: Json) -> list[tuple[str, ...]]:
             _megabytes(each["model_bytes"]),
             _megabytes(each["bytes"]),
             f"{each['metrics']['ndcg@10']:.4f}",
-            f"{change:+.2%}",
+            f"{each['change']['ndcg@10']:+.2%}",
             f"{each['latency_ms']['p50']:.3f}",
             f"{each['parity']['identical_lists']:,} of {each['parity']['users']:,}",
             "written" if name == manifest["precision"] else "",
         )
-        for (name, each), change in zip(manifest["precisions"].items(), _changes(manifest), strict=True)
+        for name, each in manifest["precisions"].items()
     ]
-
-
-def _changes(manifest: Json) -> list[float]:
-    """What becomes of nDCG@10 in each precision, as a share of what it is in the first."""
-    values = [each["metrics"]["ndcg@10"] for each in manifest["precisions"].values()]
-    return [value / values[0] - 1 if values[0] else 0.0 for value in values]
 
 
 def losses(manifest: Json) -> list[str]:
     """Names the precisions that cost more than a hundredth of the quality."""
+    changes = {name: each["change"]["ndcg@10"] for name, each in manifest["precisions"].items()}
     return [
         f"{name} loses {-change:.1%} of nDCG@10, which is more than {_TOLERABLE:.0%}"
-        for name, change in zip(manifest["precisions"], _changes(manifest), strict=True)
+        for name, change in changes.items()
         if change < -_TOLERABLE
     ]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import typer
 
 from rankdistill.errors import RankDistillError
 
-MISTAKE, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+MISTAKE, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 130, 141, 143
 
 _OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 """What the machine refuses, whatever the program does."""
@@ -32,7 +34,8 @@ def failures(*, debug: bool) -> Iterator[None]:
         debug: whether to show tracebacks for everything.
     """
     try:
-        yield
+        with _ended_by_sigterm():
+            yield
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
@@ -43,7 +46,7 @@ def failures(*, debug: bool) -> Iterator[None]:
             "(reproduce)"
         )
         raise typer.Exit(INTERRUPTED) from None
-    except (RankDistillError, MemoryError, OSError, RuntimeError) as error:
+    except (RankDistillError, MemoryError, OSError, RuntimeError, ModuleNotFoundError) as error:
         line = _line(error)
         if line is None:
             raise
@@ -53,8 +56,28 @@ def failures(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(MISTAKE) from None
 
 
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the process as an error does: what was being written is removed."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _line(error: Exception) -> str | None:
     """The line that says it, or None for a bug."""
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        return None if package in ("", "rankdistill") else f"{package} is not installed; pip install rankdistill"
     if isinstance(error, RankDistillError):
         return " ".join(str(error).splitlines())
     if isinstance(error, MemoryError) or _out_of_memory(error):

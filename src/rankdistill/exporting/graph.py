@@ -158,9 +158,10 @@ def _written(served: Served) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:
-        reason = str(error).strip().splitlines()
+        cause = error.__cause__ or error  # torch's own message is about the steps of an export
+        reason = str(cause).strip().splitlines()
         raise ExportError(
-            f"{type(served.model).__name__}: cannot be written as ONNX ({reason[0] if reason else error!r}); "
+            f"{type(served.model).__name__}: cannot be written as ONNX ({reason[0] if reason else cause!r}); "
             f"use operations that torch.onnx.export knows"
         ) from error
     assert program is not None

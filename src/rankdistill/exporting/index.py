@@ -98,7 +98,8 @@ def _measured(folder: Path, users: Ints, split: Split) -> Json:
 
 
 def recall(found: Recommender, exact: Recommender, asked: Asked, k: int) -> float:
-    """The share of the items of exact lists of length k that are found."""
-    ours, right = (each.rank(asked, Rules(k))[0] for each in (found, exact))
+    """The share of the items of exact lists of length k, of the same vectors, that are found."""
+    ours, _ = found.rank(asked, Rules(k))
+    right, _ = exact.rank(asked, Rules(k, allow=np.arange(1, len(exact.items) + 1)))
     hits = sum(len(np.intersect1d(a[a != PAD], b[b != PAD])) for a, b in zip(ours, right, strict=True))
     return round(float(hits / max(1, (right != PAD).sum())), 4)

@@ -15,6 +15,8 @@ from rankdistill.latency import QUERIES, percentiles
 from rankdistill.pipeline import evaluate
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
+from rankdistill.served import Served
+from rankdistill.serving import layout
 from rankdistill.serving.recommender import Asked, Recommender, Rules
 from rankdistill.types import Floats, Ints, Json
 
@@ -22,6 +24,8 @@ METRICS = ("ndcg@10", "recall@10")
 K = 10
 _USERS = 20_000
 """Users that parity and quality are measured with, at most: every n-th of them."""
+_FEW = 500
+"""Users for what takes longer."""
 _TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "int8": 5e-2}
 """How far a score may be from the model's own, as a share of the largest score."""
 _SWAPPED = 1e-3
@@ -32,7 +36,7 @@ _SWAPPED = 1e-3
 class Lists:
     """Lists of the model itself, to compare others with."""
 
-    users: Ints
+    asked: Asked
     items: Ints
     scores: Floats
 
@@ -44,11 +48,25 @@ class Lists:
         queries = Queries(users, users, history, Exclude(seen=split.train, never=split.untrained_items))
         found = rank(model, queries, K)
         assert found.scores is not None
-        return cls(users, found.items.astype(np.int64), found.scores)
+        return cls(asked_of(users, split.train), found.items.astype(np.int64), found.scores)
+
+    @classmethod
+    def of_strangers(cls, served: Served, split: Split) -> Lists:
+        """The same of some of them as if the model had never seen them, one after the other."""
+        users = _some(np.flatnonzero(split.train.lengths > 0), _FEW)
+        asked = Asked(np.full_like(users, split.num_users), asked_of(users, split.train).histories)
+        found = [served.best(int(asked.users[row]), history, K) for row, history in enumerate(asked.histories)]
+        return cls(asked, np.stack([items for items, _ in found]), np.stack([scores for _, scores in found]))
+
+    def some(self) -> Lists:
+        """A few of them."""
+        rows = _some(np.arange(len(self.items)), _FEW)
+        asked = Asked(self.asked.users[rows], [self.asked.histories[row] for row in rows])
+        return Lists(asked, self.items[rows], self.scores[rows])
 
 
-def _some(users: Ints) -> Ints:
-    return users[:: max(1, -(-len(users) // _USERS))]
+def _some(users: Ints, most: int = _USERS) -> Ints:
+    return users[:: max(1, -(-len(users) // most))]
 
 
 def asked_of(users: Ints, known: Sequences) -> Asked:
@@ -56,13 +74,20 @@ def asked_of(users: Ints, known: Sequences) -> Asked:
     return Asked(users, [known.of(user) for user in users.tolist()])
 
 
-def parity(lists: Lists, exported: Recommender, split: Split, precision: str) -> Json:
+def parity(lists: Lists, exported: Recommender, precision: str, *, by_vectors: bool = False) -> Json:
     """Compares lists for real users with the model's own.
+
+    Args:
+        lists: the model's.
+        exported: what is compared with it.
+        precision: of `exported`.
+        by_vectors: ask the encoder and the item vectors in the place of the whole graph.
 
     Raises:
         ExportError: a score is further off than the precision explains, or in float32 more than a few lists differ.
     """
-    items, scores = exported.rank(asked_of(lists.users, split.train), Rules(K))
+    allow = np.arange(1, len(exported.items) + 1) if by_vectors else None
+    items, scores = exported.rank(lists.asked, Rules(K, allow=allow))
     items, scores = items[:, : lists.items.shape[1]], scores[:, : lists.items.shape[1]]
     both = np.isfinite(lists.scores) & np.isfinite(scores)
     largest = float(np.abs(lists.scores[both]).max(initial=0.0))
@@ -78,12 +103,12 @@ def parity(lists: Lists, exported: Recommender, split: Split, precision: str) ->
         "tolerance": tolerance,
     }
     ends_differ = not np.array_equal(np.isfinite(lists.scores), np.isfinite(scores))
-    many = precision == "float32" and (~equal).mean() > _SWAPPED
+    many = precision == "float32" and (~equal).mean() > _SWAPPED and int((~equal).sum()) > 1
     if off > tolerance or ends_differ or many:
         raise ExportError(
-            f"{type(exported).__name__}: the exported graph is not the model: {found['identical_lists']:,} of "
-            f"{len(items):,} lists are the same, scores differ by up to {off:.3g} where {tolerance:.3g} is allowed; "
-            f"nothing was written"
+            f"{layout.ENCODER if by_vectors else layout.MODEL} in {precision} is not the model: "
+            f"{found['identical_lists']:,} of {len(items):,} lists are the same, scores differ by up to {off:.3g} "
+            f"where {tolerance:.3g} is allowed; nothing was written"
         )
     return found
 
@@ -104,6 +129,11 @@ def quality(exported: Recommender, split: Split, *, known: bool) -> Json:
     relevant = queries.relevant.take(rows)
     targets = Sequences.from_pairs(users[relevant.users], relevant.items, split.num_users)
     return evaluate(lists, targets, METRICS).mean()
+
+
+def change(before: Json, after: Json) -> Json:
+    """What becomes of each metric, as a share of what it was."""
+    return {name: round(after[name] / value - 1, 6) if value else 0.0 for name, value in before.items()}
 
 
 def latency(exported: Recommender, split: Split) -> Json:

@@ -87,14 +87,16 @@ def export(
     with replacing(out) as temporary, TemporaryDirectory(prefix="rankdistill-") as spare:
         measured: Json = {}
         lists = measure.Lists.of(model, split)
+        strangers = measure.Lists.of_strangers(task.served, split) if task.served.has_users else None
         for each in PRECISIONS:
             folder = temporary if each == precision else Path(spare) / each
             task.write(folder, graphs, each)
-            measured[each] = task.measured(folder, lists, each)
+            measured[each] = task.measured(folder, lists, strangers, each)
+            measured[each]["change"] = measure.change(measured["float32"]["metrics"], measured[each]["metrics"])
         manifest = {**task.manifest(temporary, precision), "precisions": measured}
         write_json(temporary / layout.MANIFEST, manifest)
         if index is not None:
-            manifest = add_index(temporary, index, lists.users, split)
+            manifest = add_index(temporary, index, lists.asked.users, split)
     return manifest
 
 
@@ -180,17 +182,22 @@ class _Task:
             "files": files,
         }
 
-    def measured(self, folder: Path, lists: measure.Lists, precision: Precision) -> Json:
+    def measured(
+        self, folder: Path, lists: measure.Lists, strangers: measure.Lists | None, precision: Precision
+    ) -> Json:
         """Parity, quality, size and speed of the folder."""
         exported = Recommender(folder, threads=1)
         found = {
             "model_bytes": (folder / layout.MODEL).stat().st_size,
             "bytes": exported.manifest["bytes"],
-            "parity": measure.parity(lists, exported, self.split, precision),
+            "parity": measure.parity(lists, exported, precision),
             "latency_ms": measure.latency(exported, self.split),
             "metrics": measure.quality(exported, self.split, known=True),
         }
-        if self.served.has_users:
+        if self.served.model.factorized:
+            found["parity_of_vectors"] = measure.parity(lists.some(), exported, precision, by_vectors=True)
+        if strangers is not None:
+            found["parity_of_strangers"] = measure.parity(strangers, exported, precision)
             found["metrics_as_strangers"] = measure.quality(exported, self.split, known=False)
         return found
 
