@@ -88,11 +88,23 @@ class Connection:
     async def post(self, request: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer.
 
+        A server may hang up between two requests: what it has not begun to answer is asked once more.
+
         Raises:
             OSError: the connection broke.
             EOFError: it ended in the middle of an answer.
             ValueError: what came is not HTTP.
         """
+        reused = self._streams is not None
+        try:
+            return await self._asked(request)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if not reused or getattr(error, "partial", b""):
+                raise
+        self.close()
+        return await self._asked(request)
+
+    async def _asked(self, request: bytes) -> tuple[int, bytes]:
         reader, writer = await self.open()
         writer.write(request)
         status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
