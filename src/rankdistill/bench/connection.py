@@ -99,7 +99,8 @@ class Connection:
         try:
             return await self._asked(request)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
-            if not reused or getattr(error, "partial", b""):
+            begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
+            if begun or not reused:
                 raise
         self.close()
         return await self._asked(request)

@@ -86,6 +86,7 @@ def parse(body: bytes, limits: Limits) -> Query:
         raise RefusedError(422, "bad_request", "user and history stand inside of requests, not beside it")
     if len(singles) > limits.batch:
         raise _too_many("requests", len(singles), limits.batch, "--max-batch")
+    _check_listed(asked, "", limits)
     wanted = [
         _wanted(single, asked, "" if single is asked else f"requests[{place}]: ", limits)
         for place, single in enumerate(singles)
@@ -98,22 +99,25 @@ def _wanted(single: Single, common: Body, where: str, limits: Limits) -> Wanted:
         raise RefusedError(422, "bad_request", f"{where}neither user nor history is given; give at least one of them")
     if single.history is not None and len(single.history) > limits.history:
         raise _too_many(f"{where}history", len(single.history), limits.history, "--max-history")
+    _check_listed(single, where, limits)
     k = _first(single.k, common.k, min(_K, limits.k))
     if k > limits.k:
         raise RefusedError(422, "bad_request", f"{where}k is {k:,}, and this server takes {limits.k:,} (--max-k)")
-    allow, block = _first(single.allow, common.allow, None), _first(single.block, common.block, _NOTHING)
-    for name, listed in (("allow", allow), ("block", block)):
-        if listed is not None and len(listed) > limits.listed:
-            raise _too_many(f"{where}{name}", len(listed), limits.listed, "--max-listed")
     return Wanted(
         where,
         single.user,
         single.history,
         k,
         _first(single.exclude_seen, common.exclude_seen, True),
-        allow,
-        block,
+        _first(single.allow, common.allow, None),
+        _first(single.block, common.block, _NOTHING),
     )
+
+
+def _check_listed(single: Single, where: str, limits: Limits) -> None:
+    for name, listed in (("allow", single.allow), ("block", single.block)):
+        if listed is not None and len(listed) > limits.listed:
+            raise _too_many(f"{where}{name}", len(listed), limits.listed, "--max-listed")
 
 
 def _first(own: Any, common: Any, default: Any) -> Any:
