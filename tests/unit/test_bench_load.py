@@ -133,9 +133,9 @@ def test_a_url_may_name_a_path() -> None:
 
 
 def test_users_come_from_a_file_or_from_an_exported_folder(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("7\n\n café 9 \n")
+    (tmp_path / "ids.txt").write_text("001\n\n café 9 \n")
     bodies, remark = bodies_of(tmp_path / "ids.txt", 5)
-    assert [json.loads(body) for body in bodies] == [{"user": 7, "k": 5}, {"user": "café 9", "k": 5}]
+    assert [json.loads(body) for body in bodies] == [{"user": "001", "k": 5}, {"user": "café 9", "k": 5}]
     assert remark == ""
     (tmp_path / "ids").mkdir()
     np.save(tmp_path / "ids" / "items.npy", np.arange(100, 200))
@@ -169,7 +169,7 @@ def test_the_verb_prints_what_became_of_the_requests(tmp_path: Path, capsys: pyt
     assert "failed, 500: 1" in table
     assert "answered/s" in table
     assert (found["sent"], found["answered"], found["failed"], found["stopped"]) == (20, 20, {}, "")
-    assert {body["user"] for body in server.bodies} == {7, 8}
+    assert {body["user"] for body in server.bodies} == {"7", "8"}
     assert all(body["k"] == 3 for body in server.bodies)
 
 

@@ -39,7 +39,7 @@ def bodies_of(path: Path, k: int) -> tuple[list[bytes], str]:
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise ConfigError(f"{path}: holds no user id; write one a line")
-    return [_body({"user": int(each) if each.isdecimal() else each, "k": k}) for each in ids[:_MOST]], ""
+    return [_body({"user": each, "k": k}) for each in ids[:_MOST]], ""
 
 
 def _drawn(count: int) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from rankdistill.errors import DataError, RequestError
-from rankdistill.extras import extra
 from rankdistill.files import replacing
 from rankdistill.plugins import suggestion
+from rankdistill.serving.raw_ids import RawIds
 from rankdistill.serving.recommender import Asked, Recommender, Rules
 from rankdistill.types import PAD, UNKNOWN, Floats, Ints
 
@@ -45,91 +47,143 @@ def recommend_file(model: Recommender, path: Path, out: Path, rules: Rules, *, h
     Args:
         model: the exported model.
         path: csv, tsv or parquet with a column `user_id`; users that the model knows. With `histories`, also a
-            column `item_id`: what each user has, oldest first, the rows of a user one behind the other.
-        out: a parquet file.
+            column `item_id`: what each user has, oldest first, the rows of a user one behind the other. Ids of csv
+            and tsv are text as it stands.
+        out: a parquet file. Its users are the model's own raw ids; with `histories`, those of `path`.
         rules: what a list may hold.
         histories: whether `path` says what users have; then they need not be known.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or has a user in two places.
-        RequestError: the model knows none of the users.
+        DataError: the file cannot be read, lacks a column, rows or an id, has something else in the place of ids, or
+            has a user in two places.
+        RequestError: the model knows none of the users; with `histories`, none of the items.
         StorageError: `out` cannot be written.
     """
-    arrow, parquet = extra("pyarrow", "serve"), extra("pyarrow.parquet", "serve")
-    counts, writer = Streamed(), None
-    batches = _batches(path, (_USER, _ITEM) if histories else (_USER,))
+    from pyarrow import parquet
+
+    counts, columns = Streamed(), (_USER, _ITEM) if histories else (_USER,)
+    types, source = _opened(path, columns)
+    batches = _batches(path, source, columns)
     blocks = _by_history(model, path, batches, counts) if histories else _by_user(model, batches, counts)
-    with replacing(out) as temporary:
-        try:
-            for ids, asked in blocks:
-                table = _table(arrow, model, ids, *model.rank(asked, rules))
-                writer = writer or parquet.ParquetWriter(temporary, table.schema, compression="zstd")
-                writer.write_table(table)
-                counts.users += len(asked)
-        finally:
-            if writer is not None:
-                writer.close()
-        if writer is None:
-            known = "no user" if not counts.unknown_users else f"none of {counts.unknown_users:,} users"
-            raise RequestError(f"{path}: {known} is known to {model.folder}; give their histories, or other ids")
+    schema = _schema(types[0] if histories else _type_of(model.users), _type_of(model.items))
+    with replacing(out) as temporary, parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for ids, asked in blocks:
+            writer.write_table(_table(schema, model, ids, *model.rank(asked, rules)))
+            counts.users += len(asked)
+        if not counts.users:
+            raise RequestError(
+                f"{path}: none of {counts.unknown_users:,} users is known to {model.folder}; "
+                "give their histories, or other ids"
+            )
     return counts
 
 
-def _batches(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
-    """The given columns, some rows at a time."""
-    csv, parquet = extra("pyarrow.csv", "serve"), extra("pyarrow.parquet", "serve")
+def _opened(path: Path, columns: Sequence[str]) -> tuple[list[Any], Iterable[Any]]:
+    """The types of columns of ids, and their rows, which are read when they are asked for."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+    from pyarrow import parquet
+
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     with _reading(path):
         if path.suffix == ".parquet":
             file = parquet.ParquetFile(path)
-            _check_columns(path, columns, file.schema_arrow.names)
-            yield from (
-                [batch.column(name) for name in columns]
-                for batch in file.iter_batches(_ROWS_A_BATCH, columns=list(columns))
-            )
-            return
-        parse = csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
-        reader = csv.open_csv(path, parse_options=parse)
-        _check_columns(path, columns, reader.schema.names)
-        yield from ([batch.column(name) for name in columns] for batch in reader)
+            _check(path, columns, file.schema_arrow.names, bool(file.metadata.num_rows))
+            types = [_id_type(path, name, file.schema_arrow.field(name).type) for name in columns]
+            return types, file.iter_batches(_ROWS_A_BATCH, columns=list(columns))
+        delimiter = "\t" if path.suffix == ".tsv" else ","
+        _check(path, columns, *_header(path, delimiter))
+        types = [pa.string() for _ in columns]  # a guess would make 1 of 001
+        convert = arrow_csv.ConvertOptions(
+            column_types=dict(zip(columns, types, strict=True)),
+            include_columns=list(columns),
+            null_values=[""],
+            strings_can_be_null=True,
+        )
+        parse = arrow_csv.ParseOptions(delimiter=delimiter)
+        return types, arrow_csv.open_csv(path, parse_options=parse, convert_options=convert)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    arrow = extra("pyarrow", "serve")
+    from pyarrow import ArrowException
+
     try:
         yield
-    except (arrow.ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
 
 
-def _check_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
+def _header(path: Path, delimiter: str) -> tuple[list[str], bool]:
+    """The names of the columns, and whether there is a row below them."""
+    import pyarrow as pa
+
+    with io.TextIOWrapper(pa.input_stream(path), encoding="utf-8-sig", errors="replace", newline="") as file:
+        names: list[str] = next((line for line in csv.reader(file, delimiter=delimiter) if line), [])
+        return names, any(line.strip("\r\n") for line in file)
+
+
+def _check(path: Path, wanted: Sequence[str], found: Sequence[str], has_rows: bool) -> None:
+    if not has_rows:
+        raise DataError(f"{path}: has no rows; give at least one {' and '.join(wanted)}")
     for name in wanted:
         if name not in found:
             near = suggestion(name, found)
             raise DataError(f"{path}: has no column {name!r}{near} (there are: {', '.join(found)})")
+        if found.count(name) > 1:
+            raise DataError(f"{path}: has {found.count(name)} columns {name!r}; leave one")
 
 
-def _by_user(model: Recommender, batches: Iterator[list[Any]], counts: Streamed) -> Iterator[tuple[list[Any], Asked]]:
+def _id_type(path: Path, name: str, found: Any) -> Any:
+    """The type of the ids of a column of type `found`."""
+    import pyarrow as pa
+
+    kind = found.value_type if pa.types.is_dictionary(found) else found
+    if pa.types.is_integer(kind):
+        return kind
+    if str(kind) in ("string", "large_string", "string_view"):
+        return pa.string()
+    if pa.types.is_null(kind):
+        raise DataError(f"{path}: column {name!r} is empty; every row needs a {name}")
+    raise DataError(f"{path}: column {name!r} holds {found}, and ids are whole numbers or text; cast it")
+
+
+def _batches(path: Path, source: Iterable[Any], columns: Sequence[str]) -> Iterator[list[list[Any]]]:
+    """The ids of the given columns, some rows at a time."""
+    done = 0
+    with _reading(path):
+        for batch in source:
+            ids = [batch.column(name).to_pylist() for name in columns]
+            for name, column in zip(columns, ids, strict=True):
+                if None in column:
+                    row = done + column.index(None) + 1
+                    raise DataError(f"{path}: row {row:,} has no {name}; give it one, or leave it out")
+            done += batch.num_rows
+            yield ids
+
+
+def _by_user(
+    model: Recommender, batches: Iterator[list[list[Any]]], counts: Streamed
+) -> Iterator[tuple[list[Any], Asked]]:
     """Users that the model knows, by what they had in training."""
-    for (column,) in batches:
-        for start in range(0, len(column), _USERS_A_BLOCK):
-            ids = column.slice(start, _USERS_A_BLOCK).to_pylist()
-            indices = model.users.indices(ids)
-            known = np.flatnonzero(indices != UNKNOWN)
-            counts.unknown_users += len(ids) - len(known)
+    for (ids,) in batches:
+        for start in range(0, len(ids), _USERS_A_BLOCK):
+            indices = model.users.indices(ids[start : start + _USERS_A_BLOCK])
+            known = indices[indices != UNKNOWN]
+            counts.unknown_users += len(indices) - len(known)
             if len(known):
-                yield [ids[row] for row in known.tolist()], model.known_indices(indices[known])
+                yield model.users.raw(known), model.known_indices(known)
 
 
 def _by_history(
-    model: Recommender, path: Path, batches: Iterator[list[Any]], counts: Streamed
+    model: Recommender, path: Path, batches: Iterator[list[list[Any]]], counts: Streamed
 ) -> Iterator[tuple[list[Any], Asked]]:
     """Users of a file of histories."""
     ids: list[Any] = []
     histories: list[list[int]] = []
     done: set[Any] = set()
+    rows = 0
 
     def block() -> tuple[list[Any], Asked]:
         known = model.users.indices(ids)
@@ -140,11 +194,10 @@ def _by_history(
         return ids, asked
 
     for users, items in batches:
-        indices = model.items.indices(items.to_pylist())
+        indices = model.items.indices(items)
+        rows += len(indices)
         counts.unknown_items += int((indices == UNKNOWN).sum())
-        for user, item in zip(users.to_pylist(), indices.tolist(), strict=True):
-            if user is None:
-                raise DataError(f"{path}: has a row without {_USER}; leave it out")
+        for user, item in zip(users, indices.tolist(), strict=True):
             if not ids or user != ids[-1]:
                 if user in done:
                     raise DataError(f"{path}: user {user!r} is in two places; sort the rows by user")
@@ -156,19 +209,34 @@ def _by_history(
                 histories.append([])
             if item != UNKNOWN:
                 histories[-1].append(item)
-    if ids:
-        yield block()
+    if counts.unknown_items == rows:
+        raise RequestError(f"{path}: none of {rows:,} items is known to {model.folder}; give other ids")
+    yield block()
 
 
-def _table(arrow: Any, model: Recommender, ids: list[Any], items: Ints, scores: Floats) -> Any:
+def _type_of(ids: RawIds) -> Any:
+    import pyarrow as pa
+
+    return pa.string() if ids.are_text else pa.int64()
+
+
+def _schema(user: Any, item: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.schema([(_USER, user), ("rank", pa.int32()), (_ITEM, item), ("score", pa.float32())])
+
+
+def _table(schema: Any, model: Recommender, ids: list[Any], items: Ints, scores: Floats) -> Any:
     """The lists of some users, a row an item."""
+    import pyarrow as pa
+
     rows, places = np.nonzero(items != PAD)
-    users = arrow.array(ids)
-    return arrow.table(
-        {
-            _USER: users.take(arrow.array(rows)),
-            "rank": arrow.array((places + 1).astype(np.int32)),
-            _ITEM: arrow.array(model.items.raw(items[rows, places])),
-            "score": arrow.array(scores[rows, places]),
-        }
+    return pa.table(
+        [
+            [ids[row] for row in rows.tolist()],  # Array.take would import pyarrow.compute, 150 ms
+            (places + 1).astype(np.int32),
+            model.items.raw(items[rows, places]),
+            scores[rows, places],
+        ],
+        schema=schema,
     )
