@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from rankdistill.config import Section
+from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Ranker
 from rankdistill.seen import SeenItems
 
@@ -26,6 +27,7 @@ class Batch:
         targets: [B, T].
         negatives: [B, N].
         teacher_items: [B, K], the teacher's list, best first; K = 0 without a teacher.
+        teacher_scores: [B, K], the teacher's own scores of that list, where they are known.
     """
 
     users: Tensor
@@ -33,6 +35,7 @@ class Batch:
     targets: Tensor
     negatives: Tensor
     teacher_items: Tensor
+    teacher_scores: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Step:
         epoch: from 1.
         generator: the source of all randomness.
         seen: what the users have in training; None where nothing needs to be known of it.
+        teacher: the teacher itself, in evaluation mode, where it is at hand.
     """
 
     batch: Batch
@@ -69,13 +73,15 @@ class Step:
     epoch: int
     generator: torch.Generator
     seen: SeenItems | None = None
+    teacher: Ranker | None = None
 
     @cached_property
     def _scores(self) -> tuple[Tensor, ...]:
-        """Targets, negatives and teacher items, gathered and scored at once."""
+        """Targets, negatives and teacher items, gathered and scored at once, with gradient whoever asks first."""
         groups = (self.batch.targets, self.batch.negatives, self.batch.teacher_items)
-        scores = self.score(torch.cat(groups, dim=1))
-        return torch.split(scores, [group.shape[1] for group in groups], dim=1)
+        with torch.enable_grad():
+            scores = self.score(torch.cat(groups, dim=1))
+            return torch.split(scores, [group.shape[1] for group in groups], dim=1)
 
     @property
     def target_scores(self) -> Tensor:
@@ -97,10 +103,43 @@ class Step:
         return self.student.adjust(self.student.score(self.queries, items), self.batch.users, items)
 
     @torch.no_grad()
+    def ask_teacher(self, items: Tensor | None) -> Tensor:
+        """The teacher's scores of items, or of the whole catalogue; as `score`."""
+        assert self.teacher is not None
+        return self.teacher.adjust(self.teacher.score(self._teacher_queries, items), self.batch.users, items)
+
+    @cached_property
+    def _teacher_queries(self) -> Tensor:
+        assert self.teacher is not None
+        return self.teacher.encode(self.batch.users, self.batch.history)
+
+    def draw(self, size: int) -> Tensor:
+        """Items [n] drawn uniformly from the catalogue, ascending; an item can occur more than once."""
+        device, num_items = self.queries.device, self.student.catalogue.num_items
+        return torch.randint(1, num_items + 1, (size,), generator=self.generator, device=device).sort().values
+
+    def draw_by_weight(self, weights: Tensor, size: int, *, replacement: bool = False) -> Tensor:
+        """Columns [B, n] drawn by their weights [B, K], which need not sum to 1; a weight of 0 comes last."""
+        if replacement:
+            return torch.multinomial(weights, size, replacement=True, generator=self.generator)
+        noise = torch.empty_like(weights).exponential_(generator=self.generator)
+        return torch.topk(weights / noise, size, dim=1).indices  # the race of exponential clocks
+
+    @torch.no_grad()
+    def best(self, size: int) -> Tensor:
+        """The student's own list [B, n] as it is now, best first, the query's targets left out.
+
+        Scores the whole catalogue.
+        """
+        scores = self.student.adjust(self.student.score(self.queries.detach()), self.batch.users)
+        left_out = torch.cat([torch.zeros_like(self.batch.targets[:, :1]), self.batch.targets], dim=1)
+        scores = scores.scatter(1, left_out, -torch.inf)
+        return torch.topk(scores, min(size, self.student.catalogue.num_items), dim=1).indices
+
+    @torch.no_grad()
     def sample(self, size: int) -> Sample:
         """A sample of the catalogue, scored by the student in one matrix product, without gradient."""
-        device, num_items = self.queries.device, self.student.catalogue.num_items
-        items = torch.randint(1, num_items + 1, (size,), generator=self.generator, device=device).sort().values
+        items = self.draw(size)
         scores = self.student.score(self.queries.detach(), items)
         if self.seen is None:
             scores = self.student.adjust(scores, self.batch.users, items)
@@ -135,10 +174,16 @@ class DistillationConfig(Section):
         return self
 
 
+Needs: TypeAlias = Literal["lists", "scores", "model"]
+"""What a distillation method has to have of the teacher: its lists, their scores as well, or the model itself."""
+
+
 class Loss(nn.Module, ABC):
     """A ranking or distillation loss: one file, with a nested `Config`."""
 
     Config: ClassVar[type[Section]]
+    needs: ClassVar[Needs] = "lists"
+    """Of the teacher; ranking losses need nothing of it."""
 
     def start_epoch(self, student: Ranker, epoch: int) -> None:
         """Called before each epoch, counted from 1."""
@@ -147,6 +192,9 @@ class Loss(nn.Module, ABC):
     def settled_from(self) -> int:
         """The first epoch in which this loss is what it stays; a later one where it warms up."""
         return 1
+
+    def prepare(self, train: Sequences, num_items: int) -> None:
+        """Sees the training sequences once, before the first epoch."""
 
     @abstractmethod
     def forward(self, step: Step) -> Tensor:
@@ -172,6 +220,12 @@ class Objective(nn.Module):
         self.ranking, self.distillation = ranking, distillation
         self.alpha = alpha
         self.ranking_share = 1.0 - alpha if mixing == "convex" and distillation is not None else 1.0
+
+    def prepare(self, train: Sequences, num_items: int) -> None:
+        """Shows both losses the training sequences."""
+        for loss in self.children():
+            assert isinstance(loss, Loss)
+            loss.prepare(train, num_items)
 
     def start_epoch(self, student: Ranker, epoch: int) -> None:
         """Tells both losses that an epoch begins."""

@@ -20,15 +20,14 @@ from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.queries import Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split, with_windows
-from rankdistill.data.teacher_items import teacher_items
-from rankdistill.errors import CheckpointError, ConfigError, DataError
+from rankdistill.data.teacher_items import TeacherItems, teacher_items
+from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
-from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
+from rankdistill.loss import DistillationConfig, Loss, Needs, Objective, RankingLossConfig
 from rankdistill.ranker import Catalogue, Ranker, index_of, rank
 from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
 from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, Validate, fit
-from rankdistill.types import Items
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +113,7 @@ def distill(
     split: Split,
     method: DistillationConfig | None = None,
     settings: Settings | None = None,
+    teacher: Ranker | None = None,
 ) -> Ranker:
     """A student of the given `Config`, trained on `split` and on a teacher's lists for its training queries.
 
@@ -123,11 +123,14 @@ def distill(
         split: the data.
         method: the `Config` of a distillation method; None is ranking distillation with the published settings.
         settings: how to train.
+        teacher: the teacher itself, for a method that asks it.
 
     Raises:
-        RankingsError: the lists do not fit the data; checked before training starts.
+        RankingsError: the lists do not fit the data, or lack the scores that the method needs; checked before
+            training starts.
+        ConfigError: the method needs the teacher itself.
     """
-    return fit_model(model, split, settings or Settings(name="distilled"), Distillation(lists, method))[0]
+    return fit_model(model, split, settings or Settings(name="distilled"), Distillation(lists, method, teacher))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +142,7 @@ class Distillation:
 
     lists: Rankings
     method: DistillationConfig | None = None
+    teacher: Ranker | None = None
 
     @property
     def config(self) -> DistillationConfig:
@@ -149,9 +153,28 @@ class Distillation:
         config: DistillationConfig = kind()
         return config if self.lists.depth >= config.k else kind(k=self.lists.depth)
 
-    def items_for(self, split: Split) -> Items:
-        """The checked teacher items [n, K] of the training queries."""
-        return teacher_items(self.lists, split, self.config.k, self.config.exclude)
+    def items_for(self, split: Split) -> TeacherItems:
+        """The checked teacher items of the training queries.
+
+        Raises:
+            RankingsError: the lists do not fit the data, or lack the scores that the method needs.
+            ConfigError: the method needs the teacher itself.
+        """
+        config, needs = self.config, _plugin("distillation", self.config).needs
+        if needs == "scores" and self.lists.scores is None:
+            raise RankingsError(
+                f"{self.lists.source}: has no column 'score', and [distillation] kind = {plugins.kind_of(config)!r} "
+                f"learns from the teacher's scores; add them, or take a method that needs lists alone "
+                f"({', '.join(_methods_that_need('lists'))})"
+            )
+        if needs == "model" and self.teacher is None:
+            raise ConfigError(
+                f"[distillation] kind = {plugins.kind_of(config)!r} asks the teacher itself while the student learns; "
+                f"give its model folder in place of its lists, or take another method "
+                f"({', '.join(_methods_that_need('lists', 'scores'))})"
+            )
+        lists = self.lists if needs == "scores" else replace(self.lists, scores=None)
+        return teacher_items(lists, split, config.k, config.exclude)
 
 
 def fit_model(
@@ -164,12 +187,16 @@ def fit_model(
     items = None if distillation is None else distillation.items_for(split)
     seed = training_seed(settings.seed, distilled=distillation is not None)
     ranker = build(model, split, seed)
-    data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), loss.negatives, items)
+    sampler = NegativeSampler.of(split.train, split.num_items)
+    teacher = distillation.teacher if distillation is not None and _asks_teacher(distillation) else None
+    data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
     session = Session(seed, settings.name, _validator(split, settings), settings.checkpoint)
+    objective = _objective(loss, distillation)
+    objective.prepare(split.train, split.num_items)
     with _threads(settings.train.threads):
-        result = fit(ranker, data, _objective(loss, distillation), settings.train, session)
+        result = fit(ranker, data, objective, settings.train, session)
     return ranker, result
 
 
@@ -207,6 +234,15 @@ def build(model: Section, split: Split, seed: int) -> Ranker:
 
 def _plugin(group: plugins.Group, config: Section) -> type[Any]:
     return plugins.find(group, plugins.kind_of(config))
+
+
+def _methods_that_need(*needs: Needs) -> list[str]:
+    kinds = plugins.kinds("distillation")
+    return [kind for kind in kinds if plugins.find("distillation", kind).needs in needs]
+
+
+def _asks_teacher(distillation: Distillation) -> bool:
+    return bool(_plugin("distillation", distillation.config).needs == "model")
 
 
 def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Objective:

@@ -27,20 +27,37 @@ class GivenScores(Ranker):
         return queries[:, items] if items.dim() == 1 else queries.gather(1, items)
 
 
-def batch_of(targets: list[list[int]], negatives: list[list[int]], teacher: list[list[int]]) -> Batch:
+class GivenTeacher(GivenScores):
+    """A teacher that gives row b of the scores [n, I + 1] to query b, over and over."""
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__(scores.shape[1] - 1)
+        self.scores = scores
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        return self.scores.repeat(len(users) // len(self.scores), 1)
+
+
+def batch_of(
+    targets: list[list[int]], negatives: list[list[int]], teacher: list[list[int]], given: Tensor | None = None
+) -> Batch:
+    """A batch of users 0; `given` are the teacher's scores [n, I + 1] of the whole catalogue."""
     rows = len(targets)
     empty: list[list[int]] = [[]] * rows
-    groups = (torch.tensor(group or empty, dtype=torch.int64) for group in (targets, negatives, teacher))
-    return Batch(torch.zeros(rows, dtype=torch.int64), torch.zeros(rows, 3, dtype=torch.int64), *groups)
+    groups = [torch.tensor(group or empty, dtype=torch.int64) for group in (targets, negatives, teacher)]
+    scores = None if given is None else given.gather(1, groups[2])
+    return Batch(torch.zeros(rows, dtype=torch.int64), torch.zeros(rows, 3, dtype=torch.int64), *groups, scores)
 
 
-def step_of(scores: Tensor, batch: Batch, *, epoch: int = 50, seed: int = 0) -> Step:
-    """One step in which item i of query b scores `scores[b, i]`."""
+def step_of(scores: Tensor, batch: Batch, *, epoch: int = 50, seed: int = 0, given: Tensor | None = None) -> Step:
+    """One step in which item i of query b scores `scores[b, i]`, and `given[b, i]` for the teacher."""
     generator = torch.Generator().manual_seed(seed)
-    return Step(batch, scores, GivenScores(scores.shape[1] - 1), epoch, generator)
+    teacher = None if given is None else GivenTeacher(given)
+    return Step(batch, scores, GivenScores(scores.shape[1] - 1), epoch, generator, teacher=teacher)
 
 
 def twice(batch: Batch) -> Batch:
     """Every query two times."""
     groups = (batch.users, batch.history, batch.targets, batch.negatives, batch.teacher_items)
-    return Batch(*(torch.cat([group, group]) for group in groups))
+    scores = None if batch.teacher_scores is None else torch.cat([batch.teacher_scores] * 2)
+    return Batch(*(torch.cat([group, group]) for group in groups), scores)

@@ -16,6 +16,7 @@ from rankdistill.config import TrainConfig
 from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.queries import Exclude
 from rankdistill.data.sequences import Sequences
+from rankdistill.data.teacher_items import TeacherItems
 from rankdistill.data.windows import Windows
 from rankdistill.loss import Objective
 from rankdistill.models.fossil import Fossil
@@ -243,7 +244,7 @@ class WholeTables:
 def trained(split: rd.Split, loss: rd.Pairwise | rd.Softmax, lists: rd.Rankings) -> dict[str, Tensor]:
     method = rd.RankingDistillation(rd.RankingDistillation.Config(k=lists.depth, weighting="position"))
     model = build(Fossil.Config(dim=8), split, 3)
-    data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), 3, lists.items)
+    data = TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), 3, TeacherItems(lists.items))
     config = TrainConfig(epochs=3, batch_size=64, device="cpu", learning_rate=0.01)
     fit(model, data, Objective(loss, method), config, Session(seed=3))
     return model_state(model)

@@ -110,7 +110,7 @@ def test_fewer_windows_keep_users_items_and_their_own_lists(monkeypatch: pytest.
     split = inputs.some_windows(whole, 100)
     assert (split.num_users, split.num_items) == (whole.num_users, whole.num_items)
     assert 100 <= len(split.windows) < 120
-    items = Distillation(inputs.random_lists(split, 10)).items_for(split)  # refuses targets and short lists
+    items = Distillation(inputs.random_lists(split, 10)).items_for(split).items  # refuses targets and short lists
     assert all(len(set(row)) == 10 for row in items.tolist())
 
 

@@ -31,14 +31,14 @@ def changed(lists: Rankings, row: int, place: int, item: int) -> Rankings:
 @pytest.mark.parametrize("exclude", ["targets", "seen"])
 def test_our_own_teachers_lists_are_taken_as_they_are(split: rd.Split, teacher: rd.Ranker, exclude: Any) -> None:
     lists = rd.label(teacher, split, k=7, exclude=exclude)
-    np.testing.assert_array_equal(teacher_items(lists, split, 7, exclude), lists.items)
-    np.testing.assert_array_equal(teacher_items(lists, split, 3, exclude), lists.items[:, :3])
+    np.testing.assert_array_equal(teacher_items(lists, split, 7, exclude).items, lists.items)
+    np.testing.assert_array_equal(teacher_items(lists, split, 3, exclude).items, lists.items[:, :3])
 
 
 def test_from_one_list_a_user_the_targets_of_each_query_are_taken_out(split: rd.Split) -> None:
     everything = np.tile(np.arange(1, split.num_items + 1, dtype=np.int32), (split.num_users, 1))
     lists = Rankings(pack(np.arange(split.num_users), ANY_POSITION), everything)
-    ours = teacher_items(lists, split, 6, "targets")
+    ours = teacher_items(lists, split, 6, "targets").items
     for row, (target,) in zip(ours.tolist(), split.windows.targets().tolist(), strict=True):
         assert row == [item for item in range(1, 8) if item != target][:6]
 
@@ -93,7 +93,7 @@ def test_counts_are_those_of_all_queries_however_many_blocks_they_fill(
 ) -> None:
     monkeypatch.setattr("rankdistill.data.teacher_items._QUERIES_A_BLOCK", 50)
     lists = rd.label(teacher, split, k=5)
-    np.testing.assert_array_equal(teacher_items(lists, split, 5, "targets"), lists.items)
+    np.testing.assert_array_equal(teacher_items(lists, split, 5, "targets").items, lists.items)
     assert f"{len(split.windows)} lists are shorter than k = 6" in refused(lists, split, k=6)
 
 

@@ -19,6 +19,7 @@ import rankdistill as rd
 from rankdistill.config import TrainConfig
 from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.sequences import Sequences
+from rankdistill.data.teacher_items import TeacherItems
 from rankdistill.errors import CheckpointError, DataError, TrainingError
 from rankdistill.loss import Loss, Objective, Step
 from rankdistill.losses.pointwise import Pointwise
@@ -38,7 +39,7 @@ class KilledError(Exception):
 
 def data_of(split: rd.Split, lists: rd.Rankings | None = None) -> TrainingData:
     sampler = NegativeSampler.of(split.train, split.num_items)
-    return TrainingData(split.windows, sampler, 3, None if lists is None else lists.items)
+    return TrainingData(split.windows, sampler, 3, None if lists is None else TeacherItems(lists.items))
 
 
 def objective_of(lists: rd.Rankings | None = None) -> Objective:

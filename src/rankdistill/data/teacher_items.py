@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,15 +11,28 @@ import numpy as np
 from rankdistill.data.splitting import Split
 from rankdistill.errors import RankingsError
 from rankdistill.rankings import Rankings, unpack
-from rankdistill.types import PAD, Bools, Items
+from rankdistill.types import PAD, Bools, Floats, Items
 
 logger = logging.getLogger(__name__)
 
 _QUERIES_A_BLOCK = 1 << 16
 
 
-def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> Items:
-    """The teacher's first K items [n, K] for each window of `split`, none of them labelled.
+@dataclass(frozen=True, slots=True, eq=False)
+class TeacherItems:
+    """What each window is distilled from.
+
+    Attributes:
+        items: [n, K], the teacher's, best first.
+        scores: [n, K], the teacher's own, where its lists have them.
+    """
+
+    items: Items
+    scores: Floats | None = None
+
+
+def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:
+    """The teacher's first K items for each window of `split`, none of them labelled.
 
     From a list that serves all queries of a user (no position), a query's own targets are taken out first.
 
@@ -44,31 +57,30 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
     drop_targets = lists.per_user and exclude == "targets"
     width = k + windows.target_length if drop_targets else k
     items = np.full((len(windows), k), PAD, dtype=np.int32)
+    scores = None if lists.scores is None else np.full(items.shape, -np.inf, dtype=np.float32)
     labelled = np.zeros(len(windows), dtype=np.bool_)
     known = split.train.members() if exclude == "seen" else None
     for start in range(0, len(windows), _QUERIES_A_BLOCK):
         rows = slice(start, start + _QUERIES_A_BLOCK)
         users = windows.users[rows]
         found = lists.items[places[rows], :width]
+        values = None if lists.scores is None else lists.scores[places[rows], :width]
         if known is not None:
             labelled[rows] = (known(users[:, None], found) & (found != PAD)).any(axis=1)
         else:
             inside = (found[:, :, None] == windows.targets(rows)[:, None, :]).any(axis=2)
-            if drop_targets:
-                found = _without(found, inside)
+            if drop_targets:  # what follows them moves up
+                order = np.argsort(inside, axis=1, kind="stable")
+                found = np.take_along_axis(np.where(inside, PAD, found), order, axis=1)
+                values = None if values is None else np.take_along_axis(values, order, axis=1)
             else:
                 labelled[rows] = inside.any(axis=1)
         items[rows, : min(k, found.shape[1])] = found[:, :k]
+        if scores is not None and values is not None:
+            scores[rows, : min(k, values.shape[1])] = values[:, :k]
     _refuse_labelled(labelled, lists, split, exclude)
     _refuse_short(items, lists, split)
-    return items
-
-
-def _without(items: Items, inside: Bools) -> Items:
-    """The lists with the marked items taken out, what follows moved up."""
-    order = np.argsort(inside, axis=1, kind="stable")
-    kept = np.where(inside, PAD, items)
-    return np.take_along_axis(kept, order, axis=1)
+    return TeacherItems(items, scores)
 
 
 def _first(split: Split, wrong: Bools) -> tuple[int, str]:

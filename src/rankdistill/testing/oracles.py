@@ -102,6 +102,44 @@ def distillation(scores: Sequence[float], weights: Sequence[float]) -> float:
     return -sum(weight * log_sigmoid(score) for score, weight in zip(scores, weights, strict=True))
 
 
+def log_sum_exp(values: Sequence[float]) -> float:
+    """Log sum_i exp(v_i), finite for finite values, at least one."""
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
+
+
+def relaxed_ranking(head: Sequence[float], tail: Sequence[float]) -> float:
+    """- sum_k log [ e^{s_k} / (sum_{i >= k} e^{s_i} + sum_j e^{t_j}) ] (Kang et al., DE-RRD, CIKM 2020)."""
+    return sum(log_sum_exp([*head[k:], *tail]) - score for k, score in enumerate(head))
+
+
+def cross_entropy(scores: Sequence[float], teacher: Sequence[float]) -> float:
+    """- sum_i softmax(t)_i log softmax(s)_i over the items that both sequences speak of."""
+    ours, theirs = log_sum_exp(scores), log_sum_exp(teacher)
+    return sum(math.exp(t - theirs) * (ours - s) for s, t in zip(scores, teacher, strict=True))
+
+
+def binary_cross_entropy(scores: Sequence[float], wanted: Sequence[float]) -> float:
+    """- sum_i [ q_i log sigmoid(s_i) + (1 - q_i) log(1 - sigmoid(s_i)) ] (CD, Lee et al., ICDM 2019)."""
+    pairs = zip(scores, wanted, strict=True)
+    return -sum(q * log_sigmoid(score) + (1 - q) * log_sigmoid(-score) for score, q in pairs)
+
+
+def margin_mse(
+    positives: Sequence[float],
+    negatives: Sequence[float],
+    teacher_positives: Sequence[float],
+    teacher_negatives: Sequence[float],
+) -> float:
+    """The mean over all pairs of ((s_+ - s_-) - (t_+ - t_-))^2 (Hofstaetter et al., 2020)."""
+    errors = [
+        (ours_above - ours_below) - (theirs_above - theirs_below)
+        for ours_above, theirs_above in zip(positives, teacher_positives, strict=True)
+        for ours_below, theirs_below in zip(negatives, teacher_negatives, strict=True)
+    ]
+    return sum(error * error for error in errors) / len(errors)
+
+
 def estimated_rank(score: float, samples: Sequence[float], num_items: int) -> int:
     """The estimated rank, from 1, of a score: floor(n (num_items - 1) / epsilon) + 1.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from rankdistill.config import TrainConfig
 from rankdistill.console import progress as progress_bar
 from rankdistill.data.negatives import NegativeSampler
+from rankdistill.data.teacher_items import TeacherItems
 from rankdistill.data.windows import Windows
 from rankdistill.errors import TrainingError
 from rankdistill.loss import Batch, Objective, Step
@@ -24,7 +25,7 @@ from rankdistill.ranker import Ranker, device_named, model_state
 from rankdistill.seen import SeenItems
 from rankdistill.training.checkpoint import Checkpoint, Progress
 from rankdistill.training.optimizers import Adam
-from rankdistill.types import Items, Json
+from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,15 @@ class TrainingData:
         windows: the training queries.
         sampler: draws items that a user does not have.
         negatives: negatives per target.
-        teacher_items: [n, K], the teacher's list for each window, or None.
+        taught: the teacher's list for each window, or None.
+        teacher: the teacher itself, for methods that ask it.
     """
 
     windows: Windows
     sampler: NegativeSampler
     negatives: int
-    teacher_items: Items | None = None
+    taught: TeacherItems | None = None
+    teacher: Ranker | None = None
 
     def batches(self, size: int, generator: np.random.Generator, device: torch.device) -> Iterator[Batch]:
         """One epoch in random order, with its negatives drawn at once."""
@@ -54,7 +57,8 @@ class TrainingData:
         order = generator.permutation(len(windows))
         negatives = self.sampler.draw(windows.users, self.negatives * windows.target_length, generator)
         nothing = np.zeros((len(windows), 0), dtype=np.int32)
-        teacher = nothing if self.teacher_items is None else self.teacher_items
+        items = nothing if self.taught is None else self.taught.items
+        scores = None if self.taught is None else self.taught.scores
 
         def move(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
@@ -66,7 +70,8 @@ class TrainingData:
                 move(windows.history(rows)),
                 move(windows.targets(rows)),
                 move(negatives[rows]),
-                move(teacher[rows]),
+                move(items[rows]),
+                None if scores is None else torch.from_numpy(scores[rows]).to(device),
             )
 
 
@@ -122,6 +127,8 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     device = device_named(config.device)
     model.to(device)
     objective.to(device)
+    if data.teacher is not None:
+        data.teacher.to(device).eval()
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not learned:
         return FitResult([], 0, 0.0)
@@ -194,7 +201,7 @@ def _train_epoch(model: Ranker, data: TrainingData, objective: Objective, optimi
     with progress_bar(steps, f"{epoch.name} epoch {epoch.number}/{epoch.config.epochs}") as advance:
         for number, batch in enumerate(data.batches(size, generator, epoch.device), start=1):
             queries = model.encode(batch.users, batch.history)
-            step = Step(batch, queries, model, epoch.number, samples, epoch.seen)
+            step = Step(batch, queries, model, epoch.number, samples, epoch.seen, data.teacher)
             terms = objective(step)
             optimizer.zero_grad()
             torch.autograd.backward(objective.total(terms))

@@ -1,0 +1,42 @@
+"""What several distillation methods are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def is_in(items: Tensor, others: Tensor) -> Tensor:
+    """Whether each of items [B, n] is among others [B, m]: [B, n]."""
+    return (items.unsqueeze(2) == others.unsqueeze(1)).any(2)
+
+
+def places_in(items: Tensor, lists: Tensor, num_items: int) -> Tensor:
+    """The places [B, n] of items [B, n] in lists [B, m], from 1; m + 1 where an item is not in its list."""
+    places = torch.full((len(lists), num_items + 1), lists.shape[1] + 1, dtype=torch.int64, device=lists.device)
+    ranks = torch.arange(1, lists.shape[1] + 1, device=lists.device)
+    return places.scatter_(1, lists, ranks.expand_as(lists)).gather(1, items)
+
+
+def masked(scores: Tensor, hidden: Tensor) -> Tensor:
+    """Scores of which the hidden ones have no part in a sum of exponentials; finite, so that gradients are."""
+    return scores.masked_fill(hidden, torch.finfo(scores.dtype).min / 4)
+
+
+def relaxed_ranking_loss(head: Tensor, tail: Tensor) -> Tensor:
+    """- log of the probability [B] that the head [B, K] comes in its order and before the tail [B, L].
+
+    - sum_k [ s_k - log( sum_{i >= k} e^{s_i} + sum_j e^{t_j} ) ]: Plackett-Luce with a tail without order (RRD, Eq. 5).
+    """
+    nothing = torch.full_like(head[:, :1], torch.finfo(head.dtype).min / 4)
+    rest = torch.logsumexp(torch.cat([nothing, tail], dim=1), dim=1, keepdim=True)
+    below = torch.logcumsumexp(torch.cat([rest, head.flip(1)], dim=1), dim=1)[:, 1:]
+    return (below.flip(1) - head).sum(1)
+
+
+def listed_cross_entropy(scores: Tensor, teacher_scores: Tensor, hidden: Tensor | None = None) -> Tensor:
+    """- sum_i softmax(t)_i log softmax(s)_i [B] over lists of scores s and t [B, n], hidden items left out."""
+    if hidden is not None:
+        scores, teacher_scores = masked(scores, hidden), masked(teacher_scores, hidden)
+    terms = torch.softmax(teacher_scores, dim=1) * torch.log_softmax(scores, dim=1)
+    return -(terms if hidden is None else terms.masked_fill(hidden, 0.0)).sum(1)

@@ -1,0 +1,42 @@
+"""Cross-entropy or KL to the teacher's distribution over the whole catalogue (Hinton et al., 2015)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from rankdistill.distillation._parts import listed_cross_entropy
+from rankdistill.loss import DistillationConfig, Loss, Needs, Step
+
+
+class CrossEntropy(Loss):
+    """L_D = - tau^2 sum_i softmax(t / tau)_i log softmax(s / tau)_i over the catalogue, averaged over the queries.
+
+    The teacher is asked for the queries of each batch while the student learns, so that nothing of the size users x
+    items is kept. `measure = "kl"` takes the teacher's own entropy off, which changes the value and no gradient.
+    """
+
+    needs: ClassVar[Needs] = "model"
+
+    class Config(DistillationConfig):
+        """Options of the cross-entropy over the catalogue."""
+
+        kind: Literal["cross_entropy"] = "cross_entropy"
+        measure: Literal["cross_entropy", "kl"] = Field("cross_entropy", description="what is minimised")
+        temperature: float = Field(2.0, gt=0, description="tau, by which both models' scores are divided")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, step: Step) -> Tensor:
+        """See `Loss.forward`."""
+        tau = self.config.temperature
+        scores = step.score(None)[:, 1:] / tau
+        given = step.ask_teacher(None)[:, 1:].to(scores.dtype) / tau
+        loss = listed_cross_entropy(scores, given)
+        if self.config.measure == "kl":
+            loss = loss - listed_cross_entropy(given, given)
+        return tau**2 * loss.mean()

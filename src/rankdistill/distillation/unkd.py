@@ -1,0 +1,77 @@
+"""UnKD, unbiased knowledge distillation (Chen et al., WSDM 2023): pairs of equally popular items."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from rankdistill.data.sequences import Sequences
+from rankdistill.loss import DistillationConfig, Loss, Step
+from rankdistill.types import Ints
+
+
+class UnKD(Loss):
+    """L_D = - sum over pairs of log sigmoid(s_{i+} - s_{i-}), averaged over the queries.
+
+    Items are put in G groups of equal total popularity. The two items of a pair are of one group and of the teacher's
+    list, drawn with weights e^{-rank / mu} by their ranks inside the group; i+ is the one that the teacher prefers.
+    Each group that has a pair is as likely as another.
+    """
+
+    class Config(DistillationConfig):
+        """Options of unbiased distillation."""
+
+        kind: Literal["unkd"] = "unkd"
+        k: int = Field(100, ge=2, description="K, the length of the teacher's list")
+        alpha: float = Field(0.1, ge=0, description="the weight of the distillation loss")
+        groups: int = Field(4, ge=1, description="G, groups of equal total popularity")
+        pairs: int = Field(30, ge=1, description="pairs drawn for each query")
+        decay: float = Field(20.0, gt=0, description="mu, ranks over which the chance falls to 1/e")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("group", torch.zeros(0, dtype=torch.int64))
+
+    def prepare(self, train: Sequences, num_items: int) -> None:
+        """See `Loss.prepare`."""
+        counts = np.bincount(train.items, minlength=num_items + 1)
+        self.register_buffer("group", torch.from_numpy(popularity_groups(counts, self.config.groups)))
+
+    def forward(self, step: Step) -> Tensor:
+        """See `Loss.forward`."""
+        preferred, other, drawn = self.pairs(step)
+        scores = step.teacher_item_scores
+        losses = softplus(scores.gather(1, other) - scores.gather(1, preferred))
+        return losses.masked_fill(~drawn, 0.0).sum(1).mean()
+
+    @torch.no_grad()
+    def pairs(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """Columns of the lists: the preferred [B, n] and the other [B, n]; and which pairs there are [B, n]."""
+        config, listed = self.config, step.batch.teacher_items
+        groups = self.get_buffer("group")[listed]
+        same = groups.unsqueeze(2) == groups.unsqueeze(1)
+        rank = same.tril().sum(2)
+        chance = torch.exp(-rank / config.decay) * (same.sum(2) > 1)
+        fair = chance / torch.where(same, chance.unsqueeze(1), 0.0).sum(2).clamp_min(torch.finfo(chance.dtype).tiny)
+        drawn = (fair > 0).any(1, keepdim=True).expand(-1, config.pairs)
+        first = step.draw_by_weight(torch.where(drawn[:, :1], fair, 1.0), config.pairs, replacement=True)
+        mates = same.gather(1, first.unsqueeze(2).expand(-1, -1, listed.shape[1]))
+        mates = mates.scatter(2, first.unsqueeze(2), False)
+        weights = torch.where(mates, chance.unsqueeze(1), 0.0).flatten(0, 1)
+        second = step.draw_by_weight(weights, 1).view_as(first)
+        return torch.minimum(first, second), torch.maximum(first, second), drawn
+
+
+def popularity_groups(counts: Ints, groups: int) -> Ints:
+    """The group [I + 1], from 0, the most popular first, of items that occur so often [I + 1]."""
+    order = np.argsort(-counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    found = np.empty(len(counts), dtype=np.int64)
+    found[order] = np.minimum(before * groups // max(1, counts.sum()), groups - 1)
+    return found
