@@ -25,7 +25,7 @@ ROWS = (
     {"rows"},
     {"ranker", "seen"},
     {"served"},
-    {"loss"},
+    {"listwise", "loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},
     {"latency"},

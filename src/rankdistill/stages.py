@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from rankdistill import plugins
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import DataError, EvaluationError
@@ -22,7 +23,7 @@ from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
-from rankdistill.loss import DistillationConfig, RankingLossConfig
+from rankdistill.loss import DistillationConfig, Needs, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, load_model, save_model
 from rankdistill.pipeline import (
     Distillation,
@@ -53,8 +54,8 @@ class Assignment:
     resume: bool = False
 
 
-def train_model(task: Assignment, split: Split, lists: Rankings | None = None) -> Ranker:
-    """Trains a model into its folder; with `lists`, by distillation.
+def train_model(task: Assignment, split: Split, lists: Rankings | None = None, teacher: Ranker | None = None) -> Ranker:
+    """Trains a model into its folder; with `lists` by distillation, from the `teacher` itself where the method asks it.
 
     An unfinished training is kept in the folder as `checkpoint.safetensors`, and the log as `metrics.jsonl`. With
     `resume`, a model that was finished with the same settings is taken as it is.
@@ -70,7 +71,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None) -
     made_with = _settings(task, split, lists)
     if task.resume and (finished := _finished(task, made_with)):
         return finished
-    distillation = None if lists is None else Distillation(lists, experiment.distillation)
+    distillation = None if lists is None else Distillation(lists, experiment.distillation, teacher)
     checkpoint = Checkpoint(task.folder, made_with, resume=task.resume)
     write_text(task.folder / "config.toml", to_toml(experiment))
     model, result = fit_model(
@@ -127,7 +128,7 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
         for key, value in section.model_dump(mode="json").items()
         if f"{name}.{key}" not in ("train.device", "train.threads")
     }
-    teacher = {} if lists is None else {"teacher lists": digest_of(lists)}
+    teacher = {} if lists is None else {"teacher lists": digest_of(lists, scores=needs_of(task.experiment) != "lists")}
     validation = split.validation
     return {
         "seed": training_seed(experiment.seed, distilled=lists is not None),
@@ -142,10 +143,18 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     }
 
 
-def digest_of(lists: Rankings) -> str:
+def needs_of(experiment: Experiment) -> Needs:
+    """What the experiment's distillation method has to have of the teacher."""
+    needs: Needs = plugins.find("distillation", plugins.kind_of(experiment.distillation)).needs
+    return needs
+
+
+def digest_of(lists: Rankings, *, scores: bool = False) -> str:
     """A short hash of what lists hold."""
     digest = hashlib.sha256(np.ascontiguousarray(lists.query_ids).data)
     digest.update(np.ascontiguousarray(lists.items).data)
+    if scores and lists.scores is not None:
+        digest.update(np.ascontiguousarray(lists.scores).data)
     return digest.hexdigest()[:16]
 
 

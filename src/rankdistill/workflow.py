@@ -140,13 +140,15 @@ class _Run:
             loss=experiment.ranking_loss.model_dump(mode="json"),
             seed=training_seed(experiment.seed, distilled=lists is not None),
             method=None if lists is None else experiment.distillation.model_dump(mode="json"),
-            lists=None if lists is None else stages.digest_of(lists),
+            lists=None if lists is None else stages.digest_of(lists, scores=stages.needs_of(experiment) != "lists"),
         )
         evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
         ranker = self._result(role, trained, lambda: load_model(path, model.train.device)[0], path / CARD)
         if ranker is None:
             task = stages.Assignment(role, model, experiment, path, self.resume)
-            ranker = stages.train_model(task, split, lists)
+            asked = lists is not None and stages.needs_of(experiment) == "model"
+            teacher = load_model(self.folder.model("teacher"), model.train.device)[0] if asked else None
+            ranker = stages.train_model(task, split, lists, teacher)
             self.folder.done(role, trained)
         stage = f"{role} evaluation"
         values, lists_file = path / "evaluation.parquet", path / "rankings.parquet"

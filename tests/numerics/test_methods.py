@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from rankdistill.data.sequences import Sequences
-from rankdistill.distillation._parts import places_in
 from rankdistill.distillation.cd import CD
 from rankdistill.distillation.cross_entropy import CrossEntropy
 from rankdistill.distillation.dcd import DCD
@@ -23,6 +22,7 @@ from rankdistill.distillation.rankdistil import RankDistil
 from rankdistill.distillation.rce_kd import RceKD
 from rankdistill.distillation.rrd import RRD
 from rankdistill.distillation.unkd import UnKD, popularity_groups
+from rankdistill.listwise import places_in
 from rankdistill.loss import Batch, Step
 from rankdistill.models.popularity import Popularity
 from rankdistill.ranker import Catalogue, Ranker

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rankdistill.cli.inputs import load_data, load_experiment, use_processor
+from rankdistill.cli.inputs import load_data, load_experiment, load_ranker, use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output, Training
 from rankdistill.cli.results import print_model
 
@@ -15,7 +15,12 @@ from rankdistill.cli.results import print_model
 def distill(
     config: Config,
     teacher: Annotated[
-        Path, typer.Option("--teacher", metavar="FILE.parquet", help="The teacher's lists, from label or elsewhere.")
+        Path,
+        typer.Option(
+            "--teacher",
+            metavar="FILE.parquet|MODEL_DIR",
+            help="The teacher's lists, from label or elsewhere; or the teacher itself, a folder that train made.",
+        ),
     ],
     out: Folder,
     training: Training,
@@ -24,7 +29,8 @@ def distill(
 ) -> None:
     """Data and anybody's lists to a student.
 
-    The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing.
+    The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing. Lists of a
+    teacher that is given itself are made first.
     """
     from rankdistill.config.toml import to_value
 
@@ -33,7 +39,8 @@ def distill(
     from rankdistill import stages
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
-    from rankdistill.pipeline import Distillation, check_student
+    from rankdistill.model_folder import CARD
+    from rankdistill.pipeline import Distillation, check_student, label
     from rankdistill.workflow import check_metrics
 
     assert isinstance(experiment.teacher, TeacherLists)
@@ -42,9 +49,14 @@ def distill(
     check_student(experiment.student.model)
     use_processor(experiment)
     split = load_data(experiment, training.data)
-    lists = stages.read_lists(teacher, split, experiment.teacher.on_unknown)
-    Distillation(lists, experiment.distillation).items_for(split)
+    method, model = experiment.distillation, None
+    if (teacher / CARD).is_file():
+        model = load_ranker(teacher, split, experiment.student.train.device)
+        lists = label(model, split, k=method.k, exclude=method.exclude)
+    else:
+        lists = stages.read_lists(teacher, split, experiment.teacher.on_unknown)
+    Distillation(lists, method, model).items_for(split)
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
-    ranker = stages.train_model(task, split, lists)
+    ranker = stages.train_model(task, split, lists, model)
     stages.evaluate_model(out, ranker, split, experiment.evaluate)
     print_model(out, output)

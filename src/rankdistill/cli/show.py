@@ -29,8 +29,8 @@ def show(
     groups = get_args(Group)
     if kind is None or kind in groups:
         found = [row for group in groups if kind in (None, group) for row in _kinds(group)]
-        rows = [(row["group"], row["kind"], row["description"]) for row in found]
-        output.show(found, ("group", "kind", "description"), rows)
+        columns = ["group", "kind", *(["needs"] if kind == "distillation" else []), "description"]
+        output.show(found, columns, [tuple(row[column] for column in columns) for row in found])
     else:
         description, config = _described(kind)
         _print_options(kind, description, config, output)
@@ -39,7 +39,17 @@ def show(
 def _kinds(group: Any) -> list[Json]:
     from rankdistill import plugins
 
-    return [{"group": group, "kind": kind, "description": _about(group, kind)} for kind in plugins.kinds(group)]
+    return [
+        {"group": group, "kind": kind, **_needs(group, kind), "description": _about(group, kind)}
+        for kind in plugins.kinds(group)
+    ]
+
+
+def _needs(group: Any, kind: str) -> Json:
+    """What a distillation method has to have of the teacher."""
+    from rankdistill import plugins
+
+    return {"needs": plugins.find(group, kind).needs} if group == "distillation" else {}
 
 
 def _about(group: Any, kind: str) -> str:

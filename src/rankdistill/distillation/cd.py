@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rankdistill.distillation._parts import places_in
+from rankdistill.listwise import places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 

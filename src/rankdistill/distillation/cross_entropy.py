@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from rankdistill.distillation._parts import listed_cross_entropy
+from rankdistill.listwise import listed_cross_entropy
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from rankdistill.distillation._parts import masked, places_in, relaxed_ranking_loss
+from rankdistill.listwise import masked, places_in, relaxed_ranking_loss
 from rankdistill.loss import DistillationConfig, Loss, Step
 
 _LEAST = 1e-6

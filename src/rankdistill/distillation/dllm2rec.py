@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from rankdistill.distillation._parts import is_in
+from rankdistill.listwise import is_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from rankdistill.distillation._parts import is_in, masked, relaxed_ranking_loss
+from rankdistill.listwise import is_in, masked, relaxed_ranking_loss
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from rankdistill.distillation._parts import is_in, listed_cross_entropy, places_in
+from rankdistill.listwise import is_in, listed_cross_entropy, places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 _MOST_BELOW = 50

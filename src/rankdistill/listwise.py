@@ -1,4 +1,4 @@
-"""What several distillation methods are made of."""
+"""Losses of ranked lists, and the places of items in them: what several distillation methods are made of."""
 
 from __future__ import annotations
 
