@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import rankdistill as rd
+from rankdistill import plugins
 from rankdistill.config import Section, TrainConfig
 from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
@@ -168,6 +169,39 @@ def test_a_distilled_student_takes_over_its_teachers_list(
     before, after = (overlap(model, teacher_lists, chain) for model in (plain, distilled))
     assert untrained + 0.1 < before < after - 0.05
     assert quality(distilled, chain) > quality(plain, chain)
+
+
+class Logits(BestPossible):
+    """The same, with scores of which a softmax makes the probabilities."""
+
+    def __init__(self, split: rd.Split) -> None:
+        super().__init__(split)
+        self.register_buffer("table", torch.log(self.get_buffer("table").clamp_min(1e-6)))
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "rrd": {"alpha": 0.3},
+    "dcd": {"alpha": 0.3, "student_list": 15, "head": 5, "tail": 5, "temperature": 3.0},
+    "unkd": {"alpha": 0.5, "groups": 2, "k": 30},  # speaks of the order inside of the list alone
+    "cd": {"alpha": 0.3, "items": 10, "shift": 3.0, "decay": 5.0},
+    "dllm2rec": {"confidence_share": 2.0},
+    "rankdistil": {"alpha": 0.3, "temperature": 0.3},
+    "cross_entropy": {"temperature": 1.0, "alpha": 3.0},
+    "rce_kd": {"alpha": 3.0, "student_list": 20, "adaptive": 5},
+    "margin_mse": {"alpha": 0.3},
+}
+"""Each but ranking distillation, with options for a catalogue of 50 items."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in plugins.kinds("distillation") if kind != "ranking_distillation"])
+def test_every_method_brings_the_student_nearer_to_its_teacher(kind: str, chain: rd.Split, plain: rd.Ranker) -> None:
+    teacher = Logits(chain)
+    method = plugins.find("distillation", kind).Config(**{"k": 2 * K, **METHODS[kind]})
+    lists = rd.label(teacher, chain, k=method.k)
+    distilled = rd.distill(lists, config(8), chain, method, settings(6), teacher)
+    before, after = (overlap(model, lists.cut(K), chain) for model in (plain, distilled))
+    assert after > before + 0.03
+    assert quality(distilled, chain) > 0.95 * quality(plain, chain)
 
 
 @pytest.mark.parametrize(
