@@ -52,7 +52,8 @@ def sizes(models: dict[str, Recommender]) -> list[Row]:
                 "folder bytes": about["bytes"],
                 "ndcg@10": round(measured["metrics"]["ndcg@10"], 4),
                 "users": parity["users"],
-                "lists identical to torch's": parity["identical_lists"],
+                "lists of torch's items": parity["same_items"],
+                "in torch's order": parity["identical_lists"],
             }
         )
     return rows

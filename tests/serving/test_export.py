@@ -49,7 +49,8 @@ def test_every_precision_is_measured(exported: Exported) -> None:
         assert each["parity"]["users"] == exported.split.num_users
         assert each["parity"]["overlap"] > 0.97
         assert 0 < each["latency_ms"]["p50"] <= each["latency_ms"]["p99"]
-    assert measured["float32"]["parity"]["identical_lists"] == exported.split.num_users
+    parity = measured["float32"]["parity"]
+    assert parity["identical_lists"] == parity["same_items"] == exported.split.num_users
 
 
 def test_the_quality_is_that_of_the_model(exported: Exported) -> None:

@@ -98,6 +98,7 @@ def parity(lists: Lists, exported: Recommender, precision: str, *, by_vectors: b
     found = {
         "users": len(items),
         "identical_lists": int(equal.sum()),
+        "same_items": int((np.sort(items, axis=1) == np.sort(lists.items, axis=1)).all(1).sum()),
         "overlap": round(float(overlap / max(1, (lists.items > 0).sum())), 6),
         "largest_score_difference": off,
         "tolerance": tolerance,
