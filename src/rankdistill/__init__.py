@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rankdistill.pipeline import Settings, distill, evaluate, label, recommend, train
     from rankdistill.ranker import Ranker
     from rankdistill.rankings import Rankings
+    from rankdistill.rankings.fusion import fuse
     from rankdistill.serving.recommender import Recommendation, Recommender
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ _HOMES = {
     "distill": "pipeline",
     "evaluate": "pipeline",
     "export": "exporting.write",
+    "fuse": "rankings.fusion",
     "label": "pipeline",
     "load_model": "model_folder",
     "read": "api",
@@ -99,6 +101,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "fuse",
     "label",
     "load_model",
     "read",

@@ -59,3 +59,37 @@ def test_a_run_asks_its_own_teacher_and_knows_when_it_is_done(kind: str, desk: P
     skipped = json.loads(Path("run/run.json").read_text())["skipped"]
     assert "distilled" in skipped
     assert Path("run/distilled/model.safetensors").read_bytes() == before
+
+
+def test_two_teachers_are_fused_and_distilled_from(done: Path, cli: Command) -> None:
+    cli.done("train", "e.toml", "--role", "teacher", "--set", "teacher.dim=6", "--out", "other")
+    cli.done("label", "other", "--out", "other.parquet")
+    both = ("fuse", done / "labels.parquet", "other.parquet", "--weights", "2,1")
+    outcome = cli.done(*both, "--out", "both.parquet", "--json")
+    assert json.loads(outcome.out)["lists"] == pl.read_parquet("both.parquet").select("user_id", "position").n_unique()
+    cli.done("distill", "e.toml", "--teacher", "both.parquet", "--set", "distillation.k=8", "--out", "model")
+    cli.done("fuse", done / "labels.parquet", done / "labels.parquet", "--out", "same.parquet", "--by", "scores")
+    columns = ["user_id", "position", "rank", "item_id"]
+    same, labels = (pl.read_parquet(path)[columns].sort(columns) for path in ("same.parquet", done / "labels.parquet"))
+    assert same.equals(labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("--weights", "2,x"), "--weights '2,x': write numbers with commas between, for example 2,1"),
+        (("--weights", "2"), "weights [2.0]: give one number from 0 on for each of the 2 teachers"),
+        (("--out", "both.csv"), "--out both.csv: parquet is written; name a file that ends in .parquet"),
+    ],
+)
+def test_what_cannot_be_fused_is_one_line(change: tuple[str, ...], line: str, done: Path, cli: Command) -> None:
+    lists = done / "labels.parquet"
+    assert cli.refusal("fuse", lists, lists, *(() if "--out" in change else ("--out", "o.parquet")), *change) == line
+
+
+def test_lists_over_another_catalogue_are_refused(done: Path, cli: Command) -> None:
+    renamed = pl.format("other {}", "item_id").alias("item_id")
+    pl.read_parquet(done / "labels.parquet").with_columns(renamed).write_parquet("other.parquet")
+    line = cli.refusal("fuse", done / "labels.parquet", "other.parquet", "--out", "both.parquet")
+    assert line.startswith("0 items are in the lists of all teachers (labels.parquet ")
+    assert not Path("both.parquet").exists()

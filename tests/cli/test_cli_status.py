@@ -8,7 +8,7 @@ from commands import Command
 
 from rankdistill import __version__
 
-VERBS = ["run", "prepare", "train", "label", "distill", "evaluate", "report", "export", "recommend", "serve"]
+VERBS = ["run", "prepare", "train", "label", "fuse", "distill", "evaluate", "report", "export", "recommend", "serve"]
 VERBS += ["reproduce", "show", "doctor", "demo"]
 
 

@@ -15,6 +15,7 @@ from rankdistill.cli.doctor import doctor
 from rankdistill.cli.evaluate import evaluate
 from rankdistill.cli.export import export
 from rankdistill.cli.failures import INTERRUPTED, MISTAKE, complain
+from rankdistill.cli.fuse import fuse
 from rankdistill.cli.label import label
 from rankdistill.cli.prepare import prepare
 from rankdistill.cli.recommend import recommend
@@ -44,6 +45,7 @@ for _function in (
     prepare,
     train,
     label,
+    fuse,
     distill,
     evaluate,
     report,

@@ -94,6 +94,21 @@ def read(
     return Rankings(keys[starts], items, scores, user_ids=user_map, fingerprint=fingerprint, source=path.name)
 
 
+def read_together(paths: Sequence[Path]) -> tuple[list[Rankings], IdMap, IdMap]:
+    """Lists of several files without their data set, and the maps of all their users and items.
+
+    Raises:
+        RankingsError: as `Rankings.read` does.
+    """
+    files = {path: files_of(path) for path in paths}
+    for path, parts in files.items():
+        columns_of(path, parts)
+    every = [file for parts in files.values() for file in parts]
+    user_ids = users_of(every)
+    item_ids = IdMap.of(raw_ids(every, "item_id", distinct=True), first=1)
+    return [read(path, item_ids, user_ids, "error", None) for path in paths], user_ids, item_ids
+
+
 def _refuse_unknown(rows: Rows, files: Sequence[Path]) -> None:
     for what, dense in (("user", rows.users), ("item", rows.items)):
         unknown = dense == UNKNOWN

@@ -1,0 +1,71 @@
+"""`rankdistill fuse`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rankdistill.cli.options import Output, check_parquet
+from rankdistill.errors import ConfigError
+
+
+class By(StrEnum):
+    """What is added up."""
+
+    ranks = "ranks"
+    scores = "scores"
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How."""
+
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="W,W,...", help="One a file; equal when left out.")
+    ] = None
+    by: Annotated[
+        By,
+        typer.Option("--by", help="ranks: reciprocal rank fusion; scores: those of each list, stretched to 0 ... 1."),
+    ] = By.ranks
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, help="The length of the lists; the longest there is when left out.")
+    ] = None
+    least_shared: Annotated[
+        float,
+        typer.Option("--least-shared", min=0, max=1, help="Share of users, queries and items that all must know."),
+    ] = 0.5
+
+
+def fuse(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.parquet...", help="Lists of one teacher each.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.parquet", help="The file to write.")],
+    fusion: Fusion,
+    output: Output,
+) -> None:
+    """Lists of several teachers to those of one.
+
+    What more teachers put further up stands further up. A file with one list a user goes with one that has a list for
+    each training query.
+    """
+    check_parquet(out, *files)
+    weights = None if fusion.weights is None else _numbers(fusion.weights)
+    from rankdistill.rankings.fusion import fuse as fused
+    from rankdistill.rankings.parquet import read_together
+
+    teachers, user_ids, item_ids = read_together(files)
+    made = fused(teachers, weights=weights, by=fusion.by.value, k=fusion.k, least_shared=fusion.least_shared)
+    made.write(out, user_ids, item_ids, positions=not made.per_user)
+    about = {"file": out, "lists": len(made), "k": made.depth, "teachers": len(teachers), "by": fusion.by.value}
+    rows = [(f"{len(made):,}", made.depth, len(teachers), fusion.by.value, str(out))]
+    output.show(about, ("lists", "k", "teachers", "by", "file"), rows)
+
+
+def _numbers(written: str) -> list[float]:
+    try:
+        return [float(part) for part in written.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--weights {written!r}: write numbers with commas between, for example 2,1") from error

@@ -1,0 +1,150 @@
+"""Several teachers' lists as one: what more of them put further up stands further up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import reduce
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from rankdistill.errors import RankingsError
+from rankdistill.rankings.lists import ANY_POSITION, Rankings, pack, unpack
+from rankdistill.types import PAD, Bools, Doubles, Floats, Ints, Items
+
+logger = logging.getLogger(__name__)
+
+By: TypeAlias = Literal["ranks", "scores"]
+_CONSTANT = 60
+"""Of reciprocal rank fusion; how much less rank 2 is worth than rank 1."""
+_QUERIES_A_BLOCK = 1 << 14
+
+
+def fuse(
+    teachers: Sequence[Rankings],
+    *,
+    weights: Sequence[float] | None = None,
+    by: By = "ranks",
+    k: int | None = None,
+    least_shared: float = 0.5,
+) -> Rankings:
+    """One list for each query for which every teacher has one.
+
+    By `ranks`, an item's score is sum_t w_t / (60 + rank_t), reciprocal rank fusion (Cormack, Clarke and Buettcher,
+    SIGIR 2009). By `scores`, it is sum_t w_t s_t with each list's scores stretched to 0 ... 1 (CombSUM, Fox and Shaw,
+    TREC 1994). A teacher without an item in its list gives it nothing. Items of equal score stand in the order of
+    their index.
+
+    Args:
+        teachers: their lists; a list a user serves all of her queries where another teacher has one for each.
+        weights: one a teacher; equal when left out.
+        by: what is added up.
+        k: the length of the lists; the longest of the teachers' when left out.
+        least_shared: the share of all users and queries that all teachers must know, and of the items in the lists of
+            the one that names the fewest.
+
+    Raises:
+        RankingsError: the lists are of different data, lack scores, or share too little; or there is no such weight.
+    """
+    teachers = _checked(teachers, by)
+    shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if shares.shape != (len(teachers),) or not (np.isfinite(shares) & (shares >= 0)).all() or not shares.sum():
+        raise RankingsError(f"weights {weights}: give one number from 0 on for each of the {len(teachers)} teachers")
+    k = k or max(each.depth for each in teachers)
+    _check_items(teachers, least_shared)
+    queries = _shared_queries(teachers, least_shared)
+    aligned = [each.for_queries(queries) for each in teachers]
+    items = np.full((len(queries), k), PAD, dtype=np.int32)
+    scores = np.full(items.shape, -np.inf, dtype=np.float32)
+    for start in range(0, len(queries), _QUERIES_A_BLOCK):
+        rows = slice(start, start + _QUERIES_A_BLOCK)
+        found = np.concatenate([each.items[rows] for each in aligned], axis=1)
+        values = [share * _worth(each, rows, by) for each, share in zip(aligned, shares, strict=True)]
+        best, totals = _summed(found, np.concatenate(values, axis=1), k)
+        items[rows, : best.shape[1]], scores[rows, : best.shape[1]] = best, totals
+    name = f"{len(teachers)} teachers by their {by}"
+    return Rankings(queries, items, scores, fingerprint=_fingerprint(teachers), source=name)
+
+
+def _checked(teachers: Sequence[Rankings], by: By) -> list[Rankings]:
+    if not teachers:
+        raise RankingsError("no lists to fuse; give those of two teachers or more")
+    for each in teachers:
+        each.check_users()
+        if by == "scores" and each.scores is None:
+            raise RankingsError(f"{each.source}: has no column 'score'; add the scores, or fuse by ranks")
+    return list(teachers)
+
+
+def _fingerprint(teachers: Sequence[Rankings]) -> str | None:
+    found = {each.fingerprint for each in teachers} - {None}
+    if len(found) > 1:
+        names = ", ".join(f"{each.source} ({each.fingerprint})" for each in teachers)
+        raise RankingsError(f"lists of different data: {names}; make them from the same")
+    return found.pop() if found else None
+
+
+def _check_items(teachers: Sequence[Rankings], least: float) -> None:
+    """Lists name a part of a catalogue alone, so that the shortest of these parts is what has to be shared."""
+    known = [np.unique(each.items[each.items != PAD]) for each in teachers]
+    smallest, shared = min(map(len, known)), len(reduce(np.intersect1d, known))
+    if shared < least * smallest or not shared:
+        counts = ", ".join(f"{each.source} {len(items):,}" for each, items in zip(teachers, known, strict=True))
+        raise RankingsError(
+            f"{shared:,} items are in the lists of all teachers ({counts}), and a share of {least:g} of the fewest is "
+            f"the least; are they of the same catalogue?"
+        )
+
+
+def _shared(what: str, teachers: Sequence[Rankings], known: Sequence[Ints], least: float) -> Ints:
+    """What all know, ascending."""
+    shared, every = reduce(np.intersect1d, known), reduce(np.union1d, known)
+    counts = ", ".join(f"{each.source} {len(ids):,}" for each, ids in zip(teachers, known, strict=True))
+    line = f"{len(shared):,} of {len(every):,} {what} are known to all teachers ({counts})"
+    if len(shared) < least * len(every) or not len(shared):
+        raise RankingsError(f"{line}, and a share of {least:g} is the least; are they of the same data?")
+    if len(shared) < len(every):
+        logger.info("%s; the others are left out", line)
+    return shared
+
+
+def _shared_queries(teachers: Sequence[Rankings], least: float) -> Ints:
+    """The queries for which all have a list, ascending; those of a user where nobody has more than one for her."""
+    users = _shared("users", teachers, [np.unique(unpack(each.query_ids)[0]) for each in teachers], least)
+    singly = [each for each in teachers if not each.per_user]
+    if not singly:
+        return pack(users, ANY_POSITION)
+    queries = _shared("queries", singly, [np.sort(each.query_ids) for each in singly], least)
+    return queries[np.isin(unpack(queries)[0], users)]
+
+
+def _worth(lists: Rankings, rows: slice, by: By) -> Doubles:
+    """What a list's places [b, K] are worth."""
+    items = lists.items[rows]
+    if by == "ranks":
+        return np.broadcast_to(1 / (_CONSTANT + np.arange(1.0, items.shape[1] + 1)), items.shape)
+    assert lists.scores is not None
+    scores = np.where(items == PAD, np.nan, lists.scores[rows].astype(np.float64))
+    low, high = np.nanmin(scores, axis=1, keepdims=True), np.nanmax(scores, axis=1, keepdims=True)
+    spread = high - low
+    stretched: Doubles = np.where(spread > 0, (scores - low) / np.where(spread > 0, spread, 1), 1.0)
+    return stretched
+
+
+def _summed(items: Items, values: Doubles, k: int) -> tuple[Items, Floats]:
+    """The best k of items [b, n], whose values add up where an item comes more than once, and the sums."""
+    order = np.argsort(items, axis=1, kind="stable")
+    items, values = np.take_along_axis(items, order, 1), np.take_along_axis(values, order, 1)
+    values = np.where(items == PAD, 0.0, values)
+    last: Bools = np.ones(items.shape, dtype=np.bool_)
+    last[:, :-1] = items[:, 1:] != items[:, :-1]
+    first = np.ones(items.shape, dtype=np.bool_)
+    first[:, 1:] = last[:, :-1]
+    before = np.cumsum(values, axis=1) - values
+    start = np.maximum.accumulate(np.where(first, np.arange(items.shape[1]), 0), axis=1)
+    totals = np.cumsum(values, axis=1) - np.take_along_axis(before, start, 1)
+    totals = np.where(last & (items != PAD), totals, -np.inf)
+    best = np.argsort(-totals, axis=1, kind="stable")[:, :k]
+    sums = np.take_along_axis(totals, best, 1)
+    return np.where(np.isneginf(sums), PAD, np.take_along_axis(items, best, 1)), sums.astype(np.float32)

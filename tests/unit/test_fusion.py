@@ -1,0 +1,108 @@
+"""Several teachers' lists as one, against plain Python."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankdistill.errors import RankingsError
+from rankdistill.rankings import ANY_POSITION, Rankings, fusion, pack
+from rankdistill.rankings.fusion import fuse
+
+USERS, ITEMS = 6, 30
+
+
+def lists_of(seed: int, k: int, *, per_user: bool = False, ragged: bool = True) -> Rankings:
+    draw = np.random.default_rng(seed)
+    positions: Any = [ANY_POSITION] if per_user else [4, 5, 6]
+    ids = pack(np.repeat(np.arange(USERS), len(positions)), np.tile(positions, USERS))
+    items = np.stack([1 + draw.permutation(ITEMS)[:k] for _ in ids]).astype(np.int32)
+    scores = -np.sort(-draw.normal(size=items.shape).astype(np.float32), axis=1)
+    if ragged:
+        items[::4, k // 2 + 1 :], scores[::4, k // 2 + 1 :] = 0, -np.inf
+    return Rankings(np.sort(ids), items, scores, source=f"teacher {seed}")
+
+
+def plainly(teachers: list[Rankings], weights: list[float], by: str, query: int) -> dict[int, float]:
+    """The score of each item of one query, by loops."""
+    totals: dict[int, float] = defaultdict(float)
+    for teacher, weight in zip(teachers, weights, strict=True):
+        key = pack(np.array([query >> 32]), ANY_POSITION)[0] if teacher.per_user else query
+        row = teacher.query_ids.tolist().index(key)
+        assert teacher.scores is not None
+        listed = [
+            (int(item), float(score))
+            for item, score in zip(teacher.items[row], teacher.scores[row], strict=True)
+            if item
+        ]
+        low, high = min(score for _, score in listed), max(score for _, score in listed)
+        for rank, (item, score) in enumerate(listed, start=1):
+            stretched = (score - low) / (high - low) if high > low else 1.0
+            totals[item] += weight * (1 / (60 + rank) if by == "ranks" else stretched)
+    return totals
+
+
+@given(st.integers(0, 1000), st.sampled_from(["ranks", "scores"]), st.booleans(), st.integers(1, 25))
+def test_it_is_the_weighted_sum_over_the_teachers(seed: int, by: Any, per_user: bool, k: int) -> None:
+    teachers = [lists_of(seed, 7), lists_of(seed + 1, 10, per_user=per_user), lists_of(seed + 2, 9)]
+    weights = [1.0, 2.5, 0.5]
+    found = fuse(teachers, weights=weights, by=by, k=k, least_shared=0)
+    assert found.query_ids.tolist() == teachers[0].query_ids.tolist()
+    assert found.scores is not None
+    for query, items, scores in zip(found.query_ids.tolist(), found.items.tolist(), found.scores.tolist(), strict=True):
+        wanted = plainly(teachers, weights, by, query)
+        kept = [item for item in items if item]
+        assert len(kept) == min(k, len(wanted)) == len(set(kept))
+        assert scores[: len(kept)] == pytest.approx(sorted(wanted.values(), reverse=True)[: len(kept)], rel=1e-5)
+        assert [wanted[item] for item in kept] == pytest.approx(scores[: len(kept)], rel=1e-5)
+        assert not any(items[len(kept) :])
+
+
+def test_one_teacher_keeps_its_lists_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher, other = lists_of(3, 8, ragged=False), lists_of(4, 8)
+    assert fuse([teacher]).items.tolist() == teacher.items.tolist()
+    whole = fuse([teacher, other])
+    monkeypatch.setattr(fusion, "_QUERIES_A_BLOCK", 4)
+    assert fuse([teacher, other]).items.tolist() == whole.items.tolist()
+
+
+def test_lists_a_user_alone_stay_lists_a_user() -> None:
+    found = fuse([lists_of(1, 8, per_user=True), lists_of(2, 8, per_user=True)])
+    assert found.per_user
+    assert len(found) == USERS
+
+
+def test_queries_that_one_teacher_lacks_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    teacher, other = lists_of(1, 20), lists_of(2, 20)
+    fewer = replace(other, query_ids=other.query_ids[2:], items=other.items[2:], scores=None)
+    with caplog.at_level("INFO", "rankdistill"):
+        assert fuse([teacher, fewer]).query_ids.tolist() == teacher.query_ids[2:].tolist()
+    assert "16 of 18 queries are known to all teachers (teacher 1 18, teacher 2 16); the others" in caplog.text
+
+
+def test_what_cannot_be_fused_is_refused() -> None:
+    teacher, other = lists_of(1, 20), lists_of(2, 20)
+    with pytest.raises(RankingsError, match="no lists to fuse"):
+        fuse([])
+    with pytest.raises(RankingsError, match="teacher 2: has no column 'score'; add the scores, or fuse by ranks"):
+        fuse([teacher, replace(other, scores=None)], by="scores")
+    for weights in ([1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")]):
+        with pytest.raises(RankingsError, match="give one number from 0 on for each of the 2 teachers"):
+            fuse([teacher, other], weights=weights)
+    with pytest.raises(RankingsError, match=r"lists of different data: teacher 1 \(a\), teacher 2 \(b\)"):
+        fuse([replace(teacher, fingerprint="a"), replace(other, fingerprint="b")])
+    foreign = replace(other, items=np.where(other.items > 0, other.items + 20, 0).astype(np.int32))
+    with pytest.raises(
+        RankingsError,
+        match=r"10 items are in the lists of all teachers \(teacher 1 30, teacher 2 30\), and a share of 0.5",
+    ):
+        fuse([teacher, foreign])
+    strangers = replace(other, query_ids=other.query_ids + (100 << 32))
+    with pytest.raises(RankingsError, match="0 of 12 users are known to all"):
+        fuse([teacher, strangers], least_shared=0)
