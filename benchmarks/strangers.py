@@ -11,16 +11,14 @@ the difference to the estimated rows with its 95 % bootstrap interval.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from measure import machine
+from measure import finish
 
 import rankdistill as rd
 from rankdistill import plugins
@@ -50,7 +48,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--dim", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1234)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "strangers.json")
     asked = parser.parse_args()
     log = rd.read(asked.data).repeats("last").k_core(users=5, items=5)
     cases, without, whole = held_out(log)
@@ -72,11 +69,8 @@ def main() -> None:
         informed = served(rd.train(model, whole, settings), whole.train)
         found["trained with them"] = values(informed, whole, cases, known=True)
         rows += [row(kind, name, each, found["estimated"]) for name, each in found.items()]
-        for each in rows[-len(found) :]:
-            ours, off = each["ndcg@10"], each["difference"]
-            print(f"  {kind:>20}  {each['rule']:<18} {ours:.4f}  {off:+.4f} {each['interval']}")
     about = {"data": asked.data, "users": len(cases), "epochs": asked.epochs, "dim": asked.dim, "seed": asked.seed}
-    asked.out.write_text(json.dumps({**about, "machine": machine(), "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    finish("strangers", about, rows)
 
 
 def held_out(log: Interactions) -> tuple[list[Case], rd.Split, rd.Split]:
@@ -129,7 +123,7 @@ def row(kind: str, rule: str, found: Doubles, estimated: Doubles) -> Mapping[str
     low, high = np.percentile(differences[draws].mean(1), [2.5, 97.5])
     interval = [round(float(low), 4), round(float(high), 4)]
     means = {"ndcg@10": round(float(found.mean()), 4), "difference": round(float(differences.mean()), 4)}
-    return {"model": kind, "rule": rule, **means, "interval": interval}
+    return {"case": kind, "name": rule, **means, "interval": interval}
 
 
 if __name__ == "__main__":
