@@ -24,7 +24,7 @@ ROWS = (
     {"search"},
     {"rows"},
     {"ranker", "seen"},
-    {"served"},
+    {"served", "ensemble"},
     {"listwise", "loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},

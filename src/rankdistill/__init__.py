@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rankdistill.data.interactions import Interactions
     from rankdistill.data.splitting import Split
     from rankdistill.distillation.ranking_distillation import RankingDistillation
+    from rankdistill.ensemble import Ensemble
     from rankdistill.errors import RankDistillError
     from rankdistill.evaluation.compare import Comparison, compare
     from rankdistill.evaluation.evaluate import Evaluation
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Caser": "models.caser",
     "Comparison": "evaluation.compare",
+    "Ensemble": "ensemble",
     "Evaluation": "evaluation.evaluate",
     "Fossil": "models.fossil",
     "Interactions": "data.interactions",
@@ -78,6 +80,7 @@ _HOMES = {
 __all__ = [
     "Caser",
     "Comparison",
+    "Ensemble",
     "Evaluation",
     "Fossil",
     "Interactions",

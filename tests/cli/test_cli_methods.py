@@ -74,6 +74,20 @@ def test_two_teachers_are_fused_and_distilled_from(done: Path, cli: Command) -> 
     assert same.equals(labels)
 
 
+def test_several_models_are_one_teacher(done: Path, cli: Command) -> None:
+    both = (done / "teacher", done / "student")
+    cli.done("label", *both, "--out", "both.parquet")
+    cli.done("distill", "e.toml", "--teacher", "both.parquet", "--out", "from lists")
+    cli.done("distill", "e.toml", "--teacher", both[0], "--teacher", both[1], "--out", "from models")
+    models = [Path(f"from {what}/model.safetensors").read_bytes() for what in ("lists", "models")]
+    assert models[0] == models[1] != (done / "distilled" / "model.safetensors").read_bytes()
+    cli.done(
+        "distill", "e.toml", *("--teacher", both[0], "--teacher", both[1]), "--out", "ce", *options("cross_entropy")
+    )
+    line = cli.refusal("distill", "e.toml", "--teacher", "both.parquet", "--teacher", "both.parquet", "--out", "x")
+    assert line == "--teacher: several files of lists are made one by `rankdistill fuse`; give that one"
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

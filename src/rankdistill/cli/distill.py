@@ -7,19 +7,21 @@ from typing import Annotated
 
 import typer
 
-from rankdistill.cli.inputs import load_data, load_experiment, load_ranker, use_processor
+from rankdistill.cli.inputs import load_data, load_experiment, load_teacher, use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output, Training
 from rankdistill.cli.results import print_model
+from rankdistill.errors import ConfigError
 
 
 def distill(
     config: Config,
     teacher: Annotated[
-        Path,
+        list[Path],
         typer.Option(
             "--teacher",
             metavar="FILE.parquet|MODEL_DIR",
-            help="The teacher's lists, from label or elsewhere; or the teacher itself, a folder that train made.",
+            help="The teacher's lists, from label or elsewhere; or the teacher itself, a folder that train made, which "
+            "may be repeated.",
         ),
     ],
     out: Folder,
@@ -34,7 +36,7 @@ def distill(
     """
     from rankdistill.config.toml import to_value
 
-    lists_of = f"teacher={{rankings = {to_value(teacher.absolute())}}}"
+    lists_of = f"teacher={{rankings = {to_value(teacher[0].absolute())}}}"
     experiment = load_experiment(config, changes, lists_of)
     from rankdistill import stages
     from rankdistill.config import TeacherLists
@@ -50,11 +52,13 @@ def distill(
     use_processor(experiment)
     split = load_data(experiment, training.data)
     method, model = experiment.distillation, None
-    if (teacher / CARD).is_file():
-        model = load_ranker(teacher, split, experiment.student.train.device)
+    if all((each / CARD).is_file() for each in teacher):
+        model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)
+    elif len(teacher) == 1:
+        lists = stages.read_lists(teacher[0], split, experiment.teacher.on_unknown)
     else:
-        lists = stages.read_lists(teacher, split, experiment.teacher.on_unknown)
+        raise ConfigError("--teacher: several files of lists are made one by `rankdistill fuse`; give that one")
     Distillation(lists, method, model).items_for(split)
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
     ranker = stages.train_model(task, split, lists, model)

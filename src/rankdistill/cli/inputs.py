@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -101,6 +102,21 @@ def load_ranker(folder: Path, split: Split, device: str) -> Ranker:
         if not raw.values.cast(str).equals(ids.values.cast(str)):
             raise CheckpointError(f"{folder / 'ids'}: not the ids that the model was trained with; train it again")
     return model
+
+
+def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
+    """The model of a folder, or an ensemble of those of several.
+
+    Raises:
+        CheckpointError: as `load_ranker` does.
+        ConfigError: they cannot be one teacher.
+    """
+    members = [load_ranker(folder, split, device) for folder in folders]
+    if len(members) == 1:
+        return members[0]
+    from rankdistill.ensemble import Ensemble
+
+    return Ensemble(members)
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:

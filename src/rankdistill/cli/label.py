@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rankdistill.cli.inputs import experiment_of, load_data, load_ranker, use_processor
+from rankdistill.cli.inputs import experiment_of, load_data, load_teacher, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.errors import ConfigError
 
@@ -39,7 +39,10 @@ class Lists:
 
 
 def label(
-    model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher: a folder that train or run made.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL_DIR...", help="The teacher: a folder that train or run made, or several."),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.parquet", help="The file to write.")],
     lists: Lists,
     changes: Changes,
@@ -47,10 +50,11 @@ def label(
 ) -> None:
     """Teacher to its lists.
 
-    The data is that of the model's own config.toml, unless --config or --data names it.
+    Several models are one teacher: the mean of log sigmoid of their scores. The data is that of the first model's own
+    config.toml, unless --config or --data names it.
     """
     shard = _shard(lists.shard)
-    experiment = experiment_of(model, lists.config, changes)
+    experiment = experiment_of(models[0], lists.config, changes)
     check_parquet(out, experiment.data.path)
     from rankdistill import pipeline
     from rankdistill.loss import DistillationConfig
@@ -59,7 +63,7 @@ def label(
     assert isinstance(method, DistillationConfig)
     use_processor(experiment)
     split = load_data(experiment, lists.data)
-    teacher = load_ranker(model, split, experiment.train.device)
+    teacher = load_teacher(models, split, experiment.train.device)
     k = method.k if lists.k is None else lists.k
     exclude = method.exclude if lists.exclude is None else lists.exclude.value
     made = pipeline.label(teacher, split, k=k, exclude=exclude, shard=shard)
