@@ -144,7 +144,30 @@ def test_the_schema_names_every_path_and_the_limits(server: Running) -> None:
     assert server.post(body["example"])["items"]
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/page.css", "/page.js", "/lists.js", "/theme.js", "/docs.js"])
+GETS = ("/health", "/model", "/metrics", "/items?query=tea", "/example", "/openapi.json")
+FILES = ("/", "/docs", "/page.css", "/page.js", "/lists.js", "/models.js", "/theme.js", "/docs.js")
+
+
+@pytest.mark.parametrize("path", [*GETS, *FILES])
+def test_head_is_answered_as_get_is_without_the_body(server: Running, path: str) -> None:
+    head, get = httpx.head(server.url + path), httpx.get(server.url + path)
+    assert (head.status_code, head.content) == (get.status_code, b"") == (200, b"")
+    assert int(head.headers["content-length"]) > 0
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_a_connection_goes_on_after_head(server: Running) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for method in ("HEAD", "GET", "HEAD", "GET"):
+            assert client.request(method, "/page.css").status_code == 200
+
+
+def test_the_schema_lists_no_head(server: Running) -> None:
+    paths = server.get("/openapi.json")["paths"]
+    assert {method for operations in paths.values() for method in operations} == {"get", "post"}
+
+
+@pytest.mark.parametrize("path", FILES)
 def test_a_page_needs_nothing_from_elsewhere(server: Running, path: str) -> None:
     answer = httpx.get(server.url + path)
     assert answer.status_code == 200
@@ -153,7 +176,6 @@ def test_a_page_needs_nothing_from_elsewhere(server: Running, path: str) -> None
 
 
 def test_every_file_of_the_page_is_served(server: Running) -> None:
-    texts = {httpx.get(server.url + path).text for path in ("/", "/docs", "/page.css", "/page.js", "/lists.js")}
-    texts |= {httpx.get(server.url + path).text for path in ("/theme.js", "/docs.js")}
+    texts = {httpx.get(server.url + path).text for path in FILES}
     files = resources.files("rankdistill.serving").joinpath("page").iterdir()
     assert {file.read_text(encoding="utf-8") for file in files} == texts

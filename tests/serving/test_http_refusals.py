@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def test_a_message_quotes_no_more_than_it_needs(server: Running) -> None:
         ("GET", "/%FF%00", 404, "not_found"),
         ("GET", "/items", 404, "not_found"),
         ("GET", "/", 404, "not_found"),
+        ("POST", "/recommend/", 404, "not_found"),
+        ("GET", "/health/", 404, "not_found"),
         ("GET", "/recommend", 405, "method_not_allowed"),
         ("DELETE", "/health", 405, "method_not_allowed"),
     ],
@@ -109,6 +112,27 @@ def test_what_is_not_there_is_said_in_the_same_form(
 ) -> None:
     answer = httpx.request(method, server.url + path)
     assert (answer.status_code, answer.json()["error"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "taken"),
+    [("DELETE", "/health", "GET, HEAD"), ("PUT", "/openapi.json", "GET, HEAD"), ("HEAD", "/recommend", "POST")],
+)
+def test_a_method_that_is_not_taken_is_told_which_ones_are(server: Running, method: str, path: str, taken: str) -> None:
+    answer = httpx.request(method, server.url + path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, taken)
+
+
+def test_the_documentation_is_whole_without_the_page(server: Running) -> None:
+    wanted, seen = ["/docs"], set()
+    while wanted:
+        path = wanted.pop()
+        answer = httpx.get(server.url + path)
+        assert answer.status_code == 200, path
+        seen.add(path)
+        named = re.findall(r'(?:src|rel="stylesheet" href)="(/[^"]+)"|from "\./([^"]+)"', answer.text)
+        wanted += {full or f"/{beside}" for full, beside in named} - seen
+    assert {"/docs", "/docs.js", "/lists.js", "/page.css"} <= seen
 
 
 def test_a_large_body_is_refused_before_it_has_arrived(server: Running) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 
 import rankdistill
 from rankdistill.serving.counted import Application, Counted
@@ -38,12 +39,14 @@ def application(service: Service) -> Application:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     _add_lists(app, service)
     _add_state(app, service)
     if service.options.page:
         _add_items(app, service)
     add_pages(app, page=service.options.page)
+    _answer_head(app)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(404, _no_path)
@@ -131,6 +134,15 @@ def _add_items(app: FastAPI, service: Service) -> None:
         return _json(await service.threaded(service.example))
 
 
+def _answer_head(app: FastAPI) -> None:
+    """HEAD, with which load balancers look, is answered as GET is; the server that runs this leaves the body out.
+
+    By routes of their own, not by a second method of the others: `/openapi.json` would list that for each.
+    """
+    for route in [each for each in app.routes if isinstance(each, APIRoute) and "GET" in (each.methods or ())]:
+        app.head(route.path, include_in_schema=False)(route.endpoint)
+
+
 _WHEN = {
     400: "no JSON",
     404: "unknown user, and no history",
@@ -177,7 +189,8 @@ async def _no_path(request: Request, _: Exception) -> Response:
 async def _no_method(request: Request, error: Exception) -> Response:
     line = f"{request.url.path} does not take {request.method[:20]}; see /docs"
     response = _problem(405, "method_not_allowed", line)
-    response.headers.update(getattr(error, "headers", None) or {})
+    taken = set((getattr(error, "headers", None) or {}).get("Allow", "").split(", "))
+    response.headers["allow"] = ", ".join(sorted(taken | {"HEAD"} if "GET" in taken else taken))
     return response
 
 

@@ -14,8 +14,14 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-_DOCS = {"/docs": "docs.html", "/docs.js": "docs.js", "/page.css": "page.css", "/theme.js": "theme.js"}
-_PAGE = {"/": "page.html", "/page.js": "page.js", "/lists.js": "lists.js"}
+_DOCS = {
+    "/docs": "docs.html",
+    "/docs.js": "docs.js",
+    "/lists.js": "lists.js",
+    "/page.css": "page.css",
+    "/theme.js": "theme.js",
+}
+_PAGE = {"/": "page.html", "/page.js": "page.js", "/models.js": "models.js"}
 
 
 def add_pages(app: FastAPI, *, page: bool) -> None:

@@ -32,9 +32,9 @@ function fields(given, seen = new Set(["Single"]), depth = 0) {
 const table = (rows) => element("table", {}, element("tbody", {}, ...rows));
 
 function tryOut(path, method, body) {
-  const shown = element("pre", { hidden: true });
-  const input = body === undefined ? null : element("textarea", { rows: 4, spellcheck: false, value: JSON.stringify(body, null, 1).replace(/\n\s*/g, " ") });
-  const button = element("button", { type: "button" }, "Send");
+  const shown = element("pre", { hidden: true, tabIndex: 0, role: "status", "aria-label": `Answer of ${path}` });
+  const input = body === undefined ? null : element("textarea", { rows: 4, spellcheck: false, "aria-label": `Body for ${path}`, value: JSON.stringify(body, null, 1).replace(/\n\s*/g, " ") });
+  const button = element("button", { type: "button", "aria-label": `Send to ${path}` }, "Send");
   button.addEventListener("click", async () => {
     const response = await fetch(path, { method: method.toUpperCase(), body: input ? input.value : undefined });
     const text = await response.text();
