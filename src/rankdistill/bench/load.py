@@ -7,10 +7,12 @@ from that moment. So a server that stands still for a second is charged for ever
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import selectors
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rankdistill.bench.connection import Connection, Target
@@ -186,8 +188,20 @@ def put_under_load(target: Target, bodies: Sequence[bytes], load: Load) -> Outco
         RequestError: no server answers there, or not with success before the load starts.
     """
     requests = [target.request(body) for body in bodies]
-    with asyncio.Runner(loop_factory=_loop) as runner:
+    with _no_collections(), asyncio.Runner(loop_factory=_loop) as runner:
         return runner.run(_measured(target, requests, load))
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Without pauses of this program's own, which would be charged to the server."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _loop() -> asyncio.AbstractEventLoop:

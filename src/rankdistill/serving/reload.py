@@ -97,7 +97,7 @@ def _stamp(path: Path) -> str:
         found = path.stat()
     except (OSError, ValueError):
         return "-"
-    return f"{found.st_size} {found.st_mtime_ns}"
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 class Watched:
@@ -119,6 +119,7 @@ class Watched:
         self.model = self._load()
         self._seen, self._failed = self.model.state, State()
         self._checks = 0
+        self._stamps = State()
 
     def _load(self) -> Loaded:
         """A teacher may lack an item that its student knows."""
@@ -130,6 +131,10 @@ class Watched:
         Whoever uses the former one still may. Where the new one is damaged the former one stays, `error` says why,
         and every now and then it is tried again.
         """
+        stamps = self._stamped()
+        if stamps == self._stamps and self._seen == self.model.state:
+            return  # as it was when it was looked into, which would keep requests waiting
+        self._stamps = stamps
         state, before = state_of(self.folder), self._seen
         self._seen = state
         self._checks += 1
@@ -138,6 +143,11 @@ class Watched:
         elif state == before and (state != self._failed or self._checks >= _CHECKS_BEFORE_A_RETRY):
             self._checks = 0
             self._replace(state)
+
+    def _stamped(self) -> State:
+        """The sizes and times of the manifest and of the files that are served."""
+        names = (layout.MANIFEST, *self.model.recommender.manifest["files"])
+        return tuple(_stamp(self.folder / name) for name in names)
 
     def _replace(self, state: State) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import time
@@ -94,7 +95,12 @@ class Service:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Looks for newer exports until the block ends."""
+        """Looks for newer exports until the block ends.
+
+        What there is by now stays for good, so that no collection of garbage walks through it while requests wait.
+        """
+        gc.collect()
+        gc.freeze()
         task = asyncio.create_task(self._watch())
         try:
             yield
