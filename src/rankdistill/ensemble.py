@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -35,9 +36,9 @@ class Ensemble(Ranker):
 
     def __init__(self, members: Sequence[Ranker], weights: Sequence[float] | None = None) -> None:
         if not members:
-            raise ConfigError("an ensemble of no models; give two or more")
-        first, shares = members[0], list(weights or [1.0] * len(members))
-        if len(shares) != len(members) or min(shares) < 0 or not sum(shares):
+            raise ConfigError("an ensemble of no models; give one or more")
+        first, shares = members[0], [1.0] * len(members) if weights is None else [float(each) for each in weights]
+        if len(shares) != len(members) or not all(0 <= each < math.inf for each in shares) or not sum(shares):
             raise ConfigError(f"weights {weights}: give one number from 0 on for each of the {len(members)} models")
         super().__init__(self.Config(), first.catalogue)
         self.fingerprint, self.split = first.fingerprint, first.split

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 from rankdistill.errors import StorageError
 from rankdistill.types import Json
 
+_HERE, _EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 _WRITERS = ("polars", "safetensors")
 """Whose errors say that the system could not write; neither is imported for that."""
 
@@ -23,14 +26,19 @@ _WRITERS = ("polars", "safetensors")
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; what is written there takes the name `path` at the end.
 
-    Works for a file and for a folder. A kill or a full disk at any moment leaves the earlier `path` as it was;
-    the temporary file is removed on error.
+    Works for a file and for a folder. A kill or a full disk at any moment leaves the earlier `path` as it was, but for
+    a folder on a system that cannot exchange two names: there it has no name for a moment, and a kill in it leaves it
+    under another one (`remove_leftovers`). The temporary file is removed on error.
 
     Raises:
         StorageError: the write failed (full disk, no permission, no such folder), or `path` is a folder that holds
             the working directory.
     """
-    given, path = path, path.resolve()  # a link goes on naming what takes the place of what it named
+    given = path
+    try:
+        path = path.resolve()  # a link goes on naming what takes the place of what it named
+    except (OSError, RuntimeError) as error:
+        raise StorageError(f"{given}: is a link that leads nowhere ({error}); name another place") from error
     if Path.cwd().is_relative_to(path):
         raise StorageError(
             f"{given}: is the working directory or holds it, and cannot be replaced; name another folder"
@@ -83,16 +91,27 @@ def _sync(path: Path) -> None:
 
 def _put(temporary: Path, path: Path) -> None:
     if temporary.is_dir() and path.exists():  # a folder cannot be renamed over another one
+        if _exchange(temporary, path):
+            return  # the earlier one has the temporary name now, and is removed with it
         earlier = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
         path.rename(earlier)
         try:
             temporary.rename(path)
-        except OSError:
+        except BaseException:
             earlier.rename(path)
             raise
         _remove(earlier)
     else:
         temporary.replace(path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchanges two names at once where the system can do that; False where it cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, TypeError, AttributeError):
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
 
 
 def _remove(path: Path) -> None:

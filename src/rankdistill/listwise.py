@@ -23,15 +23,20 @@ def masked(scores: Tensor, hidden: Tensor) -> Tensor:
     return scores.masked_fill(hidden, torch.finfo(scores.dtype).min / 4)
 
 
-def relaxed_ranking_loss(head: Tensor, tail: Tensor) -> Tensor:
+def relaxed_ranking_loss(head: Tensor, tail: Tensor, hidden: Tensor | None = None) -> Tensor:
     """- log of the probability [B] that the head [B, K] comes in its order and before the tail [B, L].
+
+    Hidden items of the head [B, K] have no part in it.
 
     - sum_k [ s_k - log( sum_{i >= k} e^{s_i} + sum_j e^{t_j} ) ]: Plackett-Luce with a tail without order (RRD, Eq. 5).
     """
     nothing = torch.full_like(head[:, :1], torch.finfo(head.dtype).min / 4)
+    if hidden is not None:
+        head = masked(head, hidden)
     rest = torch.logsumexp(torch.cat([nothing, tail], dim=1), dim=1, keepdim=True)
     below = torch.logcumsumexp(torch.cat([rest, head.flip(1)], dim=1), dim=1)[:, 1:]
-    return (below.flip(1) - head).sum(1)
+    terms = below.flip(1) - head
+    return (terms if hidden is None else terms.masked_fill(hidden, 0.0)).sum(1)
 
 
 def listed_cross_entropy(scores: Tensor, teacher_scores: Tensor, hidden: Tensor | None = None) -> Tensor:

@@ -107,3 +107,12 @@ def test_lists_over_another_catalogue_are_refused(done: Path, cli: Command) -> N
     line = cli.refusal("fuse", done / "labels.parquet", "other.parquet", "--out", "both.parquet")
     assert line.startswith("0 items are in the lists of all teachers (labels.parquet ")
     assert not Path("both.parquet").exists()
+
+
+def test_what_is_read_is_not_overwritten_however_it_is_named(done: Path, cli: Command) -> None:
+    lists = done / "labels.parquet"
+    before = lists.read_bytes()
+    Path("link.parquet").symlink_to(lists)
+    for out in (done / ".." / done / "labels.parquet", Path("link.parquet")):
+        assert "that file is read; name another one to write" in cli.refusal("fuse", lists, "--out", out)
+    assert lists.read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
@@ -26,6 +27,7 @@ from rankdistill.listwise import places_in
 from rankdistill.loss import Batch, Step
 from rankdistill.models.popularity import Popularity
 from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.seen import SeenItems
 from rankdistill.testing import oracles
 
 ITEMS, QUERIES = 60, 5
@@ -84,6 +86,14 @@ def test_the_students_list_is_its_best_items_without_the_targets() -> None:
     assert step.best(17).tolist() == own_lists(step, 17)
 
 
+def test_where_the_teachers_lists_leave_out_what_is_seen_so_does_the_students() -> None:
+    step = step_of(10)
+    train = Sequences.from_pairs(np.repeat(np.arange(QUERIES), 3), np.array(own_lists(step, 3)).ravel(), QUERIES)
+    seen = replace(step, seen=SeenItems(train, torch.device("cpu")))
+    assert seen.best(8, "seen").tolist() == [row[3:] for row in own_lists(step, 11)]
+    assert seen.best(8).tolist() == own_lists(step, 8)
+
+
 def test_places_count_from_one_and_end_behind_the_list() -> None:
     lists = torch.tensor([[7, 3, 9], [1, 2, 3]])
     assert places_in(torch.tensor([[9, 7, 4], [4, 3, 1]]), lists, 9).tolist() == [[3, 1, 4], [4, 3, 1]]
@@ -107,31 +117,28 @@ class TestDCD:
 
     def test_loss(self) -> None:
         step = step_of(12)
-        head, tail, agreed = DCD(self.config).drawn(step_of(12))
+        head, tail, *idle = DCD(self.config).drawn(step_of(12))
+        rows = zip(rows_of(step, head), rows_of(step, tail), *(each.tolist() for each in idle), strict=True)
         wanted = [
-            oracles.relaxed_ranking(ours, [score for score, skip in zip(below, out, strict=True) if not skip])
-            for (ours, _), (below, _), out in zip(
-                rows_of(step, head), rows_of(step, tail), agreed.tolist(), strict=True
+            oracles.relaxed_ranking(
+                [score for score, skip in zip(above, no_head, strict=True) if not skip],
+                [score for score, skip in zip(below, no_tail, strict=True) if not skip],
             )
+            for (above, _), (below, _), no_head, no_tail in rows
         ]
         assert DCD(self.config)(step).item() == pytest.approx(mean(wanted), rel=1e-12)
 
-    def test_the_head_is_in_the_teachers_order_and_what_both_agree_on_is_no_tail(self) -> None:
+    def test_the_head_is_in_the_teachers_order_and_what_both_agree_on_has_no_part(self) -> None:
         step = step_of(12)
-        head, tail, agreed = DCD(self.config).drawn(step)
-        for listed, own, ahead, behind, skipped in zip(
-            step.batch.teacher_items.tolist(),
-            own_lists(step, 15),
-            head.tolist(),
-            tail.tolist(),
-            agreed.tolist(),
-            strict=True,
-        ):
+        drawn = (each.tolist() for each in DCD(self.config).drawn(step))
+        rows = zip(step.batch.teacher_items.tolist(), own_lists(step, 15), *drawn, strict=True)
+        for listed, own, ahead, behind, idle_ahead, idle_behind in rows:
+            theirs = {item: listed.index(item) + 1 if item in listed else 13 for item in [*ahead, *behind]}
+            ours = {item: own.index(item) + 1 if item in own else 16 for item in [*ahead, *behind]}
             assert ahead == sorted(ahead, key=listed.index)
             assert len(set(ahead)) == 6
-            for item, skip in zip(behind, skipped, strict=True):
-                theirs = listed.index(item) + 1 if item in listed else 13
-                assert skip == (theirs <= own.index(item) + 1)
+            assert idle_ahead == [ours[item] <= theirs[item] for item in ahead]
+            assert idle_behind == [theirs[item] <= ours[item] for item in behind]
 
     def test_what_the_student_ranks_far_too_low_is_drawn_as_its_weight_says(self) -> None:
         one = DCD.Config(k=12, student_list=15, head=1, tail=1, temperature=4.0)

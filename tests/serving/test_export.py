@@ -18,7 +18,7 @@ from small_export import Exported
 
 import rankdistill as rd
 from rankdistill import plugins
-from rankdistill.cli.export import losses
+from rankdistill.cli.export import costly_precisions
 from rankdistill.errors import CheckpointError, ConfigError, ExportError
 from rankdistill.exporting import graph, measure
 from rankdistill.exporting.precision import lowered, quantised
@@ -112,6 +112,22 @@ def test_what_is_no_export_is_not_replaced(exported: Exported, tmp_path: Path) -
     with pytest.raises(ConfigError, match="precision 'int16' is none; did you mean 'int8'"):
         rd.export(exported.model, tmp_path / "new", precision="int16")  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.rglob("*")] == ["letters", "mine.txt"]
+
+
+def test_a_folder_that_holds_more_than_an_export_is_not_replaced(exported: Exported, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "manifest.json").write_text('{"name": "my web app"}')
+    (project / "thesis.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="is there already and is no exported model"):
+        rd.export(exported.model, project)
+    rd.export(exported.model, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("keep")
+    with pytest.raises(ConfigError, match="which no export wrote; move it"):
+        rd.export(exported.model, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").unlink()
+    rd.export(exported.model, tmp_path / "out")
+    assert (project / "thesis.txt").read_text() == "keep"
 
 
 def test_a_model_of_other_data_or_of_unknown_data_is_refused(
@@ -219,4 +235,4 @@ def test_a_precision_that_costs_more_than_a_hundredth_of_the_quality_is_named() 
     metrics = {name: {"ndcg@10": value} for name, value in values.items()}
     changes = {name: measure.change(metrics["float32"], each) for name, each in metrics.items()}
     manifest = {"precisions": {name: {"change": each} for name, each in changes.items()}}
-    assert losses(manifest) == ["int8 loses 2.5% of nDCG@10, which is more than 1%"]
+    assert costly_precisions(manifest) == ["int8 loses 2.5% of nDCG@10, which is more than 1%"]

@@ -115,6 +115,10 @@ def test_a_damaged_export_does_not_end_the_watching(
     for _ in range(3):
         watched.check()
     assert said in str(watched.error)
+    (watched.folder / "manifest.json").write_text("[" * 200_000)
+    for _ in range(3):
+        watched.check()
+    assert "cannot be read (" in str(watched.error)
     put(variant(exported.folder, tmp_path / "good", made="third"), watched.folder)
     for _ in range(3):
         watched.check()

@@ -110,12 +110,29 @@ def test_a_list_ends_where_there_is_nothing_more(exported: Exported, served: Rec
         ({"users": "user 1"}, "users: 'user 1' is no list; put what it names into one"),
         ({"histories": ["café 1"]}, "a history: 'café 1' is no list; put what it names into one"),
         ({"histories": [[]], "block": 7}, "block: 7 is no list; put what it names into one"),
+        ({"histories": [None]}, "a history: None is no list; put what it names into one"),
+        ({"users": np.array(7)}, "users: array(7) is no list; put what it names into one"),
+        ({"users": [2**70]}, f"user {2**70} is not known; give the history of what they have"),
+        ({"histories": [[]], "exclude_seen": "no"}, "exclude_seen = 'no' is neither True nor False"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(asked: dict[str, Any], message: str, served: Recommender) -> None:
     with pytest.raises(RequestError) as caught:
         served.recommend(**asked)
     assert str(caught.value) == message
+
+
+def test_arrays_are_lists_too(served: Recommender) -> None:
+    found = served.recommend(histories=np.array([["café 1", "café 2"]]), block=np.array(["café 3"]), k=4)
+    assert found == served.recommend(histories=[["café 1", "café 2"]], block=["café 3"], k=4)
+    assert served.recommend(histories=np.zeros((0, 2), dtype=str)) == []
+    assert served.recommend(users=["user 1"], block=None) == served.recommend(users=["user 1"], block=())
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"threads": "2"}, {"unknown": "bogus"}])
+def test_a_recommender_is_asked_for_what_there_is(wrong: dict[str, Any], exported: Exported) -> None:
+    with pytest.raises(RequestError, match=next(iter(wrong))):
+        Recommender(exported.folder, **wrong)
 
 
 def test_items_that_are_not_known_can_be_left_aside(exported: Exported, served: Recommender) -> None:
@@ -155,6 +172,8 @@ def test_a_file_that_the_manifest_does_not_name_is_not_opened(name: str, exporte
         ("ids/items.npy", np.arange(3), r"holds int64 \[3\], which is not what the manifest says"),
         ("users/items.npy", np.zeros((2, 2)), "which is not what the manifest says"),
         ("users/starts.npy", None, "no array"),
+        ("users/items.npy", 999_999, "no histories of these items"),
+        ("ids/items.npy", b"same", "an id stands for two of them"),
     ],
 )
 def test_a_file_with_its_hash_that_holds_something_else_is_refused(
@@ -164,6 +183,9 @@ def test_a_file_with_its_hash_that_holds_something_else_is_refused(
     shutil.copytree(exported.folder, folder)
     if content is None:
         (folder / name).write_bytes(b"nothing of the kind")
+    elif not isinstance(content, np.ndarray):
+        filled = np.full_like(np.load(folder / name), content)
+        np.save(folder / name, filled)
     else:
         np.save(folder / name, content, allow_pickle=True)
     sign(folder)

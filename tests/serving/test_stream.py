@@ -67,8 +67,8 @@ def test_users_of_a_file_get_their_lists_in_its_order(
     frame = pl.DataFrame({"other": range(len(users)), "user_id": users})
     path, out = write(frame, tmp_path / f"users.{suffix}"), tmp_path / "lists.parquet"
     found = recommend_file(model, path, out, Rules(4))
-    known = [user for user in users if model.users.indices([user])[0] >= 0]
-    assert (found.users, found.unknown_users) == (len(known), len(users) - len(known))
+    known = [user for user in dict.fromkeys(users) if model.users.indices([user])[0] >= 0]
+    assert (found.users, found.unknown_users) == (20, 1)
     lists = pl.read_parquet(out)
     assert lists.columns == ["user_id", "rank", "item_id", "score"]
     assert lists.select("user_id", "rank", "item_id").rows() == rows_of(model, known, 4)
@@ -152,6 +152,13 @@ def test_lists_of_histories_carry_the_ids_of_the_file(
     assert lists["user_id"].cast(pl.Int64).to_list() == [7, 7, 90, 90, 91, 91]
     wanted = model.recommend(users=[7, 90, 91], histories=[[4], [5, 6], [9]], k=2)
     assert lists["item_id"].to_list() == [item for each in wanted for item in each.items]
+
+
+def test_a_user_who_comes_again_is_answered_once(exported: Exported, tmp_path: Path) -> None:
+    (tmp_path / "u.csv").write_text("user_id\nuser 3\nuser 1\nuser 3\n")
+    found = recommend_file(Recommender(exported.folder), tmp_path / "u.csv", tmp_path / "o.parquet", Rules(2))
+    assert pl.read_parquet(tmp_path / "o.parquet")["user_id"].to_list() == ["user 3"] * 2 + ["user 1"] * 2
+    assert found.users == 2
 
 
 def test_ids_beyond_int64_are_strangers_in_a_later_block_too(

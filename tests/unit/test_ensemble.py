@@ -62,6 +62,9 @@ def test_what_cannot_be_one_teacher_is_refused(members: list[rd.Ranker], split: 
         rd.Ensemble([])
     with pytest.raises(ConfigError, match="give one number from 0 on for each of the 3 models"):
         rd.Ensemble(members, [1.0, 2.0])
+    for wrong in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(ConfigError, match="give one number from 0 on"):
+            rd.Ensemble(members, [wrong, 1.0, 1.0])
     with pytest.raises(ConfigError, match="a Fossil cannot be one of several models"):
         rd.Ensemble([*members, build(rd.Fossil.Config(dim=2), split, 0)])
     other = rd.read("synthetic", users=40, items=30, length=12).split("leave_last_out")

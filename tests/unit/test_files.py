@@ -1,6 +1,8 @@
 import json
 import os
 import resource
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import polars as pl
 import pytest
 
 import rankdistill as rd
+from rankdistill import files
 from rankdistill.checksums import sha256
 from rankdistill.config import TrainConfig
 from rankdistill.data.storage import write_split
@@ -88,6 +91,7 @@ def test_a_folder_that_cannot_take_its_name_leaves_the_earlier_one(
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(StorageError, match="nothing was changed"), replacing(folder) as temporary:
         temporary.mkdir()
@@ -207,3 +211,63 @@ def test_a_link_goes_on_naming_what_it_named(tmp_path: Path, is_folder: bool) ->
     assert link.is_symlink()
     assert (named / "a" if is_folder else named).read_text() == "later"
     assert names(tmp_path) == sorted(["elsewhere", "link", "named", *(["a"] if is_folder else [])])
+
+
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path) -> None:
+    folder, missing = tmp_path / "folder", threading.Event()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            if not (folder / "a").exists():
+                missing.set()
+
+    for text in ("first", "second"):
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            (temporary / "a").write_text(text)
+    reader = threading.Thread(target=look)
+    reader.start()
+    for number in range(200):
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            (temporary / "a").write_text(str(number))
+    stop.set()
+    reader.join()
+    assert (folder / "a").read_text() == "199"
+    assert names(tmp_path) == ["a", "folder"]
+    if sys.platform == "linux":
+        assert not missing.is_set()
+
+
+def test_where_names_cannot_be_exchanged_a_break_between_two_renames_puts_the_former_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("first")
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    rename = Path.rename
+
+    def broken(self: Path, target: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise SystemExit(143)
+        return rename(self, target)
+
+    def write() -> None:
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            (temporary / "a").write_text("second")
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(SystemExit):
+        write()
+    assert (folder / "a").read_text() == "first"
+    assert names(tmp_path) == ["a", "folder"]
+
+
+def test_a_link_that_leads_in_a_circle_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(StorageError, match="is a link that leads nowhere"):
+        write_text(tmp_path / "a", "text")

@@ -64,6 +64,16 @@ def test_it_is_the_weighted_sum_over_the_teachers(seed: int, by: Any, per_user: 
         assert not any(items[len(kept) :])
 
 
+def test_items_of_equal_worth_stand_in_the_order_of_their_index() -> None:
+    items = np.stack([1 + np.random.default_rng(seed).permutation(20) for seed in range(200)]).astype(np.int32)
+    ids = pack(np.arange(200), ANY_POSITION)
+    found = fuse([Rankings(ids, items), Rankings(ids, items[:, ::-1].copy())])
+    ranks = np.argsort(items, axis=1)
+    for row, places in zip(found.items.tolist(), ranks.tolist(), strict=True):
+        pair_of = {item: min(places[item - 1], 19 - places[item - 1]) for item in row}
+        assert row == sorted(row, key=lambda item: (pair_of[item], item))
+
+
 def test_one_teacher_keeps_its_lists_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     teacher, other = lists_of(3, 8, ragged=False), lists_of(4, 8)
     assert fuse([teacher]).items.tolist() == teacher.items.tolist()

@@ -78,7 +78,12 @@ def export(
     index: IndexKind | None = kind.index.value if kind.index else None
     manifest = write(ranker, out, split, precision=kind.precision.value, users=kind.users, index=index)
     columns = ("precision", "model", "folder", "nDCG@10", "change", "p50 ms", "identical lists", "")
-    lines = [*losses(manifest), _strangers(manifest), *_index(manifest), f"{out}: {_megabytes(manifest['bytes'])}"]
+    lines = [
+        *costly_precisions(manifest),
+        _strangers(manifest),
+        *_index(manifest),
+        f"{out}: {_megabytes(manifest['bytes'])}",
+    ]
     output.show(manifest, columns, _rows(manifest), *lines)
 
 
@@ -99,7 +104,7 @@ def _rows(manifest: Json) -> list[tuple[str, ...]]:
     ]
 
 
-def losses(manifest: Json) -> list[str]:
+def costly_precisions(manifest: Json) -> list[str]:
     """Names the precisions that cost more than a hundredth of the quality."""
     changes = {name: each["change"]["ndcg@10"] for name, each in manifest["precisions"].items()}
     return [

@@ -77,8 +77,13 @@ def check_parquet(out: Path, *read: Path | None) -> None:
     """
     if out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: parquet is written; name a file that ends in .parquet")
-    if any(path is not None and path.absolute() == out.absolute() for path in read):
+    if any(path is not None and _is_same(path, out) for path in read):
         raise ConfigError(f"--out {out}: that file is read; name another one to write")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    both = one.exists() and other.exists()
+    return one.absolute() == other.absolute() or (both and one.samefile(other))
 
 
 PreparedData: TypeAlias = Annotated[

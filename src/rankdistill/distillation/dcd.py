@@ -42,18 +42,18 @@ class DCD(Loss):
 
     def forward(self, step: Step) -> Tensor:
         """See `Loss.forward`."""
-        head, tail, agreed = self.drawn(step)
-        return relaxed_ranking_loss(step.score(head), masked(step.score(tail), agreed)).mean()
+        head, tail, idle_head, idle_tail = self.drawn(step)
+        return relaxed_ranking_loss(step.score(head), masked(step.score(tail), idle_tail), idle_head).mean()
 
     @torch.no_grad()
-    def drawn(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
-        """The head [B, h] in the teacher's order, the tail [B, t], and where the tail is not too high [B, t]."""
+    def drawn(self, step: Step) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The head [B, h] in the teacher's order, the tail [B, t], and which of both have no part: nothing was left."""
         config, listed = self.config, step.batch.teacher_items
-        own, num_items = step.best(config.student_list), step.student.catalogue.num_items
+        own, num_items = step.best(config.student_list, config.exclude), step.student.catalogue.num_items
         low = places_in(listed, own, num_items) - torch.arange(1, listed.shape[1] + 1, device=listed.device)
         high = places_in(own, listed, num_items) - torch.arange(1, own.shape[1] + 1, device=own.device)
         too_low, too_high = (torch.tanh((each / config.temperature).clamp_min(0)) for each in (low, high))
         columns = step.draw_by_weight(too_low + _LEAST, min(config.head, listed.shape[1])).sort(1).values
         rows = step.draw_by_weight(too_high + _LEAST, min(config.tail, own.shape[1]))
         tail = own.gather(1, rows)
-        return listed.gather(1, columns), tail, too_high.gather(1, rows) == 0
+        return listed.gather(1, columns), tail, too_low.gather(1, columns) == 0, too_high.gather(1, rows) == 0

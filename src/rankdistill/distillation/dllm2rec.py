@@ -50,5 +50,5 @@ class DLLM2Rec(Loss):
         weights = config.position_share * torch.softmax(-ranks / config.position_sharpness, dim=0)
         weights = weights + config.confidence_share * torch.softmax(given, dim=1)
         if config.agreement_share:
-            weights = weights + config.agreement_share * is_in(listed, step.best(listed.shape[1]))
+            weights = weights + config.agreement_share * is_in(listed, step.best(listed.shape[1], config.exclude))
         return weights

@@ -60,7 +60,7 @@ class RceKD(Loss):
     def lists(self, step: Step) -> tuple[Tensor, Tensor]:
         """Q_S [B, K] and A [B, L]."""
         config, listed, num_items = self.config, step.batch.teacher_items, step.student.catalogue.num_items
-        best = step.best(max(config.student_list, config.k))
+        best = step.best(max(config.student_list, config.k), config.exclude)
         pool = best[:, : config.student_list]
         places = places_in(listed, pool, num_items)  # M + 1 is below all of the pool
         ranks = torch.arange(1, pool.shape[1] + 1, device=pool.device)

@@ -21,7 +21,7 @@ from rankdistill.errors import ConfigError, ExportError
 from rankdistill.exporting import graph, measure, triton
 from rankdistill.exporting.index import add_index, check_wanted
 from rankdistill.exporting.precision import PRECISIONS, Precision, lowered
-from rankdistill.files import replacing, write_json, write_text
+from rankdistill.files import read_object, replacing, write_json, write_text
 from rankdistill.ids import IdMap
 from rankdistill.model_folder import versions
 from rankdistill.pipeline import check_fits
@@ -80,8 +80,7 @@ def export(
     if index is not None:
         check_wanted(index, model)
     out = Path(out)
-    if out.exists() and not (out / layout.MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: is there already and is no exported model; name another --out")
+    _refuse_others(out)
     task = _Task(model, split, served(model, split.train), users)
     graphs = graph.graphs_of(task.served)
     with replacing(out) as temporary, TemporaryDirectory(prefix="rankdistill-") as spare:
@@ -98,6 +97,24 @@ def export(
         if index is not None:
             manifest = add_index(temporary, index, lists.asked.users, split)
     return manifest
+
+
+def _refuse_others(out: Path) -> None:
+    """Refuses to replace what no export wrote.
+
+    Raises:
+        ConfigError: `out` is a file, or a folder that holds something else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    known = read_object(out / layout.MANIFEST)
+    files = known.get("files")
+    if not isinstance(known.get("schema"), int) or not isinstance(files, dict):
+        raise ConfigError(f"{out}: is there already and is no exported model; name another --out")
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    others = sorted(found - files.keys() - {layout.MANIFEST})
+    if others:
+        raise ConfigError(f"{out}: holds {others[0]}, which no export wrote; move it, or name another --out")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ def fuse(
     shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, dtype=np.float64)
     if shares.shape != (len(teachers),) or not (np.isfinite(shares) & (shares >= 0)).all() or not shares.sum():
         raise RankingsError(f"weights {weights}: give one number from 0 on for each of the {len(teachers)} teachers")
-    k = k or max(each.depth for each in teachers)
+    k = max(each.depth for each in teachers) if k is None else k
+    if k < 1:
+        raise RankingsError(f"k = {k} is no length of a list; ask for at least 1")
     _check_items(teachers, least_shared)
     queries = _shared_queries(teachers, least_shared)
     aligned = [each.for_queries(queries) for each in teachers]
@@ -69,7 +71,7 @@ def fuse(
 
 def _checked(teachers: Sequence[Rankings], by: By) -> list[Rankings]:
     if not teachers:
-        raise RankingsError("no lists to fuse; give those of two teachers or more")
+        raise RankingsError("no lists to fuse; give those of one teacher or more")
     for each in teachers:
         each.check_users()
         if by == "scores" and each.scores is None:
@@ -137,14 +139,11 @@ def _summed(items: Items, values: Doubles, k: int) -> tuple[Items, Floats]:
     order = np.argsort(items, axis=1, kind="stable")
     items, values = np.take_along_axis(items, order, 1), np.take_along_axis(values, order, 1)
     values = np.where(items == PAD, 0.0, values)
-    last: Bools = np.ones(items.shape, dtype=np.bool_)
-    last[:, :-1] = items[:, 1:] != items[:, :-1]
-    first = np.ones(items.shape, dtype=np.bool_)
-    first[:, 1:] = last[:, :-1]
-    before = np.cumsum(values, axis=1) - values
-    start = np.maximum.accumulate(np.where(first, np.arange(items.shape[1]), 0), axis=1)
-    totals = np.cumsum(values, axis=1) - np.take_along_axis(before, start, 1)
-    totals = np.where(last & (items != PAD), totals, -np.inf)
+    first: Bools = np.ones(items.shape, dtype=np.bool_)
+    first[:, 1:] = items[:, 1:] != items[:, :-1]
+    totals = np.full(items.shape, -np.inf, dtype=np.float32)  # equal sums are equal in it, whatever their order
+    totals[first] = np.add.reduceat(values.ravel(), np.flatnonzero(first))
+    totals[items == PAD] = -np.inf
     best = np.argsort(-totals, axis=1, kind="stable")[:, :k]
     sums = np.take_along_axis(totals, best, 1)
-    return np.where(np.isneginf(sums), PAD, np.take_along_axis(items, best, 1)), sums.astype(np.float32)
+    return np.where(np.isneginf(sums), PAD, np.take_along_axis(items, best, 1)), sums

@@ -60,6 +60,10 @@ class ExportedFolder:
         for name, about in manifest["files"].items():
             if not isinstance(about, dict) or not {"bytes", "sha256"} <= about.keys():
                 raise ExportError(f"{path / layout.MANIFEST}: has no hash of {name}; export the model again")
+            if not (path / name).resolve().is_relative_to(path.resolve()):
+                raise ExportError(
+                    f"{path / layout.MANIFEST}: names {name}, outside of the folder; export the model again"
+                )
             kept = name not in _FOR_OTHERS
             try:
                 content = (path / name).read_bytes() if kept else b""
@@ -125,6 +129,10 @@ def _view(content: bytes) -> NDArray[Any]:
     return np.frombuffer(content, dtype, count=int(np.prod(shape)), offset=stream.tell()).reshape(shape)
 
 
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and value > 0
+
+
 def read_manifest(folder: Path) -> Json:
     """The manifest of a folder.
 
@@ -138,14 +146,15 @@ def read_manifest(folder: Path) -> Json:
         raise ExportError(
             f"{folder}: no exported model here ({layout.MANIFEST} is missing); name a folder that export made"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ExportError(f"{path}: cannot be read ({error}); export the model again") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != layout.SCHEMA:
         raise ExportError(f"{path}: of schema {schema}, and this version reads {layout.SCHEMA}; export the model again")
     lacking = [key for key, kind in _KEYS.items() if not isinstance(manifest.get(key), kind)]
-    lacking = lacking or [f"catalogue.{key}" for key in _SIZES if not isinstance(manifest["catalogue"].get(key), int)]
-    if not isinstance(manifest.get("precisions", {}), dict):
+    lacking = lacking or [f"catalogue.{key}" for key in _SIZES if not _is_size(manifest["catalogue"].get(key))]
+    measured = manifest.get("precisions", {})
+    if not isinstance(measured, dict) or not all(isinstance(each, dict) for each in measured.values()):
         lacking.append("precisions")
     if lacking:
         raise ExportError(f"{path}: lacks {', '.join(lacking)}; export the model again")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rankdistill.errors import ExportError
 from rankdistill.types import UNKNOWN, Ints
 
 RawId: TypeAlias = int | str
@@ -28,6 +29,8 @@ class RawIds:
         ascending = len(values) < 2 or bool((values[:-1] <= values[1:]).all())
         self._order = None if ascending else np.argsort(values, kind="stable")
         self._sorted = values if self._order is None else values[self._order]
+        if (self._sorted[:-1] == self._sorted[1:]).any():
+            raise ExportError("an id stands for two of them; export the model again")
 
     @classmethod
     def read(cls, path: Path, first: int) -> RawIds:
@@ -58,6 +61,8 @@ class RawIds:
         """The id as it stands in the array; None where it cannot be there."""
         if isinstance(raw, bool) or not isinstance(raw, (int, str, np.integer)):
             return None
+        if not isinstance(raw, str) and not -(1 << 63) <= raw < 1 << 64:
+            return None
         if self.are_text:
             key = str(raw).encode("utf-8", "surrogatepass")
             return key if 0 < len(key) <= self.values.dtype.itemsize and not key.endswith(b"\0") else None
@@ -65,7 +70,7 @@ class RawIds:
             number = int(raw)
         except ValueError:
             return None
-        return number if str(number) == str(raw) and abs(number) < 1 << 63 else None
+        return number if -(1 << 63) <= number < 1 << 63 and str(number) == str(raw) else None
 
     def raw(self, indices: NDArray[Any]) -> list[RawId]:
         """The raw ids of indices [n]."""

@@ -83,7 +83,8 @@ class Recommender:
     Raises:
         ExportError: the folder is missing, damaged, changed since it was exported, or of another version; or it has
             no index and one is asked for.
-        ConfigError: onnxruntime is not installed, or faiss where there is an index.
+        ConfigError: onnxruntime is not installed, or faiss where the index is asked for.
+        RequestError: `unknown` or `threads` is none.
     """
 
     def __init__(
@@ -98,6 +99,8 @@ class Recommender:
         self.folder, self.unknown = Path(folder), unknown
         files = ExportedFolder.read(self.folder)
         self.manifest: Json = files.manifest
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise RequestError(f"threads = {threads!r}: give a whole number from 1 on, or None for all cores")
         self._threads = threads or cores()
         sizes = self.manifest["catalogue"]
         self.items = RawIds(files.array(layout.ITEM_IDS, "iS", (sizes["num_items"],)), first=1)
@@ -108,6 +111,7 @@ class Recommender:
             self.users = RawIds(files.array(layout.USER_IDS, "iS", (sizes["num_users"],)), first=0)
             self._starts = files.array(layout.USER_STARTS, "i", (sizes["num_users"] + 1,))
             self._owned = files.array(layout.USER_ITEMS, "i", (int(self._starts[-1]),))
+            self._check_histories()
         self._model = self._session(files, layout.MODEL)
         self._asks_who = layout.USER in {each.name for each in self._model.get_inputs()}
         self._encoder: Any = None
@@ -140,6 +144,11 @@ class Recommender:
             reason = str(error).splitlines()[0]
             raise ExportError(f"{self.folder / name}: onnxruntime cannot load it ({reason})") from error
 
+    def _check_histories(self) -> None:
+        in_order = self._starts[0] == 0 and (np.diff(self._starts) >= 0).all()
+        if not in_order or not ((self._owned > 0) & (self._owned <= len(self.items))).all():
+            raise ExportError(f"{self.folder / layout.USER_ITEMS}: no histories of these items; export the model again")
+
     @property
     def history_lengths(self) -> Ints:
         """How much each known user [U] has."""
@@ -159,7 +168,7 @@ class Recommender:
         k: int = 10,
         exclude_seen: bool = True,
         allow: Collection[RawId] | None = None,
-        block: Collection[RawId] = (),
+        block: Collection[RawId] | None = None,
     ) -> list[Recommendation]:
         """A list for each of the users, or for each history.
 
@@ -170,21 +179,26 @@ class Recommender:
             k: the length of the lists; one is shorter where fewer items may stand in it.
             exclude_seen: leave out what somebody has.
             allow: the only items that may stand in a list.
-            block: items that may not.
+            block: items that may not; None blocks none.
 
         Raises:
-            RequestError: a user without a history is not known, or an item is not; k is less than 1.
+            RequestError: a user without a history is not known, or an item is not; neither users nor histories are
+                given, or something else in the place of a list; k is less than 1.
         """
         for name, value in (("users", users), ("histories", histories), ("allow", allow), ("block", block)):
             _check_listed(name, value)
-        for history in histories or ():
+        for history in [] if histories is None else histories:
+            if history is None:
+                raise RequestError("a history: None is no list; put what it names into one")
             _check_listed("a history", history)
+        if not isinstance(exclude_seen, (bool, np.bool_)):
+            raise RequestError(f"exclude_seen = {exclude_seen!r} is neither True nor False")
         asked = self.asked(users, histories)
         rules = Rules(
             self._checked(k),
             exclude_seen,
             None if allow is None else np.unique(self.item_indices(list(allow))),
-            np.unique(self.item_indices(list(block))) if len(block) else None,
+            None if block is None or not len(block) else np.unique(self.item_indices(list(block))),
         )
         items, scores = self.rank(asked, rules)
         ids = self.items.raw(items.ravel())
@@ -342,7 +356,10 @@ class Recommender:
 
 
 def _check_listed(name: str, value: object) -> None:
-    if value is not None and (isinstance(value, (str, bytes)) or not isinstance(value, Collection)):
+    listed = isinstance(value, Collection) and not isinstance(value, (str, bytes))
+    if isinstance(value, np.ndarray):
+        listed = value.ndim > 0
+    if value is not None and not listed:
         raise RequestError(f"{name}: {value!r} is no list; put what it names into one")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from rankdistill.errors import ExportError, RankDistillError
 from rankdistill.serving import layout
 from rankdistill.serving.catalogue import Catalogue
-from rankdistill.serving.recommender import Recommender, Unknown
+from rankdistill.serving.recommender import Recommender, Rules, Unknown
 from rankdistill.types import Json
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,10 @@ def load(folder: Path, threads: int, unknown: Unknown = "refuse") -> Loaded:
 def _load(folder: Path, threads: int, unknown: Unknown, state: State) -> Loaded:
     model = Recommender(folder, threads, unknown)
     some = model.items.raw(np.arange(1, min(2, len(model.items)) + 1))
-    model.recommend(histories=[some], k=1)  # so that a graph that cannot run is no newer export
+    model.recommend(histories=[some], k=1)  # so that graphs and arrays that do not fit are no newer export
+    model.recommend(histories=[some], k=1, allow=some)
+    if model.num_users and model.has_known_users:
+        model.rank(model.known_indices(np.array([0])), Rules(1))
     version = {
         "kind": model.manifest["kind"],
         "fingerprint": model.manifest["fingerprint"],
@@ -87,7 +90,7 @@ def state_of(folder: Path) -> State:
         return (f"{error.strerror}",)
     try:
         names = sorted(json.loads(text)["files"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         names = []
     return (hashlib.sha256(text).hexdigest(), *(_stamp(folder / str(name)) for name in names))
 

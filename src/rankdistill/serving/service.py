@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,7 @@ from rankdistill.serving.requests import parse
 from rankdistill.types import Ints, Items, Json
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _POOL, _MOST_WAITING = 2, 64
@@ -115,7 +117,10 @@ class Service:
             await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
             for each in self.watched:
                 before = each.reloads, each.refused
-                await asyncio.to_thread(each.check)
+                try:
+                    await asyncio.to_thread(each.check)
+                except Exception:  # whatever it is, the next look may find something better
+                    _log.exception("%s: could not look at %s", each.role, each.folder)
                 self.metrics.add("reloads_total", each.reloads - before[0])
                 self.metrics.add("refused_reloads_total", each.refused - before[1])
                 if each is self.student and each.reloads > before[0]:

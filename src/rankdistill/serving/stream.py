@@ -92,7 +92,7 @@ def _opened(path: Path, columns: Sequence[str]) -> tuple[list[Any], Iterable[Any
             _check(path, columns, file.schema_arrow.names, bool(file.metadata.num_rows))
             types = [_id_type(path, name, file.schema_arrow.field(name).type) for name in columns]
             return types, file.iter_batches(_ROWS_A_BATCH, columns=list(columns))
-        delimiter = "\t" if path.suffix == ".tsv" else ","
+        delimiter = "\t" if ".tsv" in path.suffixes[-2:] else ","
         _check(path, columns, *_header(path, delimiter))
         types = [pa.string() for _ in columns]  # a guess would make 1 of 001
         convert = arrow_csv.ConvertOptions(
@@ -166,12 +166,16 @@ def _batches(path: Path, source: Iterable[Any], columns: Sequence[str]) -> Itera
 def _by_user(
     model: Recommender, batches: Iterator[list[list[Any]]], counts: Streamed
 ) -> Iterator[tuple[list[Any], Asked]]:
-    """Users that the model knows, by what they had in training."""
+    """Users that the model knows, each once, by what they had in training."""
+    done = np.zeros(len(model.users), dtype=np.bool_)
     for (ids,) in batches:
         for start in range(0, len(ids), _USERS_A_BLOCK):
             indices = model.users.indices(ids[start : start + _USERS_A_BLOCK])
             known = indices[indices != UNKNOWN]
             counts.unknown_users += len(indices) - len(known)
+            places = np.sort(np.unique(known, return_index=True)[1])
+            known = known[places][~done[known[places]]]
+            done[known] = True
             if len(known):
                 yield model.users.raw(known), model.known_indices(known)
 
