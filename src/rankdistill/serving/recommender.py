@@ -186,12 +186,11 @@ class Recommender:
                 given, or something else in the place of a list; k is less than 1.
         """
         for name, value in (("users", users), ("histories", histories), ("allow", allow), ("block", block)):
-            _check_listed(name, value)
-        for history in [] if histories is None else histories:
-            if history is None:
-                raise RequestError("a history: None is no list; put what it names into one")
-            _check_listed("a history", history)
-        if not isinstance(exclude_seen, (bool, np.bool_)):
+            if value is not None:
+                _check_listed(name, value)
+        for history in () if histories is None else histories:
+            _check_listed("history", history)
+        if exclude_seen is not True and not isinstance(exclude_seen, (bool, np.bool_)):
             raise RequestError(f"exclude_seen = {exclude_seen!r} is neither True nor False")
         asked = self.asked(users, histories)
         rules = Rules(
@@ -356,10 +355,10 @@ class Recommender:
 
 
 def _check_listed(name: str, value: object) -> None:
+    if type(value) in (list, tuple):
+        return
     listed = isinstance(value, Collection) and not isinstance(value, (str, bytes))
-    if isinstance(value, np.ndarray):
-        listed = value.ndim > 0
-    if value is not None and not listed:
+    if not listed or (isinstance(value, np.ndarray) and not value.ndim):
         raise RequestError(f"{name}: {value!r} is no list; put what it names into one")
 
 
