@@ -37,8 +37,9 @@ from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
 from rankdistill.ids import IdMap
-from rankdistill.pipeline import Distillation, Settings, fit_model
+from rankdistill.pipeline import Settings, fit_model
 from rankdistill.ranker import rank
+from rankdistill.teaching import Distillation
 from rankdistill.types import Json
 
 BATCH, DIM, HISTORY, K = 512, 16, 5, 10

@@ -26,7 +26,8 @@ from torch.nn.functional import logsigmoid, max_pool1d
 from rankdistill.config import Experiment, load
 from rankdistill.data.splitting import Split
 from rankdistill.model_folder import load_model
-from rankdistill.pipeline import Distillation, Settings, fit_model, label, prepare
+from rankdistill.pipeline import Settings, fit_model, label, prepare
+from rankdistill.teaching import Distillation
 
 
 @dataclass(frozen=True)

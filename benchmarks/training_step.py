@@ -34,7 +34,8 @@ from plain_pytorch import PlainCaser, PlainData, adam, plain_epoch
 
 import rankdistill as rd
 from rankdistill.data.splitting import Split
-from rankdistill.pipeline import Distillation, Settings, fit_model
+from rankdistill.pipeline import Settings, fit_model
+from rankdistill.teaching import Distillation
 from rankdistill.types import Json
 
 BATCH = 512

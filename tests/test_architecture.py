@@ -28,7 +28,7 @@ ROWS = (
     {"listwise", "loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},
-    {"latency"},
+    {"latency", "teaching"},
     {"runs", "pipeline"},
     {"stages", "report", "api", "exporting"},
     {"workflow", "reproduction", "doctor", "bench"},

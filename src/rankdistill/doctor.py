@@ -20,10 +20,11 @@ from rankdistill.data.interactions import Interactions
 from rankdistill.data.splitting import Split
 from rankdistill.errors import RankDistillError
 from rankdistill.model_folder import load_model, save_model, versions
-from rankdistill.pipeline import Distillation, Settings, evaluate, fit_model, label, recommend
+from rankdistill.pipeline import Settings, evaluate, fit_model, label, recommend
 from rankdistill.processor import cores
 from rankdistill.ranker import Ranker, model_state
 from rankdistill.rankings import Rankings
+from rankdistill.teaching import Distillation
 from rankdistill.training import Checkpoint
 from rankdistill.training.checkpoint import Progress
 from rankdistill.training.optimizers import Adam

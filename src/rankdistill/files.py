@@ -164,6 +164,6 @@ def read_object(path: Path) -> Json:
     """The JSON object in a file that we wrote; empty where there is none, or it is damaged."""
     try:
         found: Json = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,13 +20,13 @@ from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.queries import Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split, with_windows
-from rankdistill.data.teacher_items import TeacherItems, teacher_items
-from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
+from rankdistill.errors import CheckpointError, ConfigError, DataError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
-from rankdistill.loss import DistillationConfig, Loss, Needs, Objective, RankingLossConfig
+from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
 from rankdistill.ranker import Catalogue, Ranker, index_of, rank
 from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
+from rankdistill.teaching import Distillation, check_student
 from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, Validate, fit
 
 logger = logging.getLogger(__name__)
@@ -133,50 +133,6 @@ def distill(
     return fit_model(model, split, settings or Settings(name="distilled"), Distillation(lists, method, teacher))[0]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Distillation:
-    """What is distilled and how.
-
-    `method` None is ranking distillation with the published settings, K no longer than the lists are.
-    """
-
-    lists: Rankings
-    method: DistillationConfig | None = None
-    teacher: Ranker | None = None
-
-    @property
-    def config(self) -> DistillationConfig:
-        """The method's `Config`."""
-        if self.method is not None:
-            return self.method
-        kind = plugins.find("distillation", "ranking_distillation").Config
-        config: DistillationConfig = kind()
-        return config if self.lists.depth >= config.k else kind(k=self.lists.depth)
-
-    def items_for(self, split: Split) -> TeacherItems:
-        """The checked teacher items of the training queries.
-
-        Raises:
-            RankingsError: the lists do not fit the data, or lack the scores that the method needs.
-            ConfigError: the method needs the teacher itself.
-        """
-        config, needs = self.config, _plugin("distillation", self.config).needs
-        if needs == "scores" and self.lists.scores is None:
-            raise RankingsError(
-                f"{self.lists.source}: has no column 'score', and [distillation] kind = {plugins.kind_of(config)!r} "
-                f"learns from the teacher's scores; add them, or take a method that needs lists alone "
-                f"({', '.join(_methods_that_need('lists'))})"
-            )
-        if needs == "model" and self.teacher is None:
-            raise ConfigError(
-                f"[distillation] kind = {plugins.kind_of(config)!r} asks the teacher itself while the student learns; "
-                f"give its model folder in place of its lists, or take another method "
-                f"({', '.join(_methods_that_need('lists', 'scores'))})"
-            )
-        lists = self.lists if needs == "scores" else replace(self.lists, scores=None)
-        return teacher_items(lists, split, config.k, config.exclude)
-
-
 def fit_model(
     model: Section, split: Split, settings: Settings, distillation: Distillation | None = None
 ) -> tuple[Ranker, FitResult]:
@@ -188,7 +144,7 @@ def fit_model(
     seed = training_seed(settings.seed, distilled=distillation is not None)
     ranker = build(model, split, seed)
     sampler = NegativeSampler.of(split.train, split.num_items)
-    teacher = distillation.teacher if distillation is not None and _asks_teacher(distillation) else None
+    teacher = None if distillation is None else distillation.teacher
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
@@ -226,31 +182,18 @@ def build(model: Section, split: Split, seed: int) -> Ranker:
     catalogue = Catalogue(split.num_users, split.num_items, split.history_length)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        ranker: Ranker = _plugin("models", model)(model, catalogue)
+        ranker: Ranker = plugins.behind("models", model)(model, catalogue)
     ranker.prepare(split.train)
     ranker.fingerprint, ranker.split = split.fingerprint, split
     return ranker
 
 
-def _plugin(group: plugins.Group, config: Section) -> type[Any]:
-    return plugins.find(group, plugins.kind_of(config))
-
-
-def _methods_that_need(*needs: Needs) -> list[str]:
-    kinds = plugins.kinds("distillation")
-    return [kind for kind in kinds if plugins.find("distillation", kind).needs in needs]
-
-
-def _asks_teacher(distillation: Distillation) -> bool:
-    return bool(_plugin("distillation", distillation.config).needs == "model")
-
-
 def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Objective:
-    ranking: Loss = _plugin("losses", loss)(loss)
+    ranking: Loss = plugins.behind("losses", loss)(loss)
     if distillation is None:
         return Objective(ranking)
     config = distillation.config
-    return Objective(ranking, _plugin("distillation", config)(config), alpha=config.alpha, mixing=config.mixing)
+    return Objective(ranking, plugins.behind("distillation", config)(config), alpha=config.alpha, mixing=config.mixing)
 
 
 def _validator(split: Split, settings: Settings) -> Validate | None:
@@ -335,20 +278,6 @@ def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"])
         raise ConfigError(
             f"k = {k} is more than the catalogue's {split.num_items:,} items give: {items:,} occur in training, and a "
             f"list leaves out up to {left_out:,} of them (exclude = {exclude!r}); lower k to {items - left_out:,}"
-        )
-
-
-def check_student(model: Section) -> None:
-    """Refuses a student of the given `Config` that nothing can be distilled into.
-
-    Raises:
-        ConfigError: it learns nothing by gradient.
-    """
-    if not _plugin("models", model).learns:
-        able = [kind for kind in plugins.kinds("models") if plugins.find("models", kind).learns]
-        raise ConfigError(
-            f"[student] kind = {plugins.kind_of(model)!r} learns nothing by gradient, so nothing can be distilled into "
-            f"it; take one of {', '.join(able)}"
         )
 
 

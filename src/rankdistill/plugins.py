@@ -76,6 +76,11 @@ def _load(group: Group, kind: str) -> type[Any]:
     raise ConfigError(f"{kind!r} is no {_NOUNS[group]}{suggestion(kind, known)} (there are: {', '.join(known)})")
 
 
+def behind(group: Group, config: object) -> type[Any]:
+    """The class whose nested `Config` made `config`."""
+    return find(group, kind_of(config))
+
+
 def kind_of(config: object) -> str:
     """The kind of a plug-in's `Config`: its `kind` where it has one, else its class's name.
 

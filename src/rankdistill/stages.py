@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from rankdistill import plugins
-from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, to_toml
+from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import DataError, EvaluationError
 from rankdistill.evaluation.compare import compare_all
@@ -23,10 +22,9 @@ from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
-from rankdistill.loss import DistillationConfig, Needs, RankingLossConfig
+from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, load_model, save_model
 from rankdistill.pipeline import (
-    Distillation,
     Settings,
     check_fits,
     evaluate,
@@ -37,6 +35,7 @@ from rankdistill.pipeline import (
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
+from rankdistill.teaching import Distillation, needs_of
 from rankdistill.training import Checkpoint
 from rankdistill.types import Json
 
@@ -128,7 +127,7 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
         for key, value in section.model_dump(mode="json").items()
         if f"{name}.{key}" not in ("train.device", "train.threads")
     }
-    teacher = {} if lists is None else {"teacher lists": digest_of(lists, scores=needs_of(task.experiment) != "lists")}
+    teacher = {} if lists is None else {"teacher lists": digest_of(lists, task.experiment.distillation)}
     validation = split.validation
     return {
         "seed": training_seed(experiment.seed, distilled=lists is not None),
@@ -143,17 +142,11 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     }
 
 
-def needs_of(experiment: Experiment) -> Needs:
-    """What the experiment's distillation method has to have of the teacher."""
-    needs: Needs = plugins.find("distillation", plugins.kind_of(experiment.distillation)).needs
-    return needs
-
-
-def digest_of(lists: Rankings, *, scores: bool = False) -> str:
-    """A short hash of what lists hold."""
+def digest_of(lists: Rankings, method: Section) -> str:
+    """A short hash of what a method learns from lists: their scores, too, where it needs more than the lists."""
     digest = hashlib.sha256(np.ascontiguousarray(lists.query_ids).data)
     digest.update(np.ascontiguousarray(lists.items).data)
-    if scores and lists.scores is not None:
+    if needs_of(method) != "lists" and lists.scores is not None:
         digest.update(np.ascontiguousarray(lists.scores).data)
     return digest.hexdigest()[:16]
 

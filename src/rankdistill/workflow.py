@@ -19,10 +19,11 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_model
-from rankdistill.pipeline import Distillation, check_list_length, check_student, label, prepare, training_seed
+from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
+from rankdistill.teaching import Distillation, check_student, needs_of
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -140,13 +141,13 @@ class _Run:
             loss=experiment.ranking_loss.model_dump(mode="json"),
             seed=training_seed(experiment.seed, distilled=lists is not None),
             method=None if lists is None else experiment.distillation.model_dump(mode="json"),
-            lists=None if lists is None else stages.digest_of(lists, scores=stages.needs_of(experiment) != "lists"),
+            lists=None if lists is None else stages.digest_of(lists, experiment.distillation),
         )
         evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
         ranker = self._result(role, trained, lambda: load_model(path, model.train.device)[0], path / CARD)
         if ranker is None:
             task = stages.Assignment(role, model, experiment, path, self.resume)
-            asked = lists is not None and stages.needs_of(experiment) == "model"
+            asked = lists is not None and needs_of(experiment.distillation) == "model"
             teacher = load_model(self.folder.model("teacher"), model.train.device)[0] if asked else None
             ranker = stages.train_model(task, split, lists, teacher)
             self.folder.done(role, trained)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from slow_server import serving
 
 from rankdistill.bench.asked import bodies_of
 from rankdistill.bench.connection import Target
 from rankdistill.bench.load import Load, Outcome, put_under_load
 from rankdistill.cli import main
-from rankdistill.errors import ConfigError, RequestError
+from rankdistill.errors import ConfigError, ExportError, RequestError
 
 BODIES = [b'{"user": 1, "k": 10}', b'{"user": 2, "k": 10}']
 
@@ -137,16 +139,37 @@ def test_users_come_from_a_file_or_from_an_exported_folder(tmp_path: Path) -> No
     bodies, remark = bodies_of(tmp_path / "ids.txt", 5)
     assert [json.loads(body) for body in bodies] == [{"user": "001", "k": 5}, {"user": "café 9", "k": 5}]
     assert remark == ""
-    (tmp_path / "ids").mkdir()
-    np.save(tmp_path / "ids" / "items.npy", np.arange(100, 200))
-    bodies, remark = bodies_of(tmp_path, 5)
+    folder = exported(tmp_path / "without", {"items": np.arange(100, 200)})
+    bodies, remark = bodies_of(folder, 5)
     asked = [json.loads(body) for body in bodies]
     assert "random histories" in remark
     assert all(5 <= len(each["history"]) <= 50 and set(each["history"]) <= set(range(100, 200)) for each in asked)
-    np.save(tmp_path / "ids" / "users.npy", np.array([b"a", b"b", b"c"]))
-    bodies, remark = bodies_of(tmp_path, 5)
+    folder = exported(tmp_path / "with", {"items": np.arange(100, 200), "users": np.array([b"a", b"b", b"c"])})
+    bodies, remark = bodies_of(folder, 5)
     assert sorted(json.loads(body)["user"] for body in bodies) == ["a", "b", "c"]
     assert remark == ""
+
+
+def test_a_damaged_folder_is_no_source_of_users(tmp_path: Path) -> None:
+    folder = exported(tmp_path / "folder", {"items": np.arange(100, 200), "users": np.array([b"a", b"b", b"c"])})
+    (folder / "ids" / "users.npy").write_bytes(b"")
+    with pytest.raises(ExportError, match="truncated or changed since it was exported"):
+        bodies_of(folder, 5)
+
+
+def exported(folder: Path, ids: dict[str, NDArray[Any]]) -> Path:
+    """As much of an exported folder as has to do with ids."""
+    (folder / "ids").mkdir(parents=True)
+    files = {}
+    for name, values in ids.items():
+        np.save(folder / "ids" / f"{name}.npy", values)
+        content = (folder / "ids" / f"{name}.npy").read_bytes()
+        files[f"ids/{name}.npy"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    about = {"schema": 1, "config": {}, "fingerprint": "", "kind": "caser", "made": "", "precision": "float32"}
+    about |= {"item_vectors": False, "own_items_differ": False, "parameters": 1, "files": files}
+    sizes = {"num_users": 3, "num_items": 100, "history_length": 5}
+    (folder / "manifest.json").write_text(json.dumps({**about, "catalogue": sizes}))
+    return folder
 
 
 def test_a_file_without_users_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 import rankdistill as rd
-from rankdistill.pipeline import Distillation
 from rankdistill.ranker import Catalogue
+from rankdistill.teaching import Distillation
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if "\ndef main()" in path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from rankdistill.errors import ConfigError
 from rankdistill.serving import layout
-from rankdistill.serving.raw_ids import RawIds
+from rankdistill.serving.folder import ExportedFolder
 from rankdistill.types import Items
 
 _MOST = 20_000
@@ -23,32 +23,31 @@ def bodies_of(path: Path, k: int) -> tuple[list[bytes], str]:
 
     Raises:
         ConfigError: there is no such file or folder, or no id in it.
+        ExportError: the folder is damaged.
     """
-    if (path / layout.USER_IDS).is_file():
-        users = RawIds.read(path / layout.USER_IDS, 0)
-        ids: list[Any] = users.raw(_drawn(len(users)))
-        return [_body({"user": user, "k": k}) for user in ids], ""
-    if (path / layout.ITEM_IDS).is_file():
-        return _histories(path, k), f"{path}: exported without users, so random histories of 5 to 50 items are sent"
+    if (path / layout.MANIFEST).is_file():
+        return _of_folder(ExportedFolder.read(path), k)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path}: neither an exported folder nor a text file of user ids ({type(error).__name__}); name one of them"
         ) from error
-    ids = [line.strip() for line in lines if line.strip()]
+    ids: list[str] = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise ConfigError(f"{path}: holds no user id; write one a line")
     return [_body({"user": each, "k": k}) for each in ids[:_MOST]], ""
 
 
-def _drawn(count: int) -> Any:
-    return np.random.default_rng(_SEED).permutation(count)[:_MOST]
-
-
-def _histories(folder: Path, k: int) -> list[bytes]:
-    items = RawIds.read(folder / layout.ITEM_IDS, 1)
-    return [_body({"history": items.raw(history), "k": k}) for history in random_histories(len(items))]
+def _of_folder(folder: ExportedFolder, k: int) -> tuple[list[bytes], str]:
+    sizes = folder.manifest["catalogue"]
+    if layout.USER_IDS in folder:
+        users = folder.ids(layout.USER_IDS, sizes["num_users"], first=0)
+        drawn = np.random.default_rng(_SEED).permutation(len(users))[:_MOST]
+        return [_body({"user": user, "k": k}) for user in users.raw(drawn)], ""
+    items = folder.ids(layout.ITEM_IDS, sizes["num_items"], first=1)
+    bodies = [_body({"history": items.raw(history), "k": k}) for history in random_histories(len(items))]
+    return bodies, f"{folder.path}: exported without users, so random histories of 5 to 50 items are sent"
 
 
 def random_histories(num_items: int) -> list[Items]:

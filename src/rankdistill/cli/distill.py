@@ -42,7 +42,8 @@ def distill(
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
     from rankdistill.model_folder import CARD
-    from rankdistill.pipeline import Distillation, check_student, label
+    from rankdistill.pipeline import label
+    from rankdistill.teaching import Distillation, check_student
     from rankdistill.workflow import check_metrics
 
     assert isinstance(experiment.teacher, TeacherLists)

@@ -12,10 +12,11 @@ import torch
 
 from rankdistill.data.splitting import Split, with_windows
 from rankdistill.loss import DistillationConfig, RankingLossConfig
-from rankdistill.pipeline import Distillation, Settings, build, fit_model, label
+from rankdistill.pipeline import Settings, build, fit_model, label
 from rankdistill.ranker import rank
 from rankdistill.reproduction.cells import Cell
 from rankdistill.reproduction.execution import Workshop, silence
+from rankdistill.teaching import Distillation
 
 _STEPS = 12
 _QUERIES = 4096

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rankdistill.checksums import sha256
 from rankdistill.errors import ExportError
 from rankdistill.serving import layout
+from rankdistill.serving.raw_ids import RawIds
 from rankdistill.types import Json
 
 _KEYS: dict[str, type | tuple[type, ...]] = {
@@ -116,6 +117,17 @@ class ExportedFolder:
                 f"export the model again"
             )
         return array
+
+    def ids(self, name: str, count: int, first: int) -> RawIds:
+        """The raw ids in a file, so many, whose indices count from `first`.
+
+        Raises:
+            ExportError: as `array` does, or an id stands twice.
+        """
+        ids = RawIds(self.array(name, "iS", (count,)), first)
+        if not ids.are_distinct:
+            raise ExportError(f"{self.path / name}: an id stands for two of them; export the model again")
+        return ids
 
 
 def _view(content: bytes) -> NDArray[Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rankdistill.errors import ExportError
 from rankdistill.types import UNKNOWN, Ints
 
 RawId: TypeAlias = int | str
@@ -29,13 +27,11 @@ class RawIds:
         ascending = len(values) < 2 or bool((values[:-1] <= values[1:]).all())
         self._order = None if ascending else np.argsort(values, kind="stable")
         self._sorted = values if self._order is None else values[self._order]
-        if (self._sorted[:-1] == self._sorted[1:]).any():
-            raise ExportError("an id stands for two of them; export the model again")
 
-    @classmethod
-    def read(cls, path: Path, first: int) -> RawIds:
-        """From a file of an exported folder."""
-        return cls(np.load(path, allow_pickle=False), first)
+    @property
+    def are_distinct(self) -> bool:
+        """Whether no id stands for two indices."""
+        return not (self._sorted[:-1] == self._sorted[1:]).any()
 
     def __len__(self) -> int:
         return len(self.values)

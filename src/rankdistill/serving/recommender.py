@@ -103,12 +103,12 @@ class Recommender:
             raise RequestError(f"threads = {threads!r}: give a whole number from 1 on, or None for all cores")
         self._threads = threads or cores()
         sizes = self.manifest["catalogue"]
-        self.items = RawIds(files.array(layout.ITEM_IDS, "iS", (sizes["num_items"],)), first=1)
+        self.items = files.ids(layout.ITEM_IDS, sizes["num_items"], first=1)
         self.item_table = files.content(layout.ITEMS)
         self.has_known_users = layout.USER_IDS in files
         self.users = RawIds(np.zeros(0, dtype=np.int64), first=0)
         if self.has_known_users:
-            self.users = RawIds(files.array(layout.USER_IDS, "iS", (sizes["num_users"],)), first=0)
+            self.users = files.ids(layout.USER_IDS, sizes["num_users"], first=0)
             self._starts = files.array(layout.USER_STARTS, "i", (sizes["num_users"] + 1,))
             self._owned = files.array(layout.USER_ITEMS, "i", (int(self._starts[-1]),))
             self._check_histories()

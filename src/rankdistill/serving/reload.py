@@ -89,10 +89,17 @@ def state_of(folder: Path) -> State:
     except OSError as error:
         return (f"{error.strerror}",)
     try:
-        names = sorted(json.loads(text)["files"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        names = []
-    return (hashlib.sha256(text).hexdigest(), *(_stamp(folder / str(name)) for name in names))
+        manifest = json.loads(text)
+    except (ValueError, RecursionError):
+        manifest = None
+    return (hashlib.sha256(text).hexdigest(), *_stamps(folder, manifest))
+
+
+def _stamps(folder: Path, manifest: object) -> State:
+    """The sizes and times of the manifest and of the files that it names."""
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    names = sorted(files) if isinstance(files, dict) else []
+    return tuple(_stamp(folder / name) for name in (layout.MANIFEST, *names))
 
 
 def _stamp(path: Path) -> str:
@@ -122,7 +129,6 @@ class Watched:
         self.model = self._load()
         self._seen, self._failed = self.model.state, State()
         self._checks = 0
-        self._stamps = State()
 
     def _load(self) -> Loaded:
         """A teacher may lack an item that its student knows."""
@@ -134,10 +140,9 @@ class Watched:
         Whoever uses the former one still may. Where the new one is damaged the former one stays, `error` says why,
         and every now and then it is tried again.
         """
-        stamps = self._stamped()
-        if stamps == self._stamps and self._seen == self.model.state:
+        loaded = self.model.state
+        if self._seen == loaded == (loaded[0], *_stamps(self.folder, self.model.recommender.manifest)):
             return  # as it was when it was looked into, which would keep requests waiting
-        self._stamps = stamps
         state, before = state_of(self.folder), self._seen
         self._seen = state
         self._checks += 1
@@ -146,11 +151,6 @@ class Watched:
         elif state == before and (state != self._failed or self._checks >= _CHECKS_BEFORE_A_RETRY):
             self._checks = 0
             self._replace(state)
-
-    def _stamped(self) -> State:
-        """The sizes and times of the manifest and of the files that are served."""
-        names = (layout.MANIFEST, *self.model.recommender.manifest["files"])
-        return tuple(_stamp(self.folder / name) for name in names)
 
     def _replace(self, state: State) -> None:
         try:

@@ -1,0 +1,84 @@
+"""What a student is distilled from, and by which method; checked before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rankdistill import plugins
+from rankdistill.config import Section
+from rankdistill.data.splitting import Split
+from rankdistill.data.teacher_items import TeacherItems, teacher_items
+from rankdistill.errors import ConfigError, RankingsError
+from rankdistill.loss import DistillationConfig, Needs
+from rankdistill.ranker import Ranker
+from rankdistill.rankings import Rankings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distillation:
+    """What is distilled and how.
+
+    `method` None is ranking distillation with the published settings, K no longer than the lists are. `teacher` is the
+    teacher itself, for a method that asks it.
+    """
+
+    lists: Rankings
+    method: DistillationConfig | None = None
+    teacher: Ranker | None = None
+
+    @property
+    def config(self) -> DistillationConfig:
+        """The method's `Config`."""
+        if self.method is not None:
+            return self.method
+        kind = plugins.find("distillation", "ranking_distillation").Config
+        config: DistillationConfig = kind()
+        return config if self.lists.depth >= config.k else kind(k=self.lists.depth)
+
+    def items_for(self, split: Split) -> TeacherItems:
+        """The checked teacher items of the training queries.
+
+        Raises:
+            RankingsError: the lists do not fit the data, or lack the scores that the method needs.
+            ConfigError: the method needs the teacher itself.
+        """
+        config, needs = self.config, needs_of(self.config)
+        if needs == "scores" and self.lists.scores is None:
+            raise RankingsError(
+                f"{self.lists.source}: has no column 'score', and [distillation] kind = {plugins.kind_of(config)!r} "
+                f"learns from the teacher's scores; add them, or take a method that needs lists alone "
+                f"({', '.join(_methods_that_need('lists'))})"
+            )
+        if needs == "model" and self.teacher is None:
+            raise ConfigError(
+                f"[distillation] kind = {plugins.kind_of(config)!r} asks the teacher itself while the student learns; "
+                f"give its model folder in place of its lists, or take another method "
+                f"({', '.join(_methods_that_need('lists', 'scores'))})"
+            )
+        lists = self.lists if needs == "scores" else replace(self.lists, scores=None)
+        return teacher_items(lists, split, config.k, config.exclude)
+
+
+def needs_of(method: Section) -> Needs:
+    """What the method of a `Config` has to have of the teacher."""
+    needs: Needs = plugins.behind("distillation", method).needs
+    return needs
+
+
+def _methods_that_need(*needs: Needs) -> list[str]:
+    kinds = plugins.kinds("distillation")
+    return [kind for kind in kinds if plugins.find("distillation", kind).needs in needs]
+
+
+def check_student(model: Section) -> None:
+    """Refuses a student of the given `Config` that nothing can be distilled into.
+
+    Raises:
+        ConfigError: it learns nothing by gradient.
+    """
+    if not plugins.behind("models", model).learns:
+        able = [kind for kind in plugins.kinds("models") if plugins.find("models", kind).learns]
+        raise ConfigError(
+            f"[student] kind = {plugins.kind_of(model)!r} learns nothing by gradient, so nothing can be distilled into "
+            f"it; take one of {', '.join(able)}"
+        )
