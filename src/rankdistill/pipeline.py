@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rankdistill import plugins
-from rankdistill.config import DataConfig, Experiment, Section, TrainConfig
+from rankdistill.config import DataConfig, Experiment, Section, TrainConfig, flat
 from rankdistill.console import progress
 from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
@@ -27,7 +27,8 @@ from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossCon
 from rankdistill.ranker import Catalogue, Ranker, index_of, rank
 from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
 from rankdistill.teaching import Distillation, check_student
-from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, Validate, fit
+from rankdistill.training import Callback, Checkpoint, FitResult, Session, TrainingData, Validate, fit
+from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Settings:
         checkpoint: where an unfinished training is kept.
         name: what to call the model in the log.
         exclude_seen: whether validation leaves out what a user has already.
+        callbacks: who is told of the training as it goes on.
     """
 
     loss: RankingLossConfig | None = None
@@ -95,6 +97,7 @@ class Settings:
     checkpoint: Checkpoint | None = None
     name: str = "model"
     exclude_seen: bool = True
+    callbacks: tuple[Callback, ...] = ()
 
 
 def train(model: Section, split: Split, settings: Settings | None = None) -> Ranker:
@@ -148,12 +151,35 @@ def fit_model(
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
-    session = Session(seed, settings.name, _validator(split, settings), settings.checkpoint)
+    session = Session(
+        seed,
+        settings.name,
+        _validator(split, settings),
+        settings.checkpoint,
+        settings.callbacks,
+        settings_of(model, split, settings, distillation),
+    )
     objective = _objective(loss, distillation)
     objective.prepare(split.train, split.num_items)
     with _threads(settings.train.threads):
         result = fit(ranker, data, objective, settings.train, session)
     return ranker, result
+
+
+def settings_of(model: Section, split: Split, settings: Settings, distillation: Distillation | None = None) -> Json:
+    """What a training depends on, flat, in the words of an experiment file."""
+    named = {"model": model, "ranking_loss": settings.loss or plugins.find("losses", "pointwise").Config()}
+    if distillation is not None:
+        named["distillation"] = distillation.config
+    kinds = {f"{name}.kind": plugins.kind_of(section) for name, section in named.items()}
+    where = {
+        "seed": settings.seed,
+        "data": split.source,
+        "fingerprint": split.fingerprint,
+        "windows.history_length": split.history_length,
+        "windows.target_length": split.target_length,
+    }
+    return where | kinds | flat({**named, "train": settings.train})
 
 
 def training_seed(seed: int, *, distilled: bool) -> int:

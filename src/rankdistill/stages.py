@@ -7,13 +7,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 import torch
 
-from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, to_toml
+from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, flat, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import DataError, EvaluationError
 from rankdistill.evaluation.compare import compare_all
@@ -114,19 +114,14 @@ def _finished(task: Assignment, settings: Json) -> Ranker | None:
 def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     """All that the numbers of a training depend on, flat; the device and the threads are free to change."""
     experiment = task.experiment
-    sections: dict[str, Any] = {
+    sections: dict[str, Section] = {
         "model": task.model.model,
         "train": task.model.train,
         "ranking_loss": experiment.ranking_loss,
     }
     if lists is not None:
         sections["distillation"] = experiment.distillation
-    flat = {
-        f"{name}.{key}": value
-        for name, section in sections.items()
-        for key, value in section.model_dump(mode="json").items()
-        if f"{name}.{key}" not in ("train.device", "train.threads")
-    }
+    free = ("train.device", "train.threads")
     teacher = {} if lists is None else {"teacher lists": digest_of(lists, task.experiment.distillation)}
     validation = split.validation
     return {
@@ -137,7 +132,7 @@ def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
         "validation": None if validation is None else [len(validation.items), split.content],
         "evaluate.exclude_seen": experiment.evaluate.exclude_seen,
         **({} if split.query_share == 1 else {"windows.query_share": split.query_share}),
-        **flat,
+        **{key: value for key, value in flat(sections).items() if key not in free},
         **teacher,
     }
 
@@ -249,13 +244,8 @@ def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> lis
 
 def data_settings(experiment: Experiment) -> Json:
     """`[data]` and `[split]`, flat: what prepared data depends on; of the path its name, since folders move."""
-    sections = {"data": experiment.data, "split": experiment.split}
     path = experiment.data.path
-    return {
-        f"{name}.{key}": value
-        for name, section in sections.items()
-        for key, value in section.model_dump(mode="json").items()
-    } | {"data.path": path and path.name}
+    return flat({"data": experiment.data, "split": experiment.split}) | {"data.path": path and path.name}
 
 
 def describe_data(split: Split, experiment: Experiment) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from rankdistill.losses.pointwise import Pointwise
 from rankdistill.pipeline import build
 from rankdistill.ranker import Ranker, model_state
 from rankdistill.seen import SeenItems
-from rankdistill.training import Checkpoint, FitResult, Session, TrainingData, fit
+from rankdistill.training import Callback, Checkpoint, FitResult, Session, StopTraining, TrainingData, fit
+from rankdistill.types import Json
 
 CASER = rd.Caser.Config(dim=6, horizontal_filters=2)
 MAP = [0.1, 0.3, 0.5, 0.4, 0.2, 0.1]
@@ -366,3 +367,59 @@ def test_seen_items_of_a_sample_are_those_of_a_naive_lookup() -> None:
     naive = [[int(item) in sequences.of(int(user)).tolist() for item in sample] for user in asked]
     assert found.tolist() == naive
     assert any(any(row) for row in naive)
+
+
+class Listener(Callback):
+    """Notes all that it is told, and does something after an epoch."""
+
+    def __init__(self, after: dict[int, Exception] | None = None) -> None:
+        self.after, self.told = after or {}, list[tuple[Any, ...]]()
+
+    def on_start(self, name: str, settings: Json, rows: Sequence[Json]) -> None:
+        self.told.append(("start", name, settings, [row["epoch"] for row in rows]))
+
+    def on_epoch(self, row: Json) -> None:
+        self.told.append(("epoch", row))
+        if row["epoch"] in self.after:
+            raise self.after[row["epoch"]]
+
+    def on_end(self, result: FitResult | None) -> None:
+        self.told.append(("end", result))
+
+
+class TestACallback:
+    def test_is_told_of_the_start_of_each_epoch_and_of_the_end(self, split: rd.Split) -> None:
+        listener = Listener()
+        _, result = trained(split, session=Session(7, "student", callbacks=(listener,), settings={"model.dim": 6}))
+        epochs = [("epoch", row) for row in result.rows]
+        assert listener.told == [("start", "student", {"model.dim": 6}, []), *epochs, ("end", result)]
+
+    def test_changes_no_bit_of_the_training(self, split: rd.Split) -> None:
+        assert same(trained(split)[0], trained(split, session=Session(7, callbacks=(Listener(),)))[0])
+
+    def test_can_end_the_training_which_keeps_its_best_epoch(self, split: rd.Split) -> None:
+        listener = Listener({3: StopTraining()})
+        session = Session(7, validate=scripted([0.1, 0.4, 0.3]), callbacks=(listener,))
+        _, result = trained(split, session=session)
+        assert (len(result.rows), result.best_epoch) == (3, 2)
+        assert listener.told[-1] == ("end", result)
+
+    def test_passes_another_exception_on_and_can_be_resumed(self, split: rd.Split, tmp_path: Path) -> None:
+        listener = Listener({2: KilledError()})
+        checkpoint = Checkpoint(tmp_path, {}, resume=False)
+        with pytest.raises(KilledError):
+            trained(split, session=Session(7, checkpoint=checkpoint, callbacks=(listener,)))
+        assert listener.told[-1] == ("end", None)
+        again = Listener()
+        session = Session(7, checkpoint=Checkpoint(tmp_path, {}, resume=True), callbacks=(again,))
+        whole, result = trained(split, session=session)
+        assert [each[0] for each in again.told[:2]] == ["start", "epoch"]
+        assert again.told[0][3] == [row["epoch"] for row in result.rows[: 6 - len(again.told)]] != []
+        assert same(whole, trained(split)[0])
+
+    def test_is_told_of_a_model_without_epochs_too(self, split: rd.Split) -> None:
+        listener = Listener()
+        rd.train(rd.Popularity.Config(), split, rd.Settings(callbacks=(listener,)))
+        (_, name, settings, rows), (_, result) = listener.told
+        assert (name, settings["model.kind"], settings["seed"], rows) == ("model", "popularity", 1234, [])
+        assert result.rows == []

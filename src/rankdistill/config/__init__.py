@@ -13,7 +13,7 @@ from rankdistill.config.sections import (
     TrainConfig,
     WindowsConfig,
 )
-from rankdistill.config.toml import to_toml
+from rankdistill.config.toml import flat, to_toml
 
 __all__ = [
     "DataConfig",
@@ -27,6 +27,7 @@ __all__ = [
     "TrainConfig",
     "WindowsConfig",
     "describe",
+    "flat",
     "load",
     "parse",
     "to_toml",

@@ -1,4 +1,4 @@
-"""An experiment as TOML: complete, resolved, and itself a valid input."""
+"""An experiment as TOML: complete, resolved, and itself a valid input; and its options, flat."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from rankdistill import plugins
 from rankdistill.config.sections import Experiment, RoleConfig, Section, TrainConfig
 from rankdistill.errors import ConfigError
+from rankdistill.types import Json
 
 
 def to_toml(experiment: Experiment) -> str:
@@ -53,6 +54,15 @@ def to_value(value: object) -> str:
         pairs = (f"{to_value(key)} = {to_value(each)}" for key, each in value.items() if each is not None)
         return f"{{{', '.join(pairs)}}}"
     raise ConfigError(f"{value!r}: a {type(value).__name__} cannot be written to an experiment file")
+
+
+def flat(sections: Mapping[str, Section]) -> Json:
+    """The options of sections under one roof: `{"student.dim": 50, ...}`, in values that JSON knows."""
+    return {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        for key, value in section.model_dump(mode="json").items()
+    }
 
 
 def _block(name: str, values: Mapping[str, object]) -> str:

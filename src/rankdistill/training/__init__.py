@@ -1,6 +1,7 @@
 """The one training loop, its checkpoints and its optimiser."""
 
+from rankdistill.training.callback import Callback, FitResult, StopTraining
 from rankdistill.training.checkpoint import Checkpoint
-from rankdistill.training.fit import FitResult, Session, TrainingData, Validate, fit
+from rankdistill.training.fit import Session, TrainingData, Validate, fit
 
-__all__ = ["Checkpoint", "FitResult", "Session", "TrainingData", "Validate", "fit"]
+__all__ = ["Callback", "Checkpoint", "FitResult", "Session", "StopTraining", "TrainingData", "Validate", "fit"]

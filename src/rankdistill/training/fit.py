@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ from rankdistill.errors import TrainingError
 from rankdistill.loss import Batch, Objective, Step
 from rankdistill.ranker import Ranker, device_named, model_state
 from rankdistill.seen import SeenItems
+from rankdistill.training.callback import Callback, FitResult, StopTraining
 from rankdistill.training.checkpoint import Checkpoint, Progress
 from rankdistill.training.optimizers import Adam
 from rankdistill.types import Json
@@ -75,21 +76,6 @@ class TrainingData:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class FitResult:
-    """How a training went.
-
-    Attributes:
-        rows: one log row an epoch: `epoch`, `seconds` of training alone, the loss terms, `validation` metrics.
-        best_epoch: the epoch whose numbers the model has.
-        seconds: of training alone, summed.
-    """
-
-    rows: list[Json]
-    best_epoch: int
-    seconds: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
     """What goes on around a training.
@@ -99,12 +85,16 @@ class Session:
         name: what to call the model in the log.
         validate: metrics by name, of which `validation_metric` chooses the best epoch.
         checkpoint: where an unfinished training is kept.
+        callbacks: who is told of the training as it goes on.
+        settings: what the callbacks are told that the training depends on, flat.
     """
 
     seed: int
     name: str = "model"
     validate: Validate | None = None
     checkpoint: Checkpoint | None = None
+    callbacks: tuple[Callback, ...] = ()
+    settings: Json = field(default_factory=dict)
 
 
 def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainConfig, session: Session) -> FitResult:
@@ -118,7 +108,7 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
         data: training queries, and the teacher's items where there is a teacher.
         objective: what to minimise.
         config: epochs, batch size, optimiser, device, early stopping.
-        session: the seed, validation and checkpoint.
+        session: the seed, validation, checkpoint and callbacks.
 
     Raises:
         TrainingError: the loss is not a finite number, or the device is not there.
@@ -129,23 +119,15 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     objective.to(device)
     if data.teacher is not None:
         data.teacher.to(device).eval()
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not learned:
-        return FitResult([], 0, 0.0)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        _start(session, Progress(), config, objective.settled_from)
+        return _end(session, FitResult([], 0, 0.0))
     optimizer = Adam(model, config)
     name, checkpoint = session.name, session.checkpoint
     progress = checkpoint.load(model, optimizer) if checkpoint else Progress()
-    if progress.epoch:
-        logger.info("%s: goes on after epoch %d of %d", name, progress.epoch, config.epochs)
-    if objective.settled_from > config.epochs > 0:
-        logger.warning(
-            "%s: all %d epochs are warm-up (to epoch %d); lower [distillation] warmup_epochs or train longer",
-            name,
-            config.epochs,
-            objective.settled_from - 1,
-        )
     seen = SeenItems(data.windows.sequences, device)
-    with torch.random.fork_rng(), _by_row(model, optimizer):
+    with torch.random.fork_rng(), _by_row(model, optimizer), _told_if_broken_off(session.callbacks):
+        _start(session, progress, config, objective.settled_from)
         for number in range(progress.epoch + 1, config.epochs + 1):
             if _stalled(progress, config, objective.settled_from):
                 logger.info("%s: no better since epoch %d; stopped early", name, progress.best_epoch)
@@ -158,10 +140,48 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
             logger.info(_line(name, row, config))
             if checkpoint:
                 checkpoint.save(model, optimizer, progress)
+            try:
+                for callback in session.callbacks:
+                    callback.on_epoch(row)
+            except StopTraining:
+                logger.info("%s: stopped after epoch %d", name, number)
+                break
     if progress.best_state:
         model.load_state_dict(progress.best_state)
     seconds = sum(float(row["seconds"]) for row in progress.rows)
-    return FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds)
+    return _end(session, FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds))
+
+
+def _start(session: Session, progress: Progress, config: TrainConfig, settled_from: int) -> None:
+    """Says what begins, to the log and to the callbacks."""
+    if progress.epoch:
+        logger.info("%s: goes on after epoch %d of %d", session.name, progress.epoch, config.epochs)
+    if settled_from > config.epochs > 0:
+        logger.warning(
+            "%s: all %d epochs are warm-up (to epoch %d); lower [distillation] warmup_epochs or train longer",
+            session.name,
+            config.epochs,
+            settled_from - 1,
+        )
+    for callback in session.callbacks:
+        callback.on_start(session.name, session.settings, tuple(progress.rows))
+
+
+def _end(session: Session, result: FitResult) -> FitResult:
+    for callback in session.callbacks:
+        callback.on_end(result)
+    return result
+
+
+@contextmanager
+def _told_if_broken_off(callbacks: tuple[Callback, ...]) -> Iterator[None]:
+    """The callbacks learn of a training that an exception ends."""
+    try:
+        yield
+    except BaseException:
+        for callback in callbacks:
+            callback.on_end(None)
+        raise
 
 
 @contextmanager
