@@ -28,8 +28,8 @@ ROWS = (
     {"listwise", "loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},
-    {"latency", "teaching"},
-    {"runs", "pipeline"},
+    {"latency", "teaching", "tracker"},
+    {"runs", "pipeline", "tracking"},
     {"stages", "report", "api", "exporting"},
     {"workflow", "reproduction", "doctor", "bench"},
     {"cli"},
@@ -74,7 +74,7 @@ def extras(path: Path) -> set[str]:
     return found
 
 
-MODULE_OF = {"faiss-cpu": "faiss"}
+MODULE_OF = {"faiss-cpu": "faiss", "mlflow-skinny": "mlflow"}
 """Packages that bring a module of another name."""
 
 
@@ -140,7 +140,7 @@ def test_every_class_of_errors_is_raised_somewhere() -> None:
     assert [name for name in classes if f"{name}(" not in text] == []
 
 
-@pytest.mark.parametrize("folder", ["models", "losses", "distillation", "data/readers"])
+@pytest.mark.parametrize("folder", ["models", "losses", "distillation", "data/readers", "tracking"])
 def test_a_plug_in_does_not_know_the_others_of_its_kind(folder: str) -> None:
     package = "rankdistill." + folder.replace("/", ".")
     for path in (SOURCE / folder).glob("*.py"):

@@ -187,7 +187,7 @@ def test_the_readme_names_every_example(path):
 def test_the_guide_explains_every_key_of_an_experiment():
     plugged = [
         plugins.find(group, kind).Config
-        for group in ("readers", "models", "losses", "distillation")
+        for group in ("readers", "models", "losses", "distillation", "trackers")
         for kind in plugins.kinds(group)
     ]
     keys = {option.key for section in (*SECTIONS, *plugged) for option in describe(section)} | {"seed", "kind"}

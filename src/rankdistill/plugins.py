@@ -18,19 +18,21 @@ from typing import Any, Literal, TypeAlias
 
 from rankdistill.errors import ConfigError
 
-Group: TypeAlias = Literal["readers", "models", "losses", "distillation"]
+Group: TypeAlias = Literal["readers", "models", "losses", "distillation", "trackers"]
 
 _PACKAGES: dict[Group, str] = {
     "readers": "data.readers",
     "models": "models",
     "losses": "losses",
     "distillation": "distillation",
+    "trackers": "tracking",
 }
 _NOUNS: dict[Group, str] = {
     "readers": "kind of data",
     "models": "model",
     "losses": "ranking loss",
     "distillation": "distillation method",
+    "trackers": "tracker",
 }
 _CATALOGUES: dict[Group, tuple[str, ...]] = {"readers": ("rankdistill.data.datasets:PublicSet",)}
 """Classes whose `names()` are kinds too; imported only when no file has the name."""

@@ -36,6 +36,7 @@ from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
 from rankdistill.teaching import Distillation, needs_of
+from rankdistill.tracker import tracker_of
 from rankdistill.training import Checkpoint
 from rankdistill.types import Json
 
@@ -72,6 +73,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
         return finished
     distillation = None if lists is None else Distillation(lists, experiment.distillation, teacher)
     checkpoint = Checkpoint(task.folder, made_with, resume=task.resume)
+    tracker = tracker_of(experiment.tracking, task.folder)
     write_text(task.folder / "config.toml", to_toml(experiment))
     model, result = fit_model(
         task.model.model,
@@ -83,6 +85,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
             checkpoint,
             task.role,
             experiment.evaluate.exclude_seen,
+            () if tracker is None else (tracker,),
         ),
         distillation,
     )
@@ -167,6 +170,13 @@ def evaluate_model(
         figures["users_per_second"] = latency.users_per_second
     write_json(folder / CARD, {**load_card(folder), **figures})
     return evaluation
+
+
+def track_test(experiment: Experiment, folder: Path) -> None:
+    """Tells the tracker of an experiment what the model of a folder reaches, and what it costs."""
+    tracker = tracker_of(experiment.tracking, folder)
+    if tracker is not None:
+        tracker.on_test(load_card(folder))
 
 
 def evaluate_lists(

@@ -156,6 +156,7 @@ class _Run:
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), values, lists_file):
             return
         means = stages.evaluate_model(path, ranker, split, experiment.evaluate).mean()
+        stages.track_test(experiment, path)
         self.folder.done(stage, evaluated)
         logger.info("%-9s test  %s", role, "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
 

@@ -41,7 +41,7 @@ def test_listing_models_imports_neither_them_nor_torch():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("group", ["readers", "models", "losses", "distillation"])
+@pytest.mark.parametrize("group", ["readers", "models", "losses", "distillation", "trackers"])
 def test_every_kind_that_is_listed_is_found_and_has_options(group):
     for kind in plugins.kinds(group):
         assert issubclass(plugins.find(group, kind).Config, Section), kind

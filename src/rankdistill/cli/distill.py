@@ -64,4 +64,5 @@ def distill(
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
     ranker = stages.train_model(task, split, lists, model)
     stages.evaluate_model(out, ranker, split, experiment.evaluate)
+    stages.track_test(experiment, out)
     print_model(out, output)

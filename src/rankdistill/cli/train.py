@@ -46,4 +46,5 @@ def train(
     task = stages.Assignment(role.value, model, experiment, out, training.resume)
     ranker = stages.train_model(task, split)
     stages.evaluate_model(out, ranker, split, experiment.evaluate)
+    stages.track_test(experiment, out)
     print_model(out, output)

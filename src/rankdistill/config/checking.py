@@ -37,7 +37,10 @@ _PLUGINS: dict[str, tuple[plugins.Group, str | None]] = {
     "student": ("models", None),
     "ranking_loss": ("losses", "pointwise"),
     "distillation": ("distillation", "ranking_distillation"),
+    "tracking": ("trackers", None),
 }
+_OPTIONAL = ("tracking",)
+"""Sections without which nothing of their kind is done."""
 _FIXED: dict[str, type[Section]] = {
     "split": SplitConfig,
     "windows": WindowsConfig,
@@ -82,6 +85,7 @@ class Checker:
             "distillation": self._plugin("distillation"),
             "train": train,
             "evaluate": self._checked(EvaluateConfig, ("evaluate",), self._table("evaluate")),
+            "tracking": self._plugin("tracking"),
         }
         experiment = None if self.mistakes else self._checked(Experiment, (), sections)
         if experiment is None:
@@ -166,6 +170,8 @@ class Checker:
         kind = table.get("kind", default)
         if not isinstance(self.mapping.get(name, {}), Mapping):
             return None  # noted among the names
+        if name in _OPTIONAL and name not in self.mapping:
+            return None
         if kind is None:
             self._add((f"[{name}]",), _missing(name, group, there=name in self.mapping))
         elif not isinstance(kind, str):

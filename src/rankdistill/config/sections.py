@@ -193,3 +193,4 @@ class Experiment(Section):
     )
     train: TrainConfig = Field(default=TrainConfig(), description="the training loop")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="the test")
+    tracking: SerializeAsAny[Section] | None = Field(default=None, description="where trainings are logged as well")

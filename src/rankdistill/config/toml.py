@@ -27,7 +27,7 @@ def to_toml(experiment: Experiment) -> str:
         if isinstance(section, RoleConfig):
             blocks.append(_block(name, {"kind": section.kind} | _values(name, section.model)))
             blocks.extend(_own_train(name, section.train, experiment.train))
-        elif name in ("ranking_loss", "distillation"):
+        elif name in ("ranking_loss", "distillation", "tracking") and section is not None:
             blocks.append(_block(name, {"kind": plugins.kind_of(section)} | _values(name, section)))
         elif isinstance(section, Section):
             blocks.append(_block(name, _values(name, section)))

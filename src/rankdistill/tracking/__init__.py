@@ -1,0 +1,1 @@
+"""Trackers: where trainings are logged, one file a kind."""
