@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rankdistill.losses.softmax import Softmax
     from rankdistill.model_folder import load_model
     from rankdistill.models.caser import Caser
+    from rankdistill.models.ease import EASE
     from rankdistill.models.fossil import Fossil
     from rankdistill.models.item_knn import ItemKNN
     from rankdistill.models.matrix_factorization import MatrixFactorization
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Caser": "models.caser",
     "Comparison": "evaluation.compare",
+    "EASE": "models.ease",
     "Ensemble": "ensemble",
     "Evaluation": "evaluation.evaluate",
     "Fossil": "models.fossil",
@@ -78,6 +80,7 @@ _HOMES = {
 """Where each public name lives; loaded at first use, so that `import rankdistill` stays quick."""
 
 __all__ = [
+    "EASE",
     "Caser",
     "Comparison",
     "Ensemble",

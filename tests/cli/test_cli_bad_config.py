@@ -12,7 +12,7 @@ MISTAKES = {
     "student.dim=0": "--set: [student] dim: 0 is out of range (at least 1)",
     "student.kind=casr": (
         "--set: [student] kind: 'casr' is no model; did you mean 'caser'? "
-        "(there are: caser, fossil, item_knn, matrix_factorization, popularity)"
+        "(there are: caser, ease, fossil, item_knn, matrix_factorization, popularity)"
     ),
     "train.learning_rate=-1": "--set: [train] learning_rate: -1 is out of range (above 0)",
     "split.fractions=[0.5, 0.1, 0.1]": "--set: [split] fractions: [0.5, 0.1, 0.1] has the sum 0.7; it must be 1",
@@ -119,7 +119,7 @@ def test_a_kind_that_lacks_the_keys_of_the_file_is_refused_with_what_to_write_in
     cli.done(*run, 'teacher={kind = "popularity"}')
 
 
-@pytest.mark.parametrize("kind", ["popularity", "item_knn"])
+@pytest.mark.parametrize("kind", ["popularity", "item_knn", "ease"])
 def test_a_student_that_learns_nothing_by_gradient_is_refused_by_what_distils(
     desk: Path, cli: Command, done: Path, kind: str
 ) -> None:

@@ -128,8 +128,9 @@ def test_models_of_taste_beat_popularity_by_far_and_rank_the_users_group_first(
     assert ours == pytest.approx(best, abs=4 * 0.25 / USERS**0.5)
 
 
-def test_the_nearest_items_are_those_of_the_group(groups: rd.Split) -> None:
-    ours = quality(rd.train(rd.ItemKNN.Config(), groups), groups)
+@pytest.mark.parametrize("model", [rd.ItemKNN.Config(), rd.EASE.Config(l2=10.0)])
+def test_the_nearest_items_are_those_of_the_group(model: Section, groups: rd.Split) -> None:
+    ours = quality(rd.train(model, groups), groups)
     assert ours > 3 * chance(GROUPS * GROUP_SIZE - (GROUP_LENGTH - 1))
     assert ours == pytest.approx(chance(GROUP_SIZE - (GROUP_LENGTH - 1)), abs=4 * 0.25 / USERS**0.5)
 
@@ -151,6 +152,7 @@ def test_fossil_learns_what_follows_what_and_taste_alone_does_not(loss: RankingL
         (rd.Fossil.Config(dim=16), BPR),
         (rd.MatrixFactorization.Config(dim=16), BPR),
         (rd.ItemKNN.Config(), None),
+        (rd.EASE.Config(l2=10.0), None),
         (Popularity.Config(), None),
     ],
 )

@@ -102,7 +102,7 @@ def test_another_share_of_the_queries_makes_all_models_and_labels_again(tmp_path
     assert labelled(tmp_path / "run", changed).items.tolist() == labelled(tmp_path / "new", changed).items.tolist()
 
 
-@pytest.mark.parametrize("kind", ["popularity", "item_knn"])
+@pytest.mark.parametrize("kind", ["popularity", "item_knn", "ease"])
 def test_a_student_that_learns_nothing_by_gradient_is_refused_before_anything_is_read(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_student_that_learns_nothing_by_gradient_is_refused_before_anything_is
     assert not (tmp_path / "run" / "config.toml").exists()
 
 
-@pytest.mark.parametrize("kind", ["fossil", "matrix_factorization", "item_knn", "popularity"])
+@pytest.mark.parametrize("kind", ["fossil", "matrix_factorization", "item_knn", "ease", "popularity"])
 def test_every_model_can_be_the_teacher_of_a_run(tmp_path: Path, kind: str) -> None:
     log(tmp_path, 0, range(0, 30))
     run(experiment(tmp_path, teacher={"kind": kind}, student={"kind": "fossil", "dim": 2}), tmp_path / "run")

@@ -160,6 +160,7 @@ def kind_name(kind: str) -> str:
         "gru4rec": "GRU4Rec",
         "sasrec": "SASRec",
         "item_knn": "Item-kNN",
+        "ease": "EASE",
     }
     return special.get(kind) or kind.replace("_", " ").capitalize()
 
