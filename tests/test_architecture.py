@@ -32,6 +32,7 @@ ROWS = (
     {"runs", "pipeline", "tracking"},
     {"stages", "report", "api", "exporting"},
     {"workflow", "reproduction", "doctor", "bench"},
+    {"variants"},
     {"cli"},
     {"__main__"},
 )

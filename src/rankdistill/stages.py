@@ -14,8 +14,9 @@ import polars as pl
 import torch
 
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, flat, to_toml
+from rankdistill.data.queries import Queries
 from rankdistill.data.splitting import Split
-from rankdistill.errors import DataError, EvaluationError
+from rankdistill.errors import CheckpointError, DataError, EvaluationError
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
@@ -23,7 +24,7 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
 from rankdistill.latency import measure_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
-from rankdistill.model_folder import CARD, load_card, load_model, save_model
+from rankdistill.model_folder import CARD, load_card, load_ids, load_model, save_model
 from rankdistill.pipeline import (
     Settings,
     check_fits,
@@ -68,7 +69,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
             f"{split.source}: no user has a test item that she does not have already; split otherwise, or set [data] "
             f"repeats or [evaluate] exclude_seen = false"
         )
-    made_with = _settings(task, split, lists)
+    made_with = settings_of(task, split, lists)
     if task.resume and (finished := _finished(task, made_with)):
         return finished
     distillation = None if lists is None else Distillation(lists, experiment.distillation, teacher)
@@ -106,6 +107,18 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     return model
 
 
+def go_on_training(task: Assignment, split: Split, lists: Rankings | None, teacher: Ranker | None = None) -> Ranker:
+    """Takes a finished model as it is, goes on with an unfinished one, and starts one over that is of no use.
+
+    Of no use is what was begun with other settings, and what is damaged. The arguments are those of `train_model`.
+    """
+    try:
+        return train_model(replace(task, resume=True), split, lists, teacher)
+    except CheckpointError as error:
+        logger.warning("%s; started over", error)
+        return train_model(replace(task, resume=False), split, lists, teacher)
+
+
 def _finished(task: Assignment, settings: Json) -> Ranker | None:
     """The model of the folder, where it is whole and was made with the same settings."""
     if not (task.folder / CARD).exists() or load_card(task.folder).get("settings") != settings:
@@ -114,7 +127,7 @@ def _finished(task: Assignment, settings: Json) -> Ranker | None:
     return load_model(task.folder, task.model.train.device)[0]
 
 
-def _settings(task: Assignment, split: Split, lists: Rankings | None) -> Json:
+def settings_of(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     """All that the numbers of a training depend on, flat; the device and the threads are free to change."""
     experiment = task.experiment
     sections: dict[str, Section] = {
@@ -149,6 +162,26 @@ def digest_of(lists: Rankings, method: Section) -> str:
     return digest.hexdigest()[:16]
 
 
+def load_ranker(folder: Path, split: Split, device: str) -> Ranker:
+    """The model of a folder, which must have been trained on `split`.
+
+    Raises:
+        CheckpointError: the model is damaged, or was trained on other data, or its ids were changed.
+        DataError: its ids are damaged.
+    """
+    model, card = load_model(folder, device)
+    trained_on = card.get("fingerprint")
+    if trained_on != split.fingerprint:
+        raise CheckpointError(
+            f"{folder}: trained on other data (fingerprint {trained_on}, {split.source} has {split.fingerprint}); "
+            f"name the data it was trained on with --config or --data"
+        )
+    for raw, ids in zip(load_ids(folder), (split.user_ids, split.item_ids), strict=True):
+        if not raw.values.cast(str).equals(ids.values.cast(str)):
+            raise CheckpointError(f"{folder / 'ids'}: not the ids that the model was trained with; train it again")
+    return model
+
+
 def evaluate_model(
     folder: Path, model: Ranker, split: Split, config: EvaluateConfig, *, timed: bool = True
 ) -> Evaluation:
@@ -165,9 +198,7 @@ def evaluate_model(
     evaluation.write(folder / "evaluation.parquet", split.user_ids)
     figures: Json = {"metrics": evaluation.mean(), "totals": evaluation.totals}
     if timed:
-        latency = measure_latency(model, queries)
-        figures["latency_ms"] = {"p50": latency.p50, "p99": latency.p99}
-        figures["users_per_second"] = latency.users_per_second
+        figures |= _speed(model, queries)
     write_json(folder / CARD, {**load_card(folder), **figures})
     return evaluation
 
@@ -177,6 +208,27 @@ def track_test(experiment: Experiment, folder: Path) -> None:
     tracker = tracker_of(experiment.tracking, folder)
     if tracker is not None:
         tracker.on_test(load_card(folder))
+
+
+def validate_model(model: Ranker, split: Split, config: EvaluateConfig) -> dict[str, float] | None:
+    """The metrics of `[evaluate]` on the validation part, by which settings are chosen; None where there is none."""
+    if split.validation is None:
+        return None
+    queries = split.queries("validation", exclude_seen=config.exclude_seen)
+    lists = rank(model, queries, config.depth)
+    assert lists.target_ranks is not None
+    return evaluate_ranks(lists.target_ranks, config.metrics, lists=lists, num_items=split.num_items).mean()
+
+
+def time_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> None:
+    """Writes the latency of a model into its `model.json`; to be called with nothing else running."""
+    queries = split.queries("test", exclude_seen=config.exclude_seen)
+    write_json(folder / CARD, {**load_card(folder), **_speed(model, queries)})
+
+
+def _speed(model: Ranker, queries: Queries) -> Json:
+    latency = measure_latency(model, queries)
+    return {"latency_ms": {"p50": latency.p50, "p99": latency.p99}, "users_per_second": latency.users_per_second}
 
 
 def evaluate_lists(

@@ -18,7 +18,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD, WEIGHTS, load_model
+from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
@@ -44,7 +44,7 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     """
     begin = time.perf_counter()
     folder = RunFolder.at(out)
-    work = _Run(experiment, folder, resume)
+    work = Run(experiment, folder, resume)
     check_metrics(experiment)
     check_student(experiment.student.model)
     write_text(folder.config, to_toml(experiment))
@@ -58,7 +58,7 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     else:
         work.train("teacher", experiment.teacher, split)
         work.train("student", experiment.student, split)
-        lists = work.label(split)
+        lists = work.label(split, method, folder.labels)
     work.train("distilled", experiment.student, split, lists)
     work.compare(split)
     seconds, memory = time.perf_counter() - begin, peak_memory_bytes()
@@ -92,7 +92,9 @@ def check_metrics(experiment: Experiment) -> None:
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
+    """The stages of an experiment in a folder, each of them skipped where its inputs did not change."""
+
     experiment: Experiment
     folder: RunFolder
     resume: bool
@@ -160,12 +162,24 @@ class _Run:
         self.folder.done(stage, evaluated)
         logger.info("%-9s test  %s", role, "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
 
-    def label(self, split: Split) -> Rankings:
-        """The teacher's lists for the training queries."""
-        assert isinstance(self.experiment.teacher, RoleConfig)
-        method, folder = self.experiment.distillation, self.folder
-        assert isinstance(method, DistillationConfig)
-        teacher, card = load_model(folder.model("teacher"), self.experiment.teacher.train.device)
+    def adopt(self, source: Path, split: Split) -> None:
+        """Takes a model that was trained elsewhere on the same data as the teacher, and measures it."""
+        card, path, settings = load_card(source), self.folder.model("teacher"), self.experiment.evaluate
+        stamp = stamp_of(model=card.get("sha256"), data=split.content, evaluate=settings.model_dump(mode="json"))
+        if self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD, path / "evaluation.parquet"):
+            return
+        model = stages.load_ranker(source, split, self.experiment.student.train.device)
+        self._clear_teacher()
+        about = {key: value for key, value in card.items() if key not in ("bytes", "sha256")}
+        save_model(path, model, split.user_ids, split.item_ids, {**about, "role": "teacher", "from": str(source)})
+        stages.evaluate_model(path, model, split, settings)
+        self.folder.done("teacher", stamp)
+        logger.info("teacher: the %s of %s", type(model).__name__, source)
+
+    def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:
+        """The teacher's lists for the training queries, as a method asks for them, into the file `path`."""
+        folder, own = self.folder, getattr(self.experiment.teacher, "train", self.experiment.student.train)
+        teacher, card = load_model(folder.model("teacher"), own.device)
         stamp = stamp_of(
             teacher=card["sha256"],
             data=split.fingerprint,
@@ -173,14 +187,14 @@ class _Run:
             k=method.k,
             exclude=method.exclude,
         )
-        known = self._result("labels", stamp, lambda: stages.read_lists(folder.labels, split), folder.labels)
+        known = self._result(path.stem, stamp, lambda: stages.read_lists(path, split), path)
         if known is not None:
             return known
         begin = time.perf_counter()
         lists = label(teacher, split, k=method.k, exclude=method.exclude)
-        lists.write(folder.labels, split.user_ids, split.item_ids, positions=True)
-        folder.done("labels", stamp)
-        logger.info("labels: %s lists of %d in %.1f s", f"{len(lists):,}", method.k, time.perf_counter() - begin)
+        lists.write(path, split.user_ids, split.item_ids, positions=True)
+        folder.done(path.stem, stamp)
+        logger.info("%s: %s lists of %d in %.1f s", path.stem, f"{len(lists):,}", method.k, time.perf_counter() - begin)
         return lists
 
     def read_lists(self, teacher: TeacherLists, split: Split) -> Rankings:

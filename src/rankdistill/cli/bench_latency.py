@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rankdistill.cli.inputs import experiment_of, load_data, load_ranker
+from rankdistill.cli.inputs import experiment_of, load_data
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
 from rankdistill.errors import ConfigError
 
@@ -77,6 +77,7 @@ def _contestants(folder: Path, role: Role, name: str, timings: Timings) -> list[
     from rankdistill.bench.contestants import of_folder, of_model
     from rankdistill.model_folder import CARD
     from rankdistill.serving import layout
+    from rankdistill.stages import load_ranker
 
     if (folder / layout.MANIFEST).is_file():
         return of_folder(folder, role, name, timings.k)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, load_ranker, use_processor
+from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.cli.results import metric_rows
 from rankdistill.errors import ConfigError
@@ -100,7 +100,7 @@ def _measure_model(folder: Path, experiment: Experiment, split: Split, test: Tes
     from rankdistill.config import load
     from rankdistill.ranker import rank
 
-    model = load_ranker(folder, split, experiment.train.device)
+    model = stages.load_ranker(folder, split, experiment.train.device)
     settings = experiment.evaluate
     as_trained = test.data is None and test.config is None and settings == load(folder / "config.toml").evaluate
     if test.out is None and as_trained:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rankdistill.cli.inputs import experiment_of, load_data, load_ranker, use_processor
+from rankdistill.cli.inputs import experiment_of, load_data, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
 from rankdistill.extras import extra
 
@@ -71,6 +71,7 @@ def export(
         extra("faiss", "ann")
     experiment = experiment_of(model, kind.config, changes)
     from rankdistill.exporting.write import export as write
+    from rankdistill.stages import load_ranker
 
     use_processor(experiment)
     split = load_data(experiment, kind.data)

@@ -81,29 +81,6 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
     return with_windows(read_split(prepared), experiment.windows)
 
 
-def load_ranker(folder: Path, split: Split, device: str) -> Ranker:
-    """The model of a folder, which must have been trained on `split`.
-
-    Raises:
-        CheckpointError: the model is damaged, or was trained on other data, or its ids were changed.
-        DataError: its ids are damaged.
-    """
-    from rankdistill.errors import CheckpointError
-    from rankdistill.model_folder import load_ids, load_model
-
-    model, card = load_model(folder, device)
-    trained_on = card.get("fingerprint")
-    if trained_on != split.fingerprint:
-        raise CheckpointError(
-            f"{folder}: trained on other data (fingerprint {trained_on}, {split.source} has {split.fingerprint}); "
-            f"name the data it was trained on with --config or --data"
-        )
-    for raw, ids in zip(load_ids(folder), (split.user_ids, split.item_ids), strict=True):
-        if not raw.values.cast(str).equals(ids.values.cast(str)):
-            raise CheckpointError(f"{folder / 'ids'}: not the ids that the model was trained with; train it again")
-    return model
-
-
 def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
     """The model of a folder, or an ensemble of those of several.
 
@@ -111,6 +88,8 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
         CheckpointError: as `load_ranker` does.
         ConfigError: they cannot be one teacher.
     """
+    from rankdistill.stages import load_ranker
+
     members = [load_ranker(folder, split, device) for folder in folders]
     if len(members) == 1:
         return members[0]

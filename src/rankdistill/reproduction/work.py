@@ -7,11 +7,10 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rankdistill.console import setup_logging
-from rankdistill.errors import CheckpointError
 from rankdistill.reproduction.cells import Cell
 from rankdistill.types import Json
 
@@ -96,12 +95,8 @@ def _do(job: Job) -> Json:
         teacher, _ = load_model(job.teacher, cell.model.train.device)
         lists = label(teacher, split, k=method.k, exclude=method.exclude)
     role = "student" if lists is None else "distilled"
-    task = stages.Assignment(role, cell.model, experiment, job.folder, resume=True)  # type: ignore[arg-type]
-    try:
-        model = stages.train_model(task, split, lists)
-    except CheckpointError as error:  # of other settings, or damaged: what is half done is of no use
-        logger.warning("%s; started over", error)
-        model = stages.train_model(replace(task, resume=False), split, lists)
+    task = stages.Assignment(role, cell.model, experiment, job.folder)  # type: ignore[arg-type]
+    model = stages.go_on_training(task, split, lists)
     if cell.part == "test":
         stages.evaluate_model(job.folder, model, split, experiment.evaluate, timed=False)
     done: Json = {"stamp": job.stamp, "seconds": round(time.perf_counter() - begin, 1), "threads": job.threads}

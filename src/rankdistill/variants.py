@@ -1,0 +1,190 @@
+"""Variants of an experiment: students with other settings, plain or distilled, from the same data and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rankdistill import plugins, stages
+from rankdistill.config import Experiment, TeacherLists, to_toml
+from rankdistill.data.splitting import Split
+from rankdistill.files import read_object, write_json, write_text
+from rankdistill.loss import DistillationConfig
+from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
+from rankdistill.pipeline import check_list_length
+from rankdistill.ranker import Ranker
+from rankdistill.rankings import Rankings
+from rankdistill.runs import Role, RunFolder, stamp_of
+from rankdistill.teaching import Distillation, check_student, needs_of
+from rankdistill.types import Json
+from rankdistill.workflow import Run, check_metrics
+
+_DIGITS = 8
+"""Of a hash, in the name of a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A student: the experiment with its settings, and whether it is distilled or learns from the data alone."""
+
+    experiment: Experiment
+    distilled: bool
+
+    @property
+    def role(self) -> Role:
+        """What the student is called in its folder."""
+        return "distilled" if self.distilled else "student"
+
+    @property
+    def method(self) -> DistillationConfig:
+        """How it is distilled, where it is."""
+        method = self.experiment.distillation
+        assert isinstance(method, DistillationConfig)
+        return method
+
+    @property
+    def settings(self) -> Json:
+        """What tells it from the other variants of an experiment; the device and the threads do not."""
+        student, loss = self.experiment.student, self.experiment.ranking_loss
+        return {
+            "seed": self.experiment.seed,
+            "student": {"kind": student.kind, **student.model.model_dump(mode="json")},
+            "train": student.train.model_dump(mode="json", exclude={"device", "threads"}),
+            "ranking_loss": {"kind": plugins.kind_of(loss), **loss.model_dump(mode="json")},
+            "distillation": self.method.model_dump(mode="json") if self.distilled else None,
+        }
+
+    @property
+    def name(self) -> str:
+        """A short name, the same for the same settings whatever else is tried: what it is and a hash."""
+        student = self.experiment.student
+        dim = getattr(student.model, "dim", None)
+        parts = [student.kind, dim, self.method.kind if self.distilled else "plain", f"seed-{self.experiment.seed}"]
+        words = "-".join(str(part) for part in parts if part is not None)
+        return f"{words}-{stamp_of(**self.settings)[:_DIGITS]}"
+
+    def check(self) -> None:
+        """Refuses what could not be trained or measured.
+
+        Raises:
+            EvaluationError: there is no such metric.
+            ConfigError: nothing can be distilled into this kind of student.
+        """
+        check_metrics(self.experiment)
+        if self.distilled:
+            check_student(self.experiment.student.model)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """What the variants have in common: the data, the teacher and its lists; all of it lies in a folder, too.
+
+    Attributes:
+        folder: where.
+        split: the data.
+        teacher: the teacher's folder; None where only its lists are known.
+        lists: what is learnt from, by what it leaves out ("targets" or "seen").
+    """
+
+    folder: RunFolder
+    split: Split
+    teacher: Path | None
+    lists: Mapping[str, Rankings] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, experiment: Experiment, variants: Sequence[Variant], out: Path) -> Shared:
+        """Prepares the data, trains the teacher and makes its lists, once and as long as any variant needs them.
+
+        What is there already and did not change is taken as it is; a training that was stopped goes on.
+
+        Args:
+            experiment: names the data and the teacher. A teacher whose `rankings` are a model folder is that model.
+            variants: what will be trained.
+            out: the folder to write; `config.toml`, `data/`, `teacher/` and the lists.
+
+        Raises:
+            RankDistillError: something does not fit; found before anything is trained, where that can be.
+        """
+        folder = RunFolder.at(out)
+        work = Run(experiment, folder, resume=True)
+        write_text(folder.config, to_toml(experiment))
+        split = work.prepare()
+        methods = [each.method for each in variants if each.distilled]
+        for method in methods:
+            check_list_length(split, method.k, method.exclude)
+        teacher = experiment.teacher
+        if isinstance(teacher, TeacherLists) and not (teacher.rankings / CARD).is_file():
+            found = work.read_lists(teacher, split)
+            for method in methods:
+                Distillation(found, method).items_for(split)
+            return cls(folder, split, None, {str(method.exclude): found for method in methods})
+        if isinstance(teacher, TeacherLists):
+            work.adopt(teacher.rankings, split)
+        else:
+            work.train("teacher", teacher, split)
+        lists = {}
+        for exclude in dict.fromkeys(method.exclude for method in methods):
+            longest = max((each for each in methods if each.exclude == exclude), key=lambda each: each.k)
+            lists[exclude] = work.label(split, longest, _labels(folder, exclude))
+        return cls(folder, split, folder.model("teacher"), lists)
+
+    def lists_for(self, variant: Variant) -> Rankings | None:
+        """What a variant learns from; lists of our teacher no longer than it needs, so that others do not matter."""
+        if not variant.distilled:
+            return None
+        lists = self.lists[variant.method.exclude]
+        return lists if self.teacher is None else lists.cut(variant.method.k)
+
+    def teacher_for(self, variant: Variant) -> Ranker | None:
+        """The teacher itself, where the variant's method asks it."""
+        if self.teacher is None or not variant.distilled or needs_of(variant.method) != "model":
+            return None
+        return load_model(self.teacher, variant.experiment.student.train.device)[0]
+
+    def stamp(self, variant: Variant, folder: Path) -> str:
+        """A hash of all that a variant's figures depend on."""
+        task = _task(variant, folder)
+        trained = stages.settings_of(task, self.split, self.lists_for(variant))
+        return stamp_of(trained=trained, evaluate=variant.experiment.evaluate.model_dump(mode="json"))
+
+
+def _labels(folder: RunFolder, exclude: str) -> Path:
+    return folder.path / f"labels-{exclude}.parquet"
+
+
+def _task(variant: Variant, folder: Path) -> stages.Assignment:
+    return stages.Assignment(variant.role, variant.experiment.student, variant.experiment, folder)
+
+
+def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
+    """Trains a variant into a model folder and measures it; what is done there already is taken as it is.
+
+    The latency is left out, since others may be training: see `stages.time_model`.
+
+    Args:
+        variant: what to train.
+        shared: the data, and the lists that it learns from.
+        folder: where to.
+
+    Returns:
+        The content of `model.json`: parameters, bytes, seconds, `metrics` on the test part, `validation` metrics or
+        None, and a `stamp` of all that they depend on.
+    """
+    stamp = shared.stamp(variant, folder)
+    if is_done(folder, stamp):
+        return load_card(folder)
+    lists, teacher = shared.lists_for(variant), shared.teacher_for(variant)
+    model = stages.go_on_training(_task(variant, folder), shared.split, lists, teacher)
+    settings = variant.experiment.evaluate
+    stages.evaluate_model(folder, model, shared.split, settings, timed=False)
+    validation = stages.validate_model(model, shared.split, settings)
+    card = {**load_card(folder), "validation": validation, "stamp": stamp}
+    write_json(folder / CARD, card)
+    return card
+
+
+def is_done(folder: Path, stamp: str) -> bool:
+    """Whether a folder holds a variant with this stamp, trained and measured."""
+    files = (folder / name for name in (WEIGHTS, "evaluation.parquet", "rankings.parquet"))
+    return read_object(folder / CARD).get("stamp") == stamp and all(file.exists() for file in files)

@@ -1,0 +1,123 @@
+"""Variants of an experiment from one set of data and labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rankdistill.config import Experiment, parse
+from rankdistill.errors import CheckpointError, RankingsError
+from rankdistill.model_folder import load_card, load_model
+from rankdistill.pipeline import label
+from rankdistill.variants import Shared, Variant, is_done, train_variant
+
+CASER = {"kind": "caser", "dim": 4, "horizontal_filters": 2}
+
+
+def experiment(*changes: str, **sections: Any) -> Experiment:
+    mapping: dict[str, Any] = {
+        "data": {"kind": "synthetic", "users": 40, "items": 30, "length": 12},
+        "split": {"train_on_validation": False},
+        "teacher": CASER,
+        "student": {**CASER, "dim": 2},
+        "distillation": {"k": 3, "warmup_epochs": 0},
+        "train": {"epochs": 2, "learning_rate": 0.01, "threads": 1, "device": "cpu"},
+        "evaluate": {"metrics": ["ndcg@10", "map", "coverage@10"]},
+        **sections,
+    }
+    return parse(mapping, "test", changes)
+
+
+def variants(*changes: str, **sections: Any) -> list[Variant]:
+    return [Variant(experiment(*changes, **sections), distilled) for distilled in (False, True)]
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Shared:
+    return Shared.make(experiment(), variants(), tmp_path / "shared")
+
+
+def test_a_variant_has_the_figures_of_the_run_with_its_settings(shared: Shared, tmp_path: Path) -> None:
+    from rankdistill.workflow import run
+
+    run(experiment(), tmp_path / "run")
+    for variant in variants():
+        card = train_variant(variant, shared, tmp_path / variant.name)
+        alone = load_card(tmp_path / "run" / variant.role)
+        assert card["metrics"] == alone["metrics"]
+        assert card["sha256"] == alone["sha256"]
+        assert card["settings"] == alone["settings"]
+        assert set(card["validation"]) == {"ndcg@10", "map", "coverage@10"}
+        assert "latency_ms" not in card
+
+
+@pytest.mark.parametrize("exclude", ["targets", "seen"])
+def test_shorter_lists_are_the_beginnings_of_longer_ones(shared: Shared, exclude: Any) -> None:
+    assert shared.teacher is not None
+    teacher, split = load_model(shared.teacher)[0], shared.split
+    long, short = (label(teacher, split, k=k, exclude=exclude) for k in (8, 3))
+    assert np.array_equal(long.cut(3).items, short.items)
+    assert long.cut(3).scores is not None
+    assert np.array_equal(long.cut(3).scores, short.scores)
+
+
+def test_longer_lists_for_others_change_nothing_for_a_variant(shared: Shared, tmp_path: Path) -> None:
+    mine = variants()[1]
+    folder = tmp_path / mine.name
+    train_variant(mine, shared, folder)
+    longer = Shared.make(experiment(), [mine, *variants("distillation.k=7")], shared.folder.path)
+    assert longer.lists["targets"].depth == 7
+    assert is_done(folder, longer.stamp(mine, folder))
+
+
+def test_what_is_done_is_taken_as_it_is_and_what_changed_is_done_again(shared: Shared, tmp_path: Path) -> None:
+    variant = variants()[1]
+    folder = tmp_path / "variant"
+    train_variant(variant, shared, folder)
+    written = (folder / "model.safetensors").stat().st_mtime_ns
+    train_variant(variant, shared, folder)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
+    measured = replace(variant, experiment=experiment(evaluate={"metrics": ["hit@3"]}))
+    assert set(train_variant(measured, shared, folder)["metrics"]) == {"hit@3"}
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
+    longer = replace(variant, experiment=experiment("train.epochs=3"))
+    assert train_variant(longer, shared, folder)["epochs"] == 3
+
+
+def test_a_name_tells_settings_apart_but_not_devices_and_methods_of_a_plain_student() -> None:
+    plain, distilled = variants()
+    assert plain.name.startswith("caser-2-plain-seed-1234-")
+    assert distilled.name.startswith("caser-2-ranking_distillation-seed-1234-")
+    other = variants("distillation.alpha=0.5", "train.threads=2")
+    assert other[0].name == plain.name
+    assert other[1].name != distilled.name
+    assert variants("train.threads=2")[1].name == distilled.name
+
+
+def test_a_model_folder_may_be_the_teacher(shared: Shared, tmp_path: Path) -> None:
+    given = experiment(teacher={"rankings": str(shared.teacher)})
+    methods = [*variants(distillation={"kind": "rrd", "k": 3}), *variants(distillation={"kind": "cd", "k": 3})]
+    adopted = Shared.make(given, methods, tmp_path / "adopted")
+    ours, theirs = (load_card(each.folder.model("teacher")) for each in (shared, adopted))
+    assert theirs["metrics"] == ours["metrics"]
+    assert theirs["sha256"] == ours["sha256"]
+    assert np.array_equal(adopted.lists["targets"].items, shared.lists["targets"].items)
+
+
+def test_a_model_of_other_data_is_refused(shared: Shared, tmp_path: Path) -> None:
+    given = experiment("data.seed=5", teacher={"rankings": str(shared.teacher)})
+    with pytest.raises(CheckpointError, match="trained on other data"):
+        Shared.make(given, variants(), tmp_path / "adopted")
+
+
+def test_somebodys_lists_are_checked_for_every_variant_first(shared: Shared, tmp_path: Path) -> None:
+    given = experiment(teacher={"rankings": str(shared.folder.path / "labels-targets.parquet")})
+    made = Shared.make(given, variants(), tmp_path / "lists")
+    assert made.teacher is None
+    assert made.lists_for(variants()[1]) is made.lists["targets"]
+    with pytest.raises(RankingsError, match="shorter than k = 4"):
+        Shared.make(given, [*variants(), *variants("distillation.k=4")], tmp_path / "lists")
