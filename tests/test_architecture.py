@@ -22,7 +22,7 @@ ROWS = (
     {"data"},
     {"native"},
     {"search"},
-    {"rows"},
+    {"rows", "rounding"},
     {"ranker", "seen"},
     {"served", "ensemble"},
     {"listwise", "loss"},

@@ -17,6 +17,7 @@ from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
 from rankdistill.ranker import Catalogue, Ranker, device_named, model_state
+from rankdistill.rounding import packed, unpacked
 from rankdistill.types import Json
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
@@ -33,7 +34,7 @@ def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, ab
         about: what else the card should say (role, data fingerprint, seconds of training ...).
     """
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(model_state(model), temporary)
+        save_file(packed(model_state(model), model.precision), temporary)
     user_ids.write(folder / "ids" / "users.parquet")
     item_ids.write(folder / "ids" / "items.parquet")
     weights = folder / WEIGHTS
@@ -92,7 +93,7 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
         plugin = plugins.find("models", card["kind"], may_import=False)
         config = plugin.Config.model_validate(card["config"])
         model = plugin(config, Catalogue(**card["catalogue"]))
-        model.take(load_file(weights))
+        model.take(unpacked(load_file(weights), model.precision))
     except ConfigError as error:
         raise CheckpointError(f"{folder / CARD}: {error}") from error
     except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:

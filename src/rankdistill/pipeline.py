@@ -163,6 +163,7 @@ def fit_model(
     objective.prepare(split.train, split.num_items)
     with _threads(settings.train.threads):
         result = fit(ranker, data, objective, settings.train, session)
+    ranker.round()
     return ranker, result
 
 

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rankdistill.config import Section
+from rankdistill.config import ModelConfig, Precision, Section
 from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.rankings import Rankings, TargetRanks
+from rankdistill.rounding import packed, unpacked
 from rankdistill.rows import RowUpdates, read_rows, score_rows
-from rankdistill.search import Asked, ItemIndex, Precision, Relevant
+from rankdistill.search import Asked, ItemIndex, Relevant
+from rankdistill.search import Precision as SearchPrecision
 from rankdistill.types import PAD, Floats, Ints, Items
 
 if TYPE_CHECKING:
@@ -49,9 +51,9 @@ class Ranker(nn.Module):
     """
 
     Config: ClassVar[type[Section]]
-    tables: ClassVar[tuple[str, ...]] = ()
+    tables: tuple[str, ...] = ()
     """Parameters that are read by `read` and `score` alone: a training step costs what it reads of them."""
-    user_table: ClassVar[str | None] = None
+    user_table: str | None = None
     """The parameter that has a row for each user, where there is one."""
     served_as: ClassVar[type[nn.Module] | None] = None
     """The subclass of `Served` that this model needs; None for `Served` itself."""
@@ -136,6 +138,16 @@ class Ranker(nn.Module):
         """How many real numbers the model stores; indices (who has what) are not counted."""
         return sum(tensor.numel() for tensor in self.state_dict().values() if tensor.is_floating_point())
 
+    @property
+    def precision(self) -> Precision:
+        """How the trained numbers are kept."""
+        return self.config.precision if isinstance(self.config, ModelConfig) else "float32"
+
+    def round(self) -> None:
+        """Gives the numbers the values that are kept of them."""
+        if self.precision != "float32":
+            self.take(unpacked(packed(model_state(self), self.precision), self.precision))
+
     def take(self, state: Mapping[str, Tensor]) -> None:
         """Takes up a state; a buffer that is empty before `prepare` gets the size that it was saved with.
 
@@ -203,7 +215,7 @@ _Block: TypeAlias = tuple[int, tuple[Items, Floats, Ints | None]]
 """The first row of a block of queries, the items and scores [b, k] of their lists, the ranks of their targets."""
 
 
-def index_of(model: Ranker, queries: Queries, precision: Precision | None = None) -> ItemIndex | None:
+def index_of(model: Ranker, queries: Queries, precision: SearchPrecision | None = None) -> ItemIndex | None:
     """The model's items that `queries` may rank, ready to be searched; None where scores are no mere products.
 
     It stays right as long as the model is not trained further. `precision` is that of the approximate products.

@@ -49,7 +49,13 @@ def small(**options: Any) -> Caser:
 
 def plain_encode(model: Caser, users: Tensor, history: Tensor) -> Tensor:
     """The query vectors by two-dimensional convolutions, one filter height at a time."""
-    config, images = model.config, embedding(history, model.history_vectors).unsqueeze(1)  # [B, 1, L, d]
+    z = plain_sequences(model, history, model.history_vectors)
+    return torch.cat([z, model.user_vectors[users]], 1)
+
+
+def plain_sequences(model: Caser, history: Tensor, vectors: Tensor) -> Tensor:
+    """The part of the query vectors that comes from the histories."""
+    config, images = model.config, embedding(history, vectors).unsqueeze(1)  # [B, 1, L, d]
     vertical = conv2d(images, model.vertical[:, None, :, None], model.vertical_bias).flatten(1)
     act = ACTIVATIONS[config.convolution_activation]
     horizontal = [
@@ -57,7 +63,7 @@ def plain_encode(model: Caser, users: Tensor, history: Tensor) -> Tensor:
         for weight, bias in zip(model.horizontal, model.horizontal_bias, strict=True)
     ]
     combined = linear(torch.cat([vertical, *horizontal], 1), model.combine.weight, model.combine.bias)
-    return torch.cat([ACTIVATIONS[config.activation](combined), model.user_vectors[users]], 1)
+    return ACTIVATIONS[config.activation](combined)
 
 
 def test_scores_are_those_of_the_published_code(golden: Callable[[str], Any]) -> None:
@@ -98,6 +104,53 @@ def test_the_gradients_are_those_of_the_convolutions() -> None:
 def test_gowalla_takes_the_published_number_of_parameters(dim: int, parameters: int) -> None:
     with torch.device("meta"):
         model = Caser(Caser.Config(dim=dim), Catalogue(13_149, 14_009, 5))
+    assert model.parameters_count == parameters
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("user_vectors", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_scores_with_tied_items_and_without_users_are_those_of_the_formula(
+    tied: bool, user_vectors: bool, training: bool
+) -> None:
+    model = small(tied=tied, user_vectors=user_vectors, dropout=0).train(training)
+    torch.nn.init.normal_(model.item_bias)
+    users, history = torch.tensor([0, 3, 5]), torch.tensor([[1, 2, 3, 4], [0, 0, 0, 9], [7, 7, 20, 7]])
+    z = plain_sequences(model, history, model.item_vectors if tied else model.history_vectors)
+    expected = torch.zeros(3, 21, dtype=torch.float64)
+    for row, user in enumerate(users.tolist()):
+        for item in range(21):
+            outputs = model.item_vectors[item]
+            expected[row, item] = outputs[:7] @ z[row] + model.item_bias[item]
+            if user_vectors:
+                expected[row, item] += (outputs if tied else outputs[7:]) @ model.user_vectors[user]
+    torch.testing.assert_close(model.score(model.encode(users, history)), expected, rtol=0, atol=1e-13)
+
+
+def test_tied_items_are_those_of_a_published_model_whose_tables_are_the_same() -> None:
+    tied, untied = small(tied=True), small()
+    with torch.no_grad():
+        for name, parameter in tied.named_parameters():
+            if name != "item_vectors":
+                untied.get_parameter(name).copy_(parameter)
+        untied.history_vectors.copy_(tied.item_vectors)
+        untied.item_vectors.copy_(torch.cat([tied.item_vectors, tied.item_vectors], dim=1))
+    users, history = torch.tensor([0, 3, 5]), torch.tensor([[1, 2, 3, 4], [0, 0, 0, 9], [7, 7, 20, 7]])
+    scores, same = (model.score(model.encode(users, history)) for model in (tied, untied))
+    torch.testing.assert_close(scores, same, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"tied": True}, 2_794_102 - 2 * 14_010 * 50),
+        ({"user_vectors": False}, 2_794_102 - 13_149 * 50 - 14_010 * 50),
+        ({"tied": True, "user_vectors": False}, 2_794_102 - 13_149 * 50 - 2 * 14_010 * 50),
+    ],
+)
+def test_gowalla_takes_fewer_parameters_tied_or_without_users(options: dict[str, bool], parameters: int) -> None:
+    with torch.device("meta"):
+        model = Caser(Caser.Config(dim=50, **options), Catalogue(13_149, 14_009, 5))
     assert model.parameters_count == parameters
 
 

@@ -3,9 +3,12 @@
 from rankdistill.config.options import Option, describe
 from rankdistill.config.parsing import load, parse
 from rankdistill.config.sections import (
+    LATER,
     DataConfig,
     EvaluateConfig,
     Experiment,
+    ModelConfig,
+    Precision,
     RoleConfig,
     Section,
     SplitConfig,
@@ -16,10 +19,13 @@ from rankdistill.config.sections import (
 from rankdistill.config.toml import flat, to_toml
 
 __all__ = [
+    "LATER",
     "DataConfig",
     "EvaluateConfig",
     "Experiment",
+    "ModelConfig",
     "Option",
+    "Precision",
     "RoleConfig",
     "Section",
     "SplitConfig",

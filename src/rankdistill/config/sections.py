@@ -11,14 +11,23 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
 )
+from pydantic.fields import FieldInfo
 
 from rankdistill import plugins
 
 Count = Annotated[int, Field(ge=1)]
+LATER: dict[str, JsonValue] = {"later": True}
+"""`json_schema_extra` of an option that came after others were released: a dump leaves it out where it has its default.
+
+Stamps, checkpoints and model cards that were made before thus stay those of the same settings.
+"""
 
 
 class Section(BaseModel):
@@ -41,6 +50,17 @@ class Section(BaseModel):
             path = Path(value).expanduser()
             return locate(info.field_name, path) if locate else path
         return value
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        return {name: value for name, value in values.items() if not _is_new(fields[name], getattr(self, name))}
+
+
+def _is_new(field: FieldInfo, value: object) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("later")) and value == field.default
 
 
 def _takes(annotation: object, wanted: type) -> bool:
@@ -154,6 +174,19 @@ class TeacherLists(Section):
     )
     on_unknown: Literal["error", "drop"] = Field(
         default="error", description="what to do with users or items that the data does not have"
+    )
+
+
+Precision = Literal["float32", "float16", "int8"]
+
+
+class ModelConfig(Section):
+    """Base of the `Config` of a model that learns: what all of them can be told."""
+
+    precision: Precision = Field(
+        default="float32",
+        description="how the trained numbers are kept: rounded to 16 bits, or tables to 8 with a scale a row",
+        json_schema_extra=LATER,
     )
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from rankdistill.config import Precision
 from rankdistill.errors import ExportError
 from rankdistill.extras import extra
+from rankdistill.rounding import SMALLEST, quantised
 
 if TYPE_CHECKING:
     import onnx
 
-Precision = Literal["float32", "float16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
-_SMALLEST = 4096
-"""Numbers that a table has to have, for its bytes to matter."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def lowered(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
@@ -38,13 +37,6 @@ def lowered(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
     return changed
 
 
-def quantised(table: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """int8 [n, D] and the scale [n] of each row, whose product is the table but for rounding."""
-    scales = np.abs(table).max(axis=1) / 127
-    scales[scales == 0] = 1
-    return np.rint(table / scales[:, None]).astype(np.int8), scales.astype(np.float32)
-
-
 @dataclass(slots=True)
 class _Writer:
     model: Any
@@ -52,7 +44,7 @@ class _Writer:
 
     def is_table(self, table: Any) -> bool:
         """Whether all that is done with it is to look up rows, or to multiply queries with it."""
-        large = len(table.dims) == 2 and np.prod(table.dims) >= _SMALLEST
+        large = len(table.dims) == 2 and np.prod(table.dims) >= SMALLEST
         users = list(self._users(table.name))
         known = all(self._looks_up(node, table.name) or self._multiplies(node, table.name) for node in users)
         return large and table.data_type == self.onnx.TensorProto.FLOAT and bool(users) and known

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from rankdistill import plugins
 from rankdistill.checksums import sha256
+from rankdistill.config import Precision
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError, ExportError
 from rankdistill.exporting import graph, measure, triton
 from rankdistill.exporting.index import add_index, check_wanted
-from rankdistill.exporting.precision import PRECISIONS, Precision, lowered
+from rankdistill.exporting.precision import PRECISIONS, lowered
 from rankdistill.files import read_object, replacing, write_json, write_text
 from rankdistill.ids import IdMap
 from rankdistill.model_folder import versions

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
 from rankdistill import native
-from rankdistill.config import Section
+from rankdistill.config import LATER, ModelConfig
 from rankdistill.native import caser as kernels
 from rankdistill.ranker import Catalogue, Ranker
 
@@ -32,9 +32,12 @@ class Caser(Ranker):
     E [L, d] holds the vectors of the last L items. Vertical filters take weighted sums of its rows (o), horizontal
     filters of every height 1..L slide over its rows and keep their maximum (o~). As in the published code, row 0 of
     the item tables belongs to the padding item and is counted: 5,584,102 parameters at d = 100 on Gowalla.
+
+    `tied`, an item has one vector, in a history and as what is ranked: E_i in the place of both halves of W'_i, and
+    score(i) = E_i (z + P_u) + b'_i. Without `user_vectors`, only the half of W'_i that belongs to z is there.
     """
 
-    class Config(Section):
+    class Config(ModelConfig):
         """Options of Caser; the defaults are the published Gowalla settings of the teacher."""
 
         kind: Literal["caser"] = "caser"
@@ -48,16 +51,26 @@ class Caser(Ranker):
         activation: Literal["identity", "relu", "tanh", "sigmoid"] = Field(
             "sigmoid", description="behind the fully connected layer"
         )
+        tied: bool = Field(
+            False, description="one vector an item, in the history and as what is ranked", json_schema_extra=LATER
+        )
+        user_vectors: bool = Field(
+            True, description="a vector a user; without, the history alone is asked", json_schema_extra=LATER
+        )
 
     config: Config
-    user_table = "user_vectors"
+    user_table: str | None = "user_vectors"
     tables = ("user_vectors", "history_vectors", "item_vectors", "item_bias")
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
         length, dim, rows = catalogue.history_length, config.dim, catalogue.num_items + 1
-        self.user_vectors = nn.Parameter(torch.randn(catalogue.num_users, dim) / dim)
-        self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        if config.user_vectors:
+            self.user_vectors = nn.Parameter(torch.randn(catalogue.num_users, dim) / dim)
+        else:
+            self.user_table = None
+        if not config.tied:
+            self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
         self.vertical = _uniform((config.vertical_filters, length), fan_in=length)
         self.vertical_bias = _uniform((config.vertical_filters,), fan_in=length)
         heights = range(1, length + 1)
@@ -65,16 +78,25 @@ class Caser(Ranker):
         self.horizontal = nn.ParameterList([_uniform((filters, h, dim), fan_in=h * dim) for h in heights])
         self.horizontal_bias = nn.ParameterList([_uniform((filters,), fan_in=h * dim) for h in heights])
         self.combine = nn.Linear(config.vertical_filters * dim + filters * length, dim)
-        self.item_vectors = nn.Parameter(torch.randn(rows, 2 * dim) / (2 * dim))
+        width = 2 * dim if config.user_vectors and not config.tied else dim
+        self.item_vectors = nn.Parameter(torch.randn(rows, width) / width)
         self.item_bias = nn.Parameter(torch.zeros(rows))
 
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        """Query vectors [B, 2d], or [B, d] where items are `tied` or there are no `user_vectors`."""
+        return super().encode(users, history) if self.config.user_vectors else self._sequences(history)
+
     def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
-        """Query vectors [B, 2d]."""
-        features = self._features(self.read(self.history_vectors, history))
+        """The same of users with the given vectors [B, d]."""
+        sequences = self._sequences(history)
+        return sequences + rows if self.config.tied else torch.cat([sequences, rows], dim=1)
+
+    def _sequences(self, history: Tensor) -> Tensor:
+        """The part z [B, d] of the query vectors, of histories [B, L]."""
+        features = self._features(self.read(self.item_vectors if self.config.tied else self.history_vectors, history))
         if self.training:
             features = dropout(features, self.config.dropout)
-        sequence = _ACTIVATIONS[self.config.activation](self.combine(features))
-        return torch.cat([sequence, rows], dim=1)
+        return _ACTIVATIONS[self.config.activation](self.combine(features))
 
     def _features(self, embedded: Tensor) -> Tensor:
         """Vertical sums and horizontal maxima [B, n_v d + L n_h] of histories [B, L, d]."""
@@ -93,7 +115,7 @@ class Caser(Ranker):
         return torch.cat([features[:, :width], horizontal], dim=1)
 
     def item_table(self) -> tuple[Tensor, Tensor]:
-        """W' [I + 1, 2d] and b' [I + 1]."""
+        """W' [I + 1, 2d], or [I + 1, d], and b' [I + 1]."""
         return self.item_vectors, self.item_bias
 
 

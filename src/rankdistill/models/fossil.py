@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from rankdistill.config import Section
+from rankdistill.config import ModelConfig
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
@@ -46,7 +46,7 @@ class Fossil(Ranker):
     counted: 1,480,760 parameters at d = 50 on Gowalla.
     """
 
-    class Config(Section):
+    class Config(ModelConfig):
         """Options of Fossil; the defaults are the published Gowalla settings of the teacher."""
 
         kind: Literal["fossil"] = "fossil"

@@ -8,14 +8,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rankdistill.config import Section
+from rankdistill.config import ModelConfig
 from rankdistill.ranker import Catalogue, Ranker
 
 
 class MatrixFactorization(Ranker):
     """score(u, i) = < P_u, Q_i > + b_i. The last items of a query are not looked at."""
 
-    class Config(Section):
+    class Config(ModelConfig):
         """Options of matrix factorisation."""
 
         kind: Literal["matrix_factorization"] = "matrix_factorization"

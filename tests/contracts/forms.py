@@ -1,0 +1,33 @@
+"""What is under the contracts of models: each file in `models/`, and each option of what it is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rankdistill as rd
+from rankdistill import plugins
+from rankdistill.config import Section
+
+_OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "caser": {
+        "tied": {"tied": True},
+        "no users": {"user_vectors": False},
+        "tied, no users": {"tied": True, "user_vectors": False},
+        "int8": {"precision": "int8"},
+    },
+    "fossil": {"float16": {"precision": "float16", "dim": 110}},
+    "matrix_factorization": {"int8": {"precision": "int8", "dim": 110}},
+}
+FORMS: dict[str, Section] = {kind: plugins.find("models", kind).Config() for kind in plugins.kinds("models")} | {
+    f"{kind}: {name}": plugins.find("models", kind).Config(**options)
+    for kind, forms in _OPTIONS.items()
+    for name, options in forms.items()
+}
+each_form = pytest.mark.parametrize("form", FORMS)
+
+
+def trained(form: str, split: rd.Split, epochs: int) -> rd.Ranker:
+    settings = rd.Settings(train=rd.TrainConfig(epochs=epochs, batch_size=128, device="cpu"))
+    return rd.train(FORMS[form], split, settings).eval()
