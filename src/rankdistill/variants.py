@@ -123,7 +123,7 @@ class Shared:
             work.adopt(teacher.rankings, split)
         else:
             work.train("teacher", teacher, split)
-        lists = {}
+        lists = dict[str, Rankings]()
         for exclude in dict.fromkeys(method.exclude for method in methods):
             longest = max((each for each in methods if each.exclude == exclude), key=lambda each: each.k)
             lists[exclude] = work.label(split, longest, _labels(folder, exclude))
