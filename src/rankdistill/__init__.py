@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rankdistill.models.item_knn import ItemKNN
     from rankdistill.models.matrix_factorization import MatrixFactorization
     from rankdistill.models.popularity import Popularity
+    from rankdistill.models.sasrec import SASRec
     from rankdistill.pipeline import Settings, distill, evaluate, label, recommend, train
     from rankdistill.ranker import Ranker
     from rankdistill.rankings import Rankings
@@ -59,6 +60,7 @@ _HOMES = {
     "Rankings": "rankings",
     "Recommendation": "serving.recommender",
     "Recommender": "serving.recommender",
+    "SASRec": "models.sasrec",
     "Settings": "pipeline",
     "Softmax": "losses.softmax",
     "Split": "data.splitting",
@@ -98,6 +100,7 @@ __all__ = [
     "Rankings",
     "Recommendation",
     "Recommender",
+    "SASRec",
     "Settings",
     "Softmax",
     "Split",

@@ -18,6 +18,23 @@ from rankdistill.seen import SeenItems
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What a causal model reads once for many queries.
+
+    Attributes:
+        users: [M].
+        sequences: [M, S], PAD on the right.
+        rows: [B], the sequence of each query.
+        columns: [B], where in it the query's history ends.
+    """
+
+    users: Tensor
+    sequences: Tensor
+    rows: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Training queries and the items their losses speak of.
 
@@ -28,6 +45,7 @@ class Batch:
         negatives: [B, N].
         teacher_items: [B, K], the teacher's list, best first; K = 0 without a teacher.
         teacher_scores: [B, K], the teacher's own scores of that list, where they are known.
+        shared: the sequences that the queries are parts of, for a causal model; None where each is encoded by itself.
     """
 
     users: Tensor
@@ -36,6 +54,14 @@ class Batch:
     negatives: Tensor
     teacher_items: Tensor
     teacher_scores: Tensor | None = None
+    shared: Shared | None = None
+
+    def encoded_by(self, model: Ranker) -> Tensor:
+        """The vectors [B, D] of the queries."""
+        if self.shared is None:
+            return model.encode(self.users, self.history)
+        at_each_place = model.encode_sequences(self.shared.users, self.shared.sequences)
+        return at_each_place[self.shared.rows, self.shared.columns]
 
 
 @dataclass(frozen=True, slots=True)

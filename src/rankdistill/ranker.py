@@ -47,7 +47,8 @@ class Ranker(nn.Module):
 
     A model is one file in `models/`: a subclass with a nested `Config`. It gives `encode` and, in the usual case of
     a query vector against an item table, `item_table`; a model of another form overrides `score`. A model with a row
-    for each user names its `user_table` and gives `encode_as` in the place of `encode`.
+    for each user names its `user_table` and gives `encode_as` in the place of `encode`; one that reads a sequence item
+    by item gives `encode_sequences` in its place.
     """
 
     Config: ClassVar[type[Section]]
@@ -62,8 +63,10 @@ class Ranker(nn.Module):
 
     def __init__(self, config: Section, catalogue: Catalogue) -> None:
         super().__init__()
-        if type(self).encode is Ranker.encode and self.user_table is None:
-            raise TypeError(f"{type(self).__name__} has to give encode, or a user_table and encode_as")
+        if type(self).encode is Ranker.encode and self.user_table is None and not self.causal:
+            raise TypeError(
+                f"{type(self).__name__} has to give encode, encode_sequences, or a user_table and encode_as"
+            )
         self.updates: RowUpdates | None = None  # while an optimiser works on the tables by row
         self.config = config
         self.catalogue = catalogue
@@ -78,12 +81,38 @@ class Ranker(nn.Module):
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of users [B] and their last items [B, L] (PAD on the left)."""
+        if self.causal:
+            return self._encode_last(users, history)
         assert self.user_table is not None
         return self.encode_as(self.read(self.get_parameter(self.user_table), users), history)
 
     def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of rows [B, E] of the user table and last items [B, L]."""
         raise NotImplementedError
+
+    def encode_sequences(self, users: Tensor, sequences: Tensor) -> Tensor:
+        """Query vectors [U, S, D], in column s of the items up to s: of users [U] and sequences [U, S], 1 <= S <= L.
+
+        Optional, for a model whose vector at a place depends on nothing behind that place (`causal`). A sequence
+        starts in the first column and has PAD on the right, so places count from the first item that is shown; the
+        vectors behind its end are not looked at. Training then encodes the windows of a user together, each item
+        once, where it would encode each item up to L times.
+        """
+        raise NotImplementedError
+
+    @property
+    def causal(self) -> bool:
+        """Whether the model encodes whole sequences, the query at each place at once."""
+        return type(self).encode_sequences is not Ranker.encode_sequences
+
+    def _encode_last(self, users: Tensor, history: Tensor) -> Tensor:
+        """Query vectors [B, D] at the last items of histories [B, L]: moved to the left, they are sequences."""
+        lengths = (history != PAD).sum(1, keepdim=True)
+        columns = torch.arange(history.shape[1], device=history.device)
+        sequences = history.gather(1, (columns - lengths) % history.shape[1])
+        encoded = self.encode_sequences(users, sequences)
+        last = (lengths - 1).clamp_min(0).unsqueeze(2).expand(-1, -1, encoded.shape[2])
+        return encoded.gather(1, last).squeeze(1)
 
     def item_table(self) -> tuple[Tensor, Tensor]:
         """Item vectors [I + 1, D] and biases [I + 1]; row 0 is the padding item."""

@@ -47,15 +47,18 @@ def read_rows(table: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor
 def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor:
     """Scores [B, n] of rows [B, n] of `vectors` [I, D] and `bias` [I] for queries [B, D].
 
+    A bias that is not learned need not be the optimiser's.
+
     Raises:
         IndexError: there is no such row.
     """
     rows = _indices(rows, vectors)
-    if updates is None or not (updates.holds(vectors) and updates.holds(bias)):
+    if updates is None or not updates.holds(vectors) or (bias.requires_grad and not updates.holds(bias)):
         chosen = embedding(rows, vectors)
         return (chosen * queries.unsqueeze(1)).sum(2) + bias[rows]  # quicker than a batch of tiny matrix products
     updates.bring_up(vectors, rows)
-    updates.bring_up(bias, rows)
+    if bias.requires_grad:
+        updates.bring_up(bias, rows)
     scores: Tensor = _Score.apply(queries, vectors, bias, rows, updates)  # type: ignore[no-untyped-call]
     return scores
 
@@ -89,6 +92,7 @@ class _Score(Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, updates: RowUpdates) -> Tensor:
         ctx.vectors, ctx.bias, ctx.rows, ctx.updates = vectors.detach(), bias.detach(), rows, updates
+        ctx.learns_bias = bias.requires_grad
         ctx.save_for_backward(queries)
         if not native.has_kernels(queries):
             by_torch: Tensor = (embedding(rows, ctx.vectors) * queries.unsqueeze(1)).sum(2) + ctx.bias[rows]
@@ -101,10 +105,12 @@ class _Score(Function):
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         vectors, bias, rows, updates = ctx.vectors, ctx.bias, ctx.rows, ctx.updates  # type: ignore[attr-defined]
+        learns_bias = ctx.learns_bias  # type: ignore[attr-defined]
         (queries,) = ctx.saved_tensors  # type: ignore[attr-defined]
         by_row = gradients[0].contiguous()
         updates.collect(vectors, rows.flatten(), queries.detach(), by_row.flatten())
-        updates.collect(bias, rows.flatten(), by_row.view(-1, 1))
+        if learns_bias:
+            updates.collect(bias, rows.flatten(), by_row.view(-1, 1))
         if not native.has_kernels(queries):
             return (embedding(rows, vectors) * by_row.unsqueeze(2)).sum(1), None, None, None, None
         out = torch.empty_like(queries)

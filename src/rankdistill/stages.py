@@ -148,6 +148,7 @@ def settings_of(task: Assignment, split: Split, lists: Rankings | None) -> Json:
         "validation": None if validation is None else [len(validation.items), split.content],
         "evaluate.exclude_seen": experiment.evaluate.exclude_seen,
         **({} if split.query_share == 1 else {"windows.query_share": split.query_share}),
+        **({} if split.min_history is None else {"windows.min_history": split.min_history}),
         **{key: value for key, value in flat(sections).items() if key not in free},
         **teacher,
     }

@@ -137,7 +137,7 @@ class Run:
         experiment, path = self.experiment, self.folder.model(role)
         trained = stamp_of(
             data=split.content,
-            windows=[split.history_length, split.target_length, split.query_share],
+            windows=split.window_settings,
             validation=None if split.validation is None else experiment.evaluate.exclude_seen,
             model=model.model_dump(mode="json"),
             loss=experiment.ranking_loss.model_dump(mode="json"),
@@ -183,7 +183,7 @@ class Run:
         stamp = stamp_of(
             teacher=card["sha256"],
             data=split.fingerprint,
-            windows=[split.history_length, split.target_length, split.query_share],
+            windows=split.window_settings,
             k=method.k,
             exclude=method.exclude,
         )

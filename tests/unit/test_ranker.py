@@ -215,5 +215,5 @@ def test_a_model_that_encodes_nothing_cannot_be_made() -> None:
     class Nothing(Ranker):
         Config = Popularity.Config
 
-    with pytest.raises(TypeError, match="Nothing has to give encode, or a user_table and encode_as"):
+    with pytest.raises(TypeError, match="Nothing has to give encode, encode_sequences, or a user_table and encode_as"):
         Nothing(Popularity.Config(), Catalogue(2, 3, 1))

@@ -40,19 +40,20 @@ def test_prepared_data_comes_back_as_it_was(name: str, request: pytest.FixtureRe
 
 
 def test_the_share_of_the_training_queries_comes_back(split: rd.Split, tmp_path: Path) -> None:
-    write_split(replace(split, query_share=0.3), tmp_path / "data")
+    write_split(replace(split, query_share=0.3, min_history=2), tmp_path / "data")
     again = read_split(tmp_path / "data")
-    assert again.query_share == 0.3
-    assert again.windows.ids.tolist() == split.windows.part(0.3).ids.tolist()
+    assert (again.query_share, again.min_history) == (0.3, 2)
+    assert again.windows.ids.tolist() == replace(split, min_history=2).windows.part(0.3).ids.tolist()
     assert again.fingerprint == split.fingerprint
 
 
 def test_data_that_was_written_before_there_were_shares_has_all_queries(split: rd.Split, tmp_path: Path) -> None:
     write_split(split, tmp_path / "data")
     about = json.loads((tmp_path / "data" / "split.json").read_text())
-    del about["query_share"]
+    del about["query_share"], about["min_history"]
     (tmp_path / "data" / "split.json").write_text(json.dumps(about))
-    assert read_split(tmp_path / "data").query_share == 1
+    again = read_split(tmp_path / "data")
+    assert (again.query_share, again.min_history) == (1, None)
 
 
 def test_users_and_items_are_counted_by_raw_id(titled: rd.Split, tmp_path: Path) -> None:

@@ -14,28 +14,28 @@ from rankdistill.rankings import unpack
 lists = st.lists(st.lists(st.integers(1, 99), max_size=12), min_size=1, max_size=6)
 
 
-def windows_of(lists: list[list[int]], history_length: int, target_length: int) -> Windows:
+def windows_of(lists: list[list[int]], history_length: int, target_length: int, least: int | None = None) -> Windows:
     users = np.repeat(np.arange(len(lists)), [len(each) for each in lists])
     items = np.array([item for each in lists for item in each], dtype=np.int32)
-    return Windows.of(Sequences.from_pairs(users, items, len(lists)), history_length, target_length)
+    return Windows.of(Sequences.from_pairs(users, items, len(lists)), history_length, target_length, least)
 
 
-def naive(items: list[int], length: int, target: int) -> list[tuple[int, list[int], list[int]]]:
+def naive(items: list[int], length: int, target: int, least: int) -> list[tuple[int, list[int], list[int]]]:
     """(position, history, targets) of one user, by sliding along her items."""
     if len(items) < target:
         return []
-    if len(items) < length + target:
-        position = len(items) - target
-        return [(position, [0] * (length - position) + items[:position], items[position:])]
-    return [
-        (end, items[end - length : end], items[end : end + target]) for end in range(length, len(items) - target + 1)
+    last = len(items) - target
+    padded = [0] * length + items
+    return [(end, padded[end : end + length], items[end : end + target]) for end in range(min(least, last), last + 1)]
+
+
+@given(lists, st.integers(1, 6), st.integers(1, 4), st.sampled_from([None, 1, 2, 9]))
+def test_windows_are_those_of_a_loop(lists: list[list[int]], length: int, target: int, least: int | None) -> None:
+    windows = windows_of(lists, length, target, least)
+    shortest = length if least is None else least
+    expected = [
+        (user, *window) for user, items in enumerate(lists) for window in naive(items, length, target, shortest)
     ]
-
-
-@given(lists, st.integers(1, 6), st.integers(1, 4))
-def test_windows_are_those_of_a_loop(lists: list[list[int]], length: int, target: int) -> None:
-    windows = windows_of(lists, length, target)
-    expected = [(user, *window) for user, items in enumerate(lists) for window in naive(items, length, target)]
     users, positions = unpack(windows.ids)
     ours = zip(users.tolist(), positions.tolist(), windows.history().tolist(), windows.targets().tolist(), strict=True)
     assert list(ours) == expected

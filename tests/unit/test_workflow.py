@@ -54,6 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "the split's fractions": {"split": {"fractions": [0.7, 0.2, 0.1]}},
     "the history length": {"windows": {"history_length": 3}},
     "the target length": {"windows": {"target_length": 2}},
+    "the least history": {"windows": {"min_history": 1}},
     "the share of the queries": {"windows": {"query_share": 0.5}},
     "the teacher's kind": {"teacher": {"kind": "popularity"}},
     "what the lists leave out": {"distillation": {"exclude": "seen"}},

@@ -51,6 +51,7 @@ class Split:
         history_length: L.
         target_length: T.
         query_share: the share of the training queries that is learnt from.
+        min_history: the items that a training query has before it at least; None is L.
     """
 
     train: Sequences
@@ -64,6 +65,7 @@ class Split:
     history_length: int = 5
     target_length: int = 1
     query_share: float = 1.0
+    min_history: int | None = None
     fingerprint: str = field(default="")
     dropped: tuple[str, ...] = ()
 
@@ -102,7 +104,13 @@ class Split:
     @property
     def windows(self) -> Windows:
         """The training queries and their targets."""
-        return Windows.of(self.train, self.history_length, self.target_length).part(self.query_share)
+        windows = Windows.of(self.train, self.history_length, self.target_length, self.min_history)
+        return windows.part(self.query_share)
+
+    @property
+    def window_settings(self) -> list[float | None]:
+        """All that the training queries depend on beside the data."""
+        return [self.history_length, self.target_length, self.query_share, self.min_history]
 
     @property
     def untrained_items(self) -> Items:
@@ -250,4 +258,5 @@ def with_windows(split: Split, windows: WindowsConfig) -> Split:
         history_length=windows.history_length,
         target_length=windows.target_length,
         query_share=windows.query_share,
+        min_history=windows.min_history,
     )

@@ -55,6 +55,7 @@ def write_split(split: Split, folder: Path, settings: Json | None = None) -> Non
                 "history_length": split.history_length,
                 "target_length": split.target_length,
                 "query_share": split.query_share,
+                "min_history": split.min_history,
                 "settings": settings or {},
             },
         )
@@ -119,6 +120,7 @@ def read_split(folder: Path) -> Split:
             history_length=about["history_length"],
             target_length=about["target_length"],
             query_share=about.get("query_share", 1.0),
+            min_history=about.get("min_history"),
             dropped=tuple(about.get("dropped", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as error:

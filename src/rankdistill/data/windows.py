@@ -1,4 +1,4 @@
-"""Training queries: every place of a user's training sequence that has a full history before it."""
+"""Training queries: every place of a user's training sequence that has enough history before it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from rankdistill.types import Ints, Items
 class Windows:
     """Pairs of a history and the items that followed it, one row a training query.
 
-    A window is `history_length` items and the `target_length` items after them, as in the published code. A user
-    whose sequence is shorter than that has one window, whose history is padded on the left.
+    A window is `history_length` items and the `target_length` items after them, as in the published code; with
+    `min_history`, windows begin after as few items, and their histories are padded on the left. A user whose sequence
+    is too short for that has one window.
 
     Attributes:
         sequences: the training sequences.
@@ -36,16 +37,19 @@ class Windows:
     target_length: int
 
     @classmethod
-    def of(cls, sequences: Sequences, history_length: int, target_length: int) -> Windows:
-        """All windows of `sequences`.
+    def of(
+        cls, sequences: Sequences, history_length: int, target_length: int, min_history: int | None = None
+    ) -> Windows:
+        """All windows of `sequences`, by default those with a full history.
 
         A user with fewer than `target_length` items has no window: there is nothing to predict.
         """
         lengths = sequences.lengths
-        counts = np.maximum(lengths - history_length - target_length + 1, 0)
+        least = history_length if min_history is None else min_history
+        counts = np.maximum(lengths - least - target_length + 1, 0)
         counts[(counts == 0) & (lengths >= target_length)] = 1
         users = np.repeat(np.arange(len(sequences)), counts)
-        first = np.minimum(history_length, np.maximum(lengths - target_length, 0))
+        first = np.minimum(least, np.maximum(lengths - target_length, 0))
         within = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
         return cls(sequences, users, first[users] + within, history_length, target_length)
 

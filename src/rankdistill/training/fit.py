@@ -17,16 +17,17 @@ from torch import Tensor
 from rankdistill.config import TrainConfig
 from rankdistill.console import progress as progress_bar
 from rankdistill.data.negatives import NegativeSampler
+from rankdistill.data.segments import Segments
 from rankdistill.data.teacher_items import TeacherItems
 from rankdistill.data.windows import Windows
 from rankdistill.errors import TrainingError
-from rankdistill.loss import Batch, Objective, Step
+from rankdistill.loss import Batch, Objective, Shared, Step
 from rankdistill.ranker import Ranker, device_named, model_state
 from rankdistill.seen import SeenItems
 from rankdistill.training.callback import Callback, FitResult, StopTraining
 from rankdistill.training.checkpoint import Checkpoint, Progress
 from rankdistill.training.optimizers import Adam
-from rankdistill.types import Json
+from rankdistill.types import Ints, Json
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,15 @@ class TrainingData:
     taught: TeacherItems | None = None
     teacher: Ranker | None = None
 
-    def batches(self, size: int, generator: np.random.Generator, device: torch.device) -> Iterator[Batch]:
-        """One epoch in random order, with its negatives drawn at once."""
+    def batches(
+        self, size: int, generator: np.random.Generator, device: torch.device, causal: bool = False
+    ) -> Iterator[Batch]:
+        """One epoch in random order, with its negatives drawn at once.
+
+        For a causal model, the windows of a user that lie side by side stay together: see `Segments`.
+        """
         windows = self.windows
-        order = generator.permutation(len(windows))
+        parts = self._parts(size, generator, causal)
         negatives = self.sampler.draw(windows.users, self.negatives * windows.target_length, generator)
         nothing = np.zeros((len(windows), 0), dtype=np.int32)
         items = nothing if self.taught is None else self.taught.items
@@ -64,8 +70,10 @@ class TrainingData:
         def move(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
 
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
+        for rows, segments in parts:
+            shared = None
+            if segments is not None:
+                shared = Shared(move(segments.users), move(segments.items()), *map(move, segments.places()))
             yield Batch(
                 move(windows.users[rows]),
                 move(windows.history(rows)),
@@ -73,7 +81,15 @@ class TrainingData:
                 move(negatives[rows]),
                 move(items[rows]),
                 None if scores is None else torch.from_numpy(scores[rows]).to(device),
+                shared,
             )
+
+    def _parts(self, size: int, generator: np.random.Generator, causal: bool) -> Iterator[tuple[Ints, Segments | None]]:
+        """The windows of each batch; all that is random is drawn at once."""
+        if causal:
+            return ((part.rows, part) for part in Segments.of(self.windows, generator).batches(size, generator))
+        order = generator.permutation(len(self.windows))
+        return ((order[start : start + size], None) for start in range(0, len(order), size))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,18 +235,18 @@ def _train_epoch(model: Ranker, data: TrainingData, objective: Objective, optimi
     size = epoch.config.batch_size
     steps = -(-len(data.windows) // size)
     with progress_bar(steps, f"{epoch.name} epoch {epoch.number}/{epoch.config.epochs}") as advance:
-        for number, batch in enumerate(data.batches(size, generator, epoch.device), start=1):
-            queries = model.encode(batch.users, batch.history)
-            step = Step(batch, queries, model, epoch.number, samples, epoch.seen, data.teacher)
+        for number, batch in enumerate(data.batches(size, generator, epoch.device, model.causal), start=1):
+            step = Step(batch, batch.encoded_by(model), model, epoch.number, samples, epoch.seen, data.teacher)
             terms = objective(step)
             optimizer.zero_grad()
             torch.autograd.backward(objective.total(terms))
             optimizer.step()
             for term, value in terms.items():
                 sums[term] = sums.get(term, torch.zeros((), device=epoch.device)) + value.detach() * len(batch.users)
-            if number % _STEPS_A_CHECK == 0 or number == steps:
+            if number % _STEPS_A_CHECK == 0:
                 _refuse_nan(sums, epoch, number)
             advance()
+        _refuse_nan(sums, epoch, number)
     optimizer.bring_all_up()
     means = {term: float(value) / len(data.windows) for term, value in sums.items()}
     return {"epoch": epoch.number, "seconds": round(time.perf_counter() - begin, 3), **means}
