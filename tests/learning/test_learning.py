@@ -186,6 +186,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dcd": {"alpha": 0.3, "student_list": 15, "head": 5, "tail": 5, "temperature": 3.0},
     "unkd": {"alpha": 0.5, "groups": 2, "k": 30},  # speaks of the order inside of the list alone
     "cd": {"alpha": 0.3, "items": 10, "shift": 3.0, "decay": 5.0},
+    "list_softmax": {"alpha": 0.5, "tail": 20},
     "dllm2rec": {"confidence_share": 2.0},
     "rankdistil": {"alpha": 0.3, "temperature": 0.3},
     "cross_entropy": {"temperature": 1.0, "alpha": 3.0},

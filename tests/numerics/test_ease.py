@@ -27,8 +27,8 @@ def sequences(lists: list[list[int]]) -> Sequences:
     return Sequences.from_pairs(users, np.array([i for each in lists for i in each], dtype=np.int32), len(lists))
 
 
-def prepared(lists: list[list[int]], l2: float = 10.0, voters: str = "training") -> EASE:
-    config = EASE.Config.model_validate({"l2": l2, "voters": voters})
+def prepared(lists: list[list[int]], l2: float = 10.0, voters: str = "training", recency: float = 0.0) -> EASE:
+    config = EASE.Config.model_validate({"l2": l2, "voters": voters, "recency": recency})
     model = EASE(config, Catalogue(len(lists), ITEMS, 2))
     model.prepare(sequences(lists))
     return model.double()
@@ -137,6 +137,24 @@ def test_with_the_history_as_voters_a_list_knows_nothing_of_the_target() -> None
     assert by_all[0, 4] > by_all[0, 5]
     assert by_all[1, 4] < by_all[1, 5]
     np.testing.assert_array_equal(by_history[0], by_history[1])
+
+
+@pytest.mark.parametrize("recency", [0.5, 1.0, 2.0])
+def test_older_items_of_a_history_count_less_as_recency_says(recency: float) -> None:
+    lists = [[1, 2, 3], [2, 9], [3, 9]]
+    model, weights = prepared(lists, voters="history", recency=recency), naive_weights(lists, 10.0)
+    older = 2.0**-recency
+    wanted = np.array([weights[1], weights[2], older * weights[3] + weights[9]])
+    history = [[0, 1], [2, 2], [3, 9]]
+    np.testing.assert_allclose(scores_of(model, history), wanted, rtol=1e-5, atol=1e-8)
+    form = served(model.float(), sequences(lists))
+    longer = torch.tensor([[0, 0, 0, 1], [0, 3, 2, 2], [9, 1, 3, 9]])
+    np.testing.assert_allclose(form.encode(torch.tensor([3, 3, 3]), longer), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_recency_needs_a_history_to_vote() -> None:
+    with pytest.raises(ValueError, match="recency: 1 needs voters = 'history', in which items have an age"):
+        EASE.Config(recency=1.0)
 
 
 def test_a_catalogue_that_is_too_large_is_refused_before_anything_is_allocated() -> None:

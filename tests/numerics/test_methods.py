@@ -18,6 +18,7 @@ from rankdistill.distillation.cd import CD
 from rankdistill.distillation.cross_entropy import CrossEntropy
 from rankdistill.distillation.dcd import DCD
 from rankdistill.distillation.dllm2rec import DLLM2Rec
+from rankdistill.distillation.list_softmax import ListSoftmax
 from rankdistill.distillation.margin_mse import MarginMSE
 from rankdistill.distillation.rankdistil import RankDistil
 from rankdistill.distillation.rce_kd import RceKD
@@ -110,6 +111,34 @@ def test_rrd(tail: int) -> None:
         below = [scores[item] for item in drawn if item not in listed and item != target]
         wanted.append(oracles.relaxed_ranking([scores[item] for item in listed], below))
     assert RRD(RRD.Config(k=8, tail=tail))(step).item() == pytest.approx(mean(wanted), rel=1e-12)
+
+
+class TestListSoftmax:
+    @pytest.mark.parametrize("decay", [0.0, 1.0, 2.5])
+    @pytest.mark.parametrize("tail", [3, 40])
+    def test_loss(self, tail: int, decay: float) -> None:
+        step = step_of(8)
+        drawn = set(step_of(8).draw(tail).tolist())
+        worth = [place**-decay for place in range(1, 9)]
+        wanted = []
+        for scores, listed, (target,) in zip(
+            step.queries.tolist(), step.batch.teacher_items.tolist(), step.batch.targets.tolist(), strict=True
+        ):
+            others = [scores[item] for item in drawn - {*listed, target}]
+            rest = (ITEMS - 9) * mean(map(math.exp, others)) if others else 0.0
+            total = sum(math.exp(scores[item]) for item in listed) + rest
+            terms = [part * (math.log(total) - scores[item]) for part, item in zip(worth, listed, strict=True)]
+            wanted.append(sum(terms) / sum(worth))
+        found = ListSoftmax(ListSoftmax.Config(k=8, tail=tail, decay=decay))(step).item()
+        assert found == pytest.approx(mean(wanted), rel=1e-6)  # its weights are float32
+
+    def test_a_sample_of_everything_is_the_softmax_over_the_catalogue(self) -> None:
+        step = step_of(8)
+        scores = step.queries.clone()
+        scores.scatter_(1, step.batch.targets, -torch.inf)
+        best = torch.log_softmax(scores[:, 1:], dim=1).gather(1, step.batch.teacher_items[:, :1] - 1)
+        found = ListSoftmax(ListSoftmax.Config(k=8, tail=5000, decay=60.0))(step).item()  # the first place is all
+        assert found == pytest.approx(-best.mean().item(), rel=1e-9)
 
 
 class TestDCD:

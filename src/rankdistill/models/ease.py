@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import sparse
 from scipy.linalg import lapack
 from torch import Tensor
@@ -36,7 +36,7 @@ class ServedEASE(Served):
         if self.model.config.voters == "history":
             history = last(history, self.model.catalogue.history_length)
         weights = self.model.get_buffer("weights")
-        votes = once(history, self.model.catalogue.num_items).to(weights.dtype)
+        votes = self.model.votes(history)
         return (votes.unsqueeze(1) @ embedding(history, weights)).squeeze(1)
 
 
@@ -51,7 +51,8 @@ class EASE(Ranker):
     in training, as for a test user. The query's target and what came after it are among that: no item votes for
     itself, but the target votes for its neighbours, so a list for a training query may name what only the future
     tells, as those of item-kNN, Fossil and any model with user vectors do. Nothing of the test part is in it. With
-    `voters = "history"` the last items of the query vote alone, which all stand before its target.
+    `voters = "history"` the last items of the query vote alone, which all stand before its target, and with a `recency`
+    the item before a others counts (1 + a)^-recency, which is for data where people move on, as among places.
     """
 
     class Config(Section):
@@ -62,6 +63,16 @@ class EASE(Ranker):
         voters: Literal["training", "history"] = Field(
             "training", description="whose weights are added up: all that the user has, or the last items of the query"
         )
+
+        recency: float = Field(
+            0.0, ge=0, description="how fast older items of a history lose their vote; 0 = not at all, 1 = as 1 / age"
+        )
+
+        @model_validator(mode="after")
+        def _ages_are_known(self) -> EASE.Config:
+            if self.recency and self.voters == "training":
+                raise ValueError(f"recency: {self.recency:g} needs voters = 'history', in which items have an age")
+            return self
 
     config: Config
     served_as = ServedEASE
@@ -87,12 +98,17 @@ class EASE(Ranker):
         """The scores [B, I + 1] of the catalogue; they are added up once for a user who stands in several rows."""
         weights = self.get_buffer("weights")
         if self.config.voters == "history":
-            votes = once(history, self.catalogue.num_items).to(weights.dtype)
-            return embedding_bag(history, weights, mode="sum", per_sample_weights=votes)
+            return embedding_bag(history, weights, mode="sum", per_sample_weights=self.votes(history))
         distinct, rows = torch.unique_consecutive(users, return_inverse=True)
         owned, _ = self.own.of(distinct)
         lengths = self.own.lengths(distinct)
         return embedding_bag(owned, weights, lengths.cumsum(0) - lengths, mode="sum")[rows]
+
+    def votes(self, history: Tensor) -> Tensor:
+        """What each item of histories [B, H] counts, (1 + age)^-recency where the item occurs last: [B, H]."""
+        ages = torch.arange(history.shape[1] - 1, -1, -1, device=history.device)
+        worth = (1.0 + ages.to(self.get_buffer("weights").dtype)) ** -self.config.recency
+        return once(history, self.catalogue.num_items) * worth
 
     def score(self, queries: Tensor, items: Tensor | None = None) -> Tensor:
         """See `Ranker.score`."""
