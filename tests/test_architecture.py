@@ -22,7 +22,7 @@ ROWS = (
     {"data"},
     {"native"},
     {"search"},
-    {"rows", "rounding"},
+    {"dropout", "rows", "rounding"},
     {"ranker", "seen"},
     {"served", "ensemble"},
     {"listwise", "loss"},

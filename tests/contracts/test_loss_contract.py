@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import signature
 from statistics import mean
 from typing import Any
 
@@ -48,6 +50,8 @@ def test_its_config_says_what_it_is_and_describes_every_option(kind: str) -> Non
 
 def test_it_agrees_with_its_oracle(kind: str) -> None:
     oracle = getattr(oracles, kind)
+    if "num_items" in signature(oracle).parameters:
+        oracle = partial(oracle, num_items=10)
     scores = scores_of(2.0)
     rows = scores.tolist()
     expected = mean(

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, embedding, linear
 
-from rankdistill.models.caser import Caser, dropout
+from rankdistill.dropout import dropout
+from rankdistill.models.caser import Caser
 from rankdistill.ranker import Catalogue
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

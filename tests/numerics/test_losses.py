@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from rankdistill.losses.gbce import gbce_loss, sampling_share
 from rankdistill.losses.pairwise import pairwise_loss
 from rankdistill.losses.pointwise import pointwise_loss
 from rankdistill.losses.softmax import full_softmax_loss, softmax_loss
@@ -104,3 +105,42 @@ def test_a_loss_falls_when_a_target_rises_and_when_a_negative_falls() -> None:
         rising, falling = torch.autograd.grad(loss(*scores), scores)
         assert (rising < 0).all()
         assert (falling > 0).all()
+
+
+class TestGBCE:
+    """The exponent of its targets; the whole loss is under the contract of losses."""
+
+    targets = torch.tensor([[0.3, -1.2], [2.0, 0.1]], dtype=torch.float64)
+    negatives = torch.tensor([[0.5, -0.4, 1.0, 0.0], [-3.0, 0.7, 0.2, 4.0]], dtype=torch.float64)
+
+    def test_an_exponent_of_one_is_the_pointwise_loss(self) -> None:
+        expected = pointwise_loss(self.targets, self.negatives)
+        assert torch.equal(gbce_loss(self.targets, self.negatives, 1.0), expected)
+
+    @pytest.mark.parametrize(("calibration", "beta"), [(0.0, 1.0), (1.0, 2 / 9), (0.75, 0.75 * (2 / 9 - 1) + 1)])
+    def test_it_is_the_papers_formula_at_any_calibration(self, calibration: float, beta: float) -> None:
+        pairs = zip(self.targets.tolist(), self.negatives.tolist(), strict=True)
+        expected = mean(oracles.gbce(*pair, num_items=10, calibration=calibration) for pair in pairs)
+        assert gbce_loss(self.targets, self.negatives, beta).item() == pytest.approx(expected, rel=1e-9)
+
+    @pytest.mark.parametrize("calibration", [0.0, 1.0])
+    def test_the_most_likely_probability_is_the_true_one_with_full_calibration_and_too_high_without(
+        self, calibration: float
+    ) -> None:
+        true, share = 0.2, 0.1  # an item is the target with `true`, else one of the negatives with `share`
+        scores, nothing = torch.linspace(-6, 6, 4001, dtype=torch.float64), torch.zeros(1, 0, dtype=torch.float64)
+        beta = calibration * (share - 1) + 1
+        losses = [
+            true * gbce_loss(score.view(1, 1), nothing, beta)
+            + (1 - true) * share * gbce_loss(nothing, score.view(1, 1), beta)
+            for score in scores
+        ]
+        learned = torch.sigmoid(scores[torch.stack(losses).argmin()]).item()
+        expected = true if calibration else true / (true + (1 - true) * share)
+        assert learned == pytest.approx(expected, abs=2e-3)
+        assert (learned > 3 * true) == (calibration == 0)
+
+    def test_the_share_counts_what_was_drawn_for_each_target(self) -> None:
+        negatives = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 0, 0, 0, 0]])
+        assert sampling_share(negatives, 2, 31).flatten().tolist() == pytest.approx([0.1, 1 / 30])
+        assert sampling_share(negatives, 1, 3).flatten().tolist() == [1, 1]  # there are no more than all

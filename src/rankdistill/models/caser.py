@@ -13,6 +13,7 @@ from torch.nn.functional import conv1d, pad
 
 from rankdistill import native
 from rankdistill.config import LATER, ModelConfig
+from rankdistill.dropout import dropout
 from rankdistill.native import caser as kernels
 from rankdistill.ranker import Catalogue, Ranker
 
@@ -139,22 +140,6 @@ def _at_once(embedded: Tensor, filters: list[nn.Parameter], bias: Tensor) -> Ten
     outside = torch.zeros_like(beyond, dtype=embedded.dtype).masked_fill(beyond, -torch.inf)
     added = (bias.unsqueeze(2) + outside.unsqueeze(1)).flatten(0, 1)
     return (conv1d(pad(embedded.transpose(1, 2), (0, length - 1)), weights.transpose(1, 2)) + added).amax(2)
-
-
-def dropout(values: Tensor, share: float) -> Tensor:
-    """`values` with a random `share` of them zero and the rest scaled up to keep the mean.
-
-    Four decisions are taken from each 64-bit draw, which is several times quicker than drawing a Bernoulli variable
-    for each value; `share` is rounded to 1/65536.
-    """
-    kept = max(1, round((1 - share) * 65536))
-    if kept == 65536:
-        return values
-    if native.has_kernels(values):
-        return kernels.dropout(values, kept)
-    words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
-    bits = words.random_(-(1 << 63), None).view(torch.int16)[: values.numel()].view(values.shape)
-    return values * ((bits < kept - 32768) * (65536 / kept))
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:

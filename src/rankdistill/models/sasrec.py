@@ -8,11 +8,14 @@ from typing import Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from rankdistill.config import Section
+from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.types import PAD
+
+_EPSILON = 1e-8
+"""Of the layer norms, as in the published code."""
 
 
 class SASRec(Ranker):
@@ -52,14 +55,16 @@ class SASRec(Ranker):
         self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
         self.positions = nn.Parameter(torch.randn(catalogue.history_length, dim) / dim)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=_EPSILON)
         self.register_buffer("no_bias", torch.zeros(rows), persistent=False)
 
     def encode_sequences(self, users: Tensor, sequences: Tensor) -> Tensor:
         """Query vectors [U, S, d]."""
         vectors = self.read(self.item_vectors, sequences) * math.sqrt(self.config.dim)
         known = (sequences != PAD).unsqueeze(2)
-        vectors = dropout(vectors + self.positions[: sequences.shape[1]], self.config.dropout, self.training) * known
+        vectors = (vectors + self.positions[: sequences.shape[1]]) * known
+        if self.training:
+            vectors = dropout(vectors, self.config.dropout)
         for block in self.blocks:
             vectors = block(vectors)
         normed: Tensor = self.norm(vectors)
@@ -76,7 +81,7 @@ class _Block(nn.Module):
     def __init__(self, config: SASRec.Config) -> None:
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
-        self.norm, self.forward_norm = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
+        self.norm, self.forward_norm = (nn.LayerNorm(config.dim, eps=_EPSILON) for _ in range(2))
         self.query = nn.Linear(config.dim, config.dim)
         self.key_value = nn.Linear(config.dim, 2 * config.dim)
         self.first, self.second = nn.Linear(config.dim, config.dim), nn.Linear(config.dim, config.dim)
@@ -85,8 +90,8 @@ class _Block(nn.Module):
         """Vectors [U, S, d] after the block, of vectors [U, S, d] before it."""
         normed = self.norm(vectors)
         attended = self.forward_norm(normed + self._attention(normed, vectors))
-        inner = dropout(torch.relu(self.first(attended)), self.dropout, self.training)
-        after: Tensor = attended + dropout(self.second(inner), self.dropout, self.training)
+        inner = self._dropped(torch.relu(self.first(attended)))
+        after: Tensor = attended + self._dropped(self.second(inner))
         return after
 
     def _attention(self, normed: Tensor, vectors: Tensor) -> Tensor:
@@ -95,8 +100,10 @@ class _Block(nn.Module):
         queries = self._by_head(self.query(normed)) / math.sqrt(keys.shape[3])
         later = torch.ones(vectors.shape[1], vectors.shape[1], dtype=torch.bool, device=vectors.device).triu(1)
         weights = (queries @ keys.transpose(2, 3)).masked_fill(later, -torch.inf).softmax(3)
-        attended: Tensor = dropout(weights, self.dropout, self.training) @ values
-        return attended.transpose(1, 2).flatten(2)
+        return (self._dropped(weights) @ values).transpose(1, 2).flatten(2)
+
+    def _dropped(self, values: Tensor) -> Tensor:
+        return dropout(values, self.dropout) if self.training else values
 
     def _by_head(self, vectors: Tensor) -> Tensor:
         """[U, h, S, d / h]."""

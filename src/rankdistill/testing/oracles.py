@@ -97,6 +97,17 @@ def softmax(positives: Sequence[float], others: Sequence[float]) -> float:
     return total
 
 
+def gbce(positives: Sequence[float], negatives: Sequence[float], num_items: int, calibration: float = 0.75) -> float:
+    """- sum log(sigmoid(s+)^beta) - sum log(1 - sigmoid(s-)) (Petrov & Macdonald, RecSys 2023).
+
+    beta = alpha (t (1 - 1 / alpha) + 1 / alpha), t the calibration and alpha the negatives a positive over the number
+    of items that are not this positive, at most 1.
+    """
+    alpha = min(1.0, len(negatives) / len(positives) / (num_items - 1))
+    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    return -sum(beta * log_sigmoid(score) for score in positives) - sum(log_sigmoid(-score) for score in negatives)
+
+
 def distillation(scores: Sequence[float], weights: Sequence[float]) -> float:
     """- sum_r w_r log sigmoid(s_r) over the teacher's K items, best first (Tang & Wang, KDD 2018)."""
     return -sum(weight * log_sigmoid(score) for score, weight in zip(scores, weights, strict=True))
