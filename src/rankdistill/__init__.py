@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rankdistill.evaluation.compare import Comparison, compare
     from rankdistill.evaluation.evaluate import Evaluation
     from rankdistill.exporting.write import export
+    from rankdistill.losses.gbce import GBCE
     from rankdistill.losses.pairwise import Pairwise
     from rankdistill.losses.pointwise import Pointwise
     from rankdistill.losses.softmax import Softmax
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rankdistill.models.caser import Caser
     from rankdistill.models.ease import EASE
     from rankdistill.models.fossil import Fossil
+    from rankdistill.models.gru4rec import GRU4Rec
     from rankdistill.models.item_knn import ItemKNN
     from rankdistill.models.matrix_factorization import MatrixFactorization
     from rankdistill.models.popularity import Popularity
@@ -48,6 +50,8 @@ _HOMES = {
     "Ensemble": "ensemble",
     "Evaluation": "evaluation.evaluate",
     "Fossil": "models.fossil",
+    "GBCE": "losses.gbce",
+    "GRU4Rec": "models.gru4rec",
     "Interactions": "data.interactions",
     "ItemKNN": "models.item_knn",
     "MatrixFactorization": "models.matrix_factorization",
@@ -83,11 +87,13 @@ _HOMES = {
 
 __all__ = [
     "EASE",
+    "GBCE",
     "Caser",
     "Comparison",
     "Ensemble",
     "Evaluation",
     "Fossil",
+    "GRU4Rec",
     "Interactions",
     "ItemKNN",
     "MatrixFactorization",

@@ -41,6 +41,19 @@ class Catalogue:
     num_items: int
     history_length: int
 
+    def looked_at(self, items: int | None) -> int:
+        """How many items of a history [B, L] a model looks at that wants the last `items` alone; None is all.
+
+        Raises:
+            ConfigError: histories are not so long.
+        """
+        if items is not None and items > self.history_length:
+            raise ConfigError(
+                f"history_length = {items} of the model is more than [windows] history_length = {self.history_length}; "
+                f"lower it, or leave it out for the whole history"
+            )
+        return items or self.history_length
+
 
 class Ranker(nn.Module):
     """Scores items for a user and her last items.

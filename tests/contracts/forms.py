@@ -16,8 +16,11 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "no users": {"user_vectors": False},
         "tied, no users": {"tied": True, "user_vectors": False},
         "int8": {"precision": "int8"},
+        "three items": {"history_length": 3},
     },
-    "fossil": {"float16": {"precision": "float16", "dim": 110}},
+    "fossil": {"float16": {"precision": "float16", "dim": 110}, "two items": {"history_length": 2}},
+    "gru4rec": {"untied": {"tied": False, "hidden": 20, "layers": 2}},
+    "sasrec": {"two heads, int8": {"heads": 2, "dim": 110, "precision": "int8"}},
     "matrix_factorization": {"int8": {"precision": "int8", "dim": 110}},
 }
 FORMS: dict[str, Section] = {kind: plugins.find("models", kind).Config() for kind in plugins.kinds("models")} | {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 import rankdistill as rd
 from rankdistill import plugins
 from rankdistill.config import Section, TrainConfig
-from rankdistill.errors import CheckpointError
+from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.losses.pointwise import pointwise_loss
 from rankdistill.model_folder import load_ids, load_model, save_model
 from rankdistill.pipeline import build
@@ -265,3 +266,30 @@ def test_its_tables_are_parameters_and_learn_by_row_what_they_learn_as_a_whole(f
     for name in names:
         learned = model_state(by_row)[name]
         assert (learned - aim[name]).norm() < 1e-3 * (aim[name] - start[name]).norm(), name
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in plugins.kinds("models") if "history_length" in plugins.find("models", kind).Config.model_fields],
+)
+class TestHistoryLength:
+    def test_a_model_of_few_items_is_that_of_short_windows(self, kind: str, split: rd.Split) -> None:
+        config = plugins.find("models", kind).Config
+        ours = build(config(history_length=3), split, 0).double().eval()
+        short = build(config(), replace(split, history_length=3), 0).double().eval()
+        assert same(ours, short)
+        assert ours.parameters_count < build(config(), split, 0).parameters_count
+        with torch.no_grad():
+            assert torch.equal(ours.encode(USERS, HISTORY), short.encode(USERS, HISTORY[:, -3:]))
+
+    def test_the_length_of_the_windows_is_the_default(self, kind: str, split: rd.Split) -> None:
+        config = plugins.find("models", kind).Config
+        assert same(build(config(history_length=split.history_length), split, 0), build(config(), split, 0))
+
+    def test_more_items_than_the_windows_have_are_refused(self, kind: str, split: rd.Split) -> None:
+        with pytest.raises(ConfigError) as caught:
+            build(plugins.find("models", kind).Config(history_length=6), split, 0)
+        assert str(caught.value) == (
+            "history_length = 6 of the model is more than [windows] history_length = 5; lower it, or leave it out for "
+            "the whole history"
+        )

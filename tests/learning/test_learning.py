@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,18 @@ def test_caser_beats_popularity_by_far_and_comes_near_the_best_there_is(chain: r
     assert 0.7 * best < ours < 1.02 * best
 
 
+@pytest.mark.parametrize("model", [rd.SASRec.Config(dim=32, dropout=0.1), rd.GRU4Rec.Config(dim=32, dropout=0.1)])
+@pytest.mark.parametrize("loss", [None, rd.GBCE.Config(negatives=10)])
+def test_sequential_models_beat_popularity_by_far_and_come_near_the_best_there_is(
+    model: Section, loss: RankingLossConfig | None, chain: rd.Split
+) -> None:
+    sequences = replace(chain, history_length=LENGTH, min_history=1)
+    ours = quality(rd.train(model, sequences, settings(8, loss)), sequences)
+    best = quality(BestPossible(chain), chain)
+    assert ours > 2.5 * quality(rd.train(Popularity.Config(), chain), chain)
+    assert 0.7 * best < ours < 1.02 * best
+
+
 @pytest.mark.parametrize("model", [rd.Fossil.Config(dim=16), rd.MatrixFactorization.Config(dim=16)])
 @pytest.mark.parametrize("loss", [BPR, rd.Pointwise.Config(negatives=5)])
 def test_models_of_taste_beat_popularity_by_far_and_rank_the_users_group_first(
@@ -150,6 +163,8 @@ def test_fossil_learns_what_follows_what_and_taste_alone_does_not(loss: RankingL
     [
         (config(16), None),
         (rd.Fossil.Config(dim=16), BPR),
+        (rd.SASRec.Config(dim=16), rd.GBCE.Config()),
+        (rd.GRU4Rec.Config(dim=16), None),
         (rd.MatrixFactorization.Config(dim=16), BPR),
         (rd.ItemKNN.Config(), None),
         (rd.EASE.Config(l2=10.0), None),
@@ -213,8 +228,9 @@ def test_every_method_brings_the_student_nearer_to_its_teacher(kind: str, chain:
         (rd.ItemKNN.Config(), config(8)),
         (rd.ItemKNN.Config(), rd.Fossil.Config(dim=8)),
         (config(32), rd.Fossil.Config(dim=8)),
+        (rd.SASRec.Config(dim=32), config(8)),
     ],
-    ids=["item_knn to caser", "item_knn to fossil", "caser to fossil"],
+    ids=["item_knn to caser", "item_knn to fossil", "caser to fossil", "sasrec to caser"],
 )
 def test_a_student_takes_over_the_list_of_a_teacher_of_another_kind(
     teacher: Section, student: Section, chain: rd.Split

@@ -119,7 +119,9 @@ class WindowsConfig(Section):
     history_length: Count = Field(default=5, description="items of history in a query (L)")
     target_length: Count = Field(default=1, description="next items to learn from a query (T)")
     min_history: Count | None = Field(
-        default=None, description="items before a training query at least; history_length when left out"
+        default=None,
+        description="items before a training query at least; history_length when left out",
+        json_schema_extra=LATER,
     )
     query_share: float = Field(default=1.0, gt=0, le=1, description="share of the training queries to learn from")
 

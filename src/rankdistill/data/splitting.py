@@ -108,9 +108,12 @@ class Split:
         return windows.part(self.query_share)
 
     @property
-    def window_settings(self) -> list[float | None]:
+    def window_settings(self) -> list[float]:
         """All that the training queries depend on beside the data."""
-        return [self.history_length, self.target_length, self.query_share, self.min_history]
+        settings: list[float] = [self.history_length, self.target_length, self.query_share]
+        if self.min_history is not None:
+            settings.append(self.min_history)
+        return settings
 
     @property
     def untrained_items(self) -> Items:

@@ -59,13 +59,20 @@ class Caser(Ranker):
             True, description="a vector a user; without, the history alone is asked", json_schema_extra=LATER
         )
 
+        history_length: int | None = Field(
+            None,
+            ge=1,
+            description="last items that it looks at; those of [windows] when left out",
+            json_schema_extra=LATER,
+        )
+
     config: Config
     user_table: str | None = "user_vectors"
     tables = ("user_vectors", "history_vectors", "item_vectors", "item_bias")
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
-        length, dim, rows = catalogue.history_length, config.dim, catalogue.num_items + 1
+        length, dim, rows = catalogue.looked_at(config.history_length), config.dim, catalogue.num_items + 1
         if config.user_vectors:
             self.user_vectors = nn.Parameter(torch.randn(catalogue.num_users, dim) / dim)
         else:
@@ -94,7 +101,8 @@ class Caser(Ranker):
 
     def _sequences(self, history: Tensor) -> Tensor:
         """The part z [B, d] of the query vectors, of histories [B, L]."""
-        features = self._features(self.read(self.item_vectors if self.config.tied else self.history_vectors, history))
+        vectors = self.item_vectors if self.config.tied else self.history_vectors
+        features = self._features(self.read(vectors, history[:, -self.vertical.shape[1] :]))
         if self.training:
             features = dropout(features, self.config.dropout)
         return _ACTIVATIONS[self.config.activation](self.combine(features))

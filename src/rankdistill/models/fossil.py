@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from rankdistill.config import ModelConfig
+from rankdistill.config import LATER, ModelConfig
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
@@ -52,6 +52,9 @@ class Fossil(Ranker):
         kind: Literal["fossil"] = "fossil"
         dim: int = Field(50, ge=1, description="d, the length of item vectors")
         history_exponent: float = Field(0.2, ge=0, le=1, description="a: a user's history is scaled by |H|^-a")
+        history_length: int | None = Field(
+            None, ge=1, description="last items with weights; those of [windows] when left out", json_schema_extra=LATER
+        )
 
     config: Config
     served_as = ServedFossil
@@ -60,7 +63,7 @@ class Fossil(Ranker):
 
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
-        length, dim, rows = catalogue.history_length, config.dim, catalogue.num_items + 1
+        length, dim, rows = catalogue.looked_at(config.history_length), config.dim, catalogue.num_items + 1
         self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
         self.weights = nn.Parameter(torch.full((length,), 1.0 / length))
         self.user_weights = nn.Parameter(torch.zeros(catalogue.num_users, length))
@@ -81,6 +84,7 @@ class Fossil(Ranker):
 
     def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
         """The short-term part [B, d], with the users' weights [B, L]."""
+        history = history[:, -len(self.weights) :]
         recent = self.read(self.history_vectors, history)
         weights = (self.weights + rows).flip(1) * (history != PAD)
         return (weights.unsqueeze(2) * recent).sum(1)  # quicker than a batch of tiny matrix products

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rankdistill.config import Section
+from rankdistill.config import ModelConfig
 from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.types import PAD
@@ -23,7 +23,7 @@ class GRU4Rec(Ranker):
     negatives are what `[ranking_loss]` says.
     """
 
-    class Config(Section):
+    class Config(ModelConfig):
         """Options of GRU4Rec."""
 
         kind: Literal["gru4rec"] = "gru4rec"

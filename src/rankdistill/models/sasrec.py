@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rankdistill.config import Section
+from rankdistill.config import ModelConfig
 from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.types import PAD
@@ -31,7 +31,7 @@ class SASRec(Ranker):
     last half of the L items that ranking shows.
     """
 
-    class Config(Section):
+    class Config(ModelConfig):
         """Options of SASRec; the defaults are the published settings for MovieLens-1M."""
 
         kind: Literal["sasrec"] = "sasrec"
