@@ -17,10 +17,12 @@ from rankdistill.console import progress
 from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
 from rankdistill.data.negatives import NegativeSampler
+from rankdistill.data.popularity import popular_items
 from rankdistill.data.queries import Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.splitting import Split, with_windows
 from rankdistill.errors import CheckpointError, ConfigError, DataError
+from rankdistill.evaluation import halves
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
@@ -353,12 +355,29 @@ def evaluate(
         EvaluationError: an unknown metric, or one that needs deeper lists.
         RankingsError: a test user has no list.
     """
+    return evaluate_ranks(_ranks_of(lists, targets), metrics, lists=lists, num_items=num_items)
+
+
+def evaluate_halves(lists: Rankings, split: Split, targets: Sequences | Queries | None = None) -> Evaluation:
+    """The same for popular and for unpopular items apart; see `rankdistill.evaluation.halves`.
+
+    Args:
+        lists: as for `evaluate`.
+        split: the data, whose training interactions say which items are popular.
+        targets: as for `evaluate`; the test items of `split` when left out.
+    """
+    popular = popular_items(split.train, split.num_items)
+    return halves.evaluate_halves(_ranks_of(lists, split.test if targets is None else targets), popular)
+
+
+def _ranks_of(lists: Rankings, targets: Sequences | Queries) -> TargetRanks:
+    """The ranks that came along with the lists where they are of these targets, else those in the lists."""
     if isinstance(targets, Queries):
         targets = targets.by_user()
     ranks = lists.target_ranks
     if ranks is None or not targets.members()(unpack(ranks.query_ids)[0], ranks.items).all():  # of other targets
         ranks = ranks_in_lists(lists, targets)
-    return evaluate_ranks(ranks, metrics, lists=lists, num_items=num_items)
+    return ranks
 
 
 def ranks_in_lists(lists: Rankings, targets: Sequences) -> TargetRanks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +14,17 @@ import polars as pl
 import torch
 
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, flat, to_toml
+from rankdistill.data.popularity import popular_items
 from rankdistill.data.queries import Queries
 from rankdistill.data.splitting import Split
 from rankdistill.errors import CheckpointError, DataError, EvaluationError
+from rankdistill.evaluation import halves
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import replacing, write_json, write_text
+from rankdistill.ids import IdMap
 from rankdistill.latency import measure_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, load_ids, load_model, save_model
@@ -29,6 +32,7 @@ from rankdistill.pipeline import (
     Settings,
     check_fits,
     evaluate,
+    evaluate_halves,
     fit_model,
     ranks_in_lists,
     training_seed,
@@ -196,12 +200,19 @@ def evaluate_model(
     assert lists.target_ranks is not None
     evaluation = evaluate(lists, split.test, config.metrics, split.num_items)
     lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
-    evaluation.write(folder / "evaluation.parquet", split.user_ids)
-    figures: Json = {"metrics": evaluation.mean(), "totals": evaluation.totals}
+    parts = evaluate_halves(lists, split)
+    write_evaluation(evaluation, parts, folder / "evaluation.parquet", split.user_ids)
+    figures: Json = {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": halves.means_of(parts)}
     if timed:
         figures |= _speed(model, queries)
     write_json(folder / CARD, {**load_card(folder), **figures})
     return evaluation
+
+
+def write_evaluation(evaluation: Evaluation, parts: Evaluation, path: Path, user_ids: IdMap) -> None:
+    """Writes an evaluation, and beside it that of its popular and unpopular halves."""
+    evaluation.write(path, user_ids)
+    parts.write(halves.beside(path), user_ids)
 
 
 def track_test(experiment: Experiment, folder: Path) -> None:
@@ -239,8 +250,8 @@ def evaluate_lists(
     *,
     exactly: bool = False,
     on_unknown: Literal["error", "drop"] = "error",
-) -> tuple[Evaluation, Rankings]:
-    """Evaluates somebody's recommendations for the test users; returns the values and the lists.
+) -> tuple[Evaluation, Evaluation, Rankings]:
+    """Evaluates somebody's recommendations for the test users; returns the values, those of the halves, and the lists.
 
     Args:
         path: parquet with `user_id, rank, item_id[, score]`.
@@ -258,7 +269,8 @@ def evaluate_lists(
     lists = lists.for_queries(queries.ids, split.user_ids)
     ranks = ranks_in_lists(lists, queries.by_user())
     metrics = config.metrics if exactly else _within(config.metrics, lists.depth, path)
-    return evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items), lists
+    evaluation = evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items)
+    return evaluation, halves.evaluate_halves(ranks, popular_items(split.train, split.num_items)), lists
 
 
 def read_lists(path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error") -> Rankings:
@@ -279,29 +291,20 @@ def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:
 
 def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> list[Json]:
     """Paired comparisons of the models that were evaluated: distilled and student, and each with the teacher."""
-    evaluations = {
-        role: Evaluation.read(folder / "evaluation.parquet", split.user_ids)
-        for role, folder in folders.items()
-        if (folder / "evaluation.parquet").exists()
-    }
+    files = {role: folder / "evaluation.parquet" for role, folder in folders.items()}
+    whole, parts = (
+        {role: Evaluation.read(file, split.user_ids) for role, file in found.items() if file.exists()}
+        for found in (files, {role: halves.beside(file) for role, file in files.items()})
+    )
     rows: list[Json] = []
     for a, b in _PAIRS:
-        if a not in evaluations or b not in evaluations:
-            continue
-        shared = [name for name in evaluations[a].values if name in evaluations[b].values]
-        for result in compare_all(evaluations[a], evaluations[b], shared, samples=samples):
-            rows.append(
-                {
-                    "a": a,
-                    "b": b,
-                    "metric": result.metric,
-                    "difference": result.difference,
-                    "low": result.low,
-                    "high": result.high,
-                    "p_value": result.p_value,
-                    "users": result.users,
-                }
-            )
+        made = []
+        if a in whole and b in whole:
+            shared = [name for name in whole[a].values if name in whole[b].values]
+            made += compare_all(whole[a], whole[b], shared, samples=samples)
+        if a in parts and b in parts:
+            made += halves.compare_halves(parts[a], parts[b], samples=samples)
+        rows += [{"a": a, "b": b, **asdict(result)} for result in made]
     return rows
 
 
@@ -327,6 +330,7 @@ def describe_data(split: Split, experiment: Experiment) -> Json:
         "training_queries": len(split.windows),
         "test_users": len(queries),
         "targets": len(queries.relevant.items),
+        "popular_items": int(popular_items(split.train, split.num_items).sum()),
         "unseen_targets": int(np.isin(queries.relevant.items, split.untrained_items).sum()),
         "split": split.description,
         "history_length": split.history_length,

@@ -99,10 +99,10 @@ def of_epoch(row: Json) -> dict[str, float]:
 
 
 def of_test(card: Json) -> dict[str, float]:
-    """The numbers of a model card by name: `test/ndcg@10`, `parameters`, `bytes`, `latency_ms/p50` ..."""
-    wanted = ("parameters", "bytes", "train_seconds", "best_epoch", "latency_ms", "users_per_second", "halves")
-    shown = {name: card[name] for name in wanted if name in card}
-    return _numbers({**shown, "test": {**card.get("metrics", {})}})
+    """The numbers of a model card by name: `test/ndcg@10`, `test/tail/ndcg@10`, `parameters`, `bytes` ..."""
+    costs = ("parameters", "bytes", "train_seconds", "best_epoch", "latency_ms", "users_per_second")
+    halves = {half: one["metrics"] for half, one in (card.get("halves") or {}).items()}
+    return _numbers({name: card.get(name) for name in costs} | {"test": {**card.get("metrics", {}), **halves}})
 
 
 def _numbers(values: Json) -> dict[str, float]:

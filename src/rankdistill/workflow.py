@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +15,14 @@ from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
 from rankdistill.errors import EvaluationError, RankDistillError
 from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.rankings import Rankings
-from rankdistill.report import build, write
+from rankdistill.report import Report, build, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, needs_of
 from rankdistill.types import Json
@@ -66,8 +67,28 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     write_json(out / "run.json", made)
     logger.info("the run took %.0f s%s", seconds, f" and at most {memory / 1e6:.0f} MB of memory" if memory else "")
     page = out / "report.html"
-    write(build([out]), page)
+    report = build([out])
+    write(report, page)
+    _warn(report)
     return page
+
+
+def warn_of(folder: Path, teachers: Sequence[Path] = ()) -> None:
+    """Logs what speaks against a distilled student, as far as what lies beside it can tell.
+
+    That are its teachers, where they are model folders, and the plain student of the same data in a folder `student`
+    beside its own.
+    """
+    beside_it = [folder.parent / "student", *teachers]
+    data = load_card(folder)["fingerprint"]
+    known = [each for each in beside_it if (each / CARD).is_file() and load_card(each).get("fingerprint") == data]
+    _warn(build([folder, *known]))
+
+
+def _warn(report: Report) -> None:
+    for each in report.runs:
+        for warning in each.warnings:
+            logger.warning(warning)
 
 
 def check_metrics(experiment: Experiment) -> None:
@@ -155,7 +176,8 @@ class Run:
             self.folder.done(role, trained)
         stage = f"{role} evaluation"
         values, lists_file = path / "evaluation.parquet", path / "rankings.parquet"
-        if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), values, lists_file):
+        files = (values, beside(values), lists_file)
+        if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):
             return
         means = stages.evaluate_model(path, ranker, split, experiment.evaluate).mean()
         stages.track_test(experiment, path)
@@ -215,7 +237,14 @@ class Run:
         """What an earlier teacher left in the folder speaks of another one."""
         for stage in ("teacher", "teacher evaluation", "labels"):
             self.folder.forget(stage)
-        for name in (WEIGHTS, "evaluation.parquet", "rankings.parquet", "metrics.jsonl", "config.toml"):
+        for name in (
+            WEIGHTS,
+            "evaluation.parquet",
+            "evaluation-halves.parquet",
+            "rankings.parquet",
+            "metrics.jsonl",
+            "config.toml",
+        ):
             (self.folder.model("teacher") / name).unlink(missing_ok=True)
         self.folder.labels.unlink(missing_ok=True)
 
@@ -223,10 +252,10 @@ class Run:
         """The foreign teacher's own lists for the test users, measured like those of a model."""
         folder = self.folder.model("teacher")
         settings = self.experiment.evaluate
-        evaluation, lists = stages.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
-        evaluation.write(folder / "evaluation.parquet", split.user_ids)
+        evaluation, parts, lists = stages.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
+        stages.write_evaluation(evaluation, parts, folder / "evaluation.parquet", split.user_ids)
         lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
-        card |= {"metrics": evaluation.mean(), "totals": evaluation.totals}
+        card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
 
     def compare(self, split: Split) -> None:
         """The paired comparisons of the models."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+HALF_METRICS = ("ndcg@10", "recall@10", "map")
 METRICS = (
     *(f"precision@{k}" for k in (3, 5, 10)),
     *(f"ndcg_kdd18@{k}" for k in (3, 5, 10)),
@@ -62,6 +63,12 @@ class FakeRun:
         default_factory=lambda: {"teacher": 0.1248, "student": 0.1187, "distilled": 0.1255}
     )
     closeness: dict[str, float] = field(default_factory=lambda: {"student": 0.35, "distilled": 0.55})
+    halves: dict[str, dict[str, float]] = field(
+        default_factory=lambda: {
+            "head": {"teacher": 0.1412, "student": 0.1321, "distilled": 0.1433},
+            "tail": {"teacher": 0.0611, "student": 0.0540, "distilled": 0.0575},
+        }
+    )
     p_values: dict[str, float] = field(
         default_factory=lambda: {
             "distilled-student": 0.0002,
@@ -133,6 +140,7 @@ class FakeRun:
             "test_users": self.users,
             "targets": len(targets),
             "unseen_targets": 7,
+            "popular_items": 61,
             "split": "user_fractions 0.7/0.1/0.2, trained on train + validation",
             "history_length": 5,
             "target_length": 1,
@@ -174,6 +182,15 @@ class FakeRun:
             values = random.beta(0.5, 3.5, self.users)
             columns[name] = values * self.quality[role] * (0.7 + 0.08 * place) / values.mean()
         pl.DataFrame(columns).write_parquet(folder / "evaluation.parquet")
+        halves: dict[str, object] = {"user_id": np.arange(self.users)}
+        for half, quality in self.halves.items():
+            for name in HALF_METRICS:
+                values = random.beta(0.5, 3.5, self.users)
+                values *= quality[role] / values.mean()
+                values[-3:-1] = np.nan  # users without a target in this half
+                halves[f"{half}/{name}"] = values
+        if self.halves:
+            pl.DataFrame(halves).write_parquet(folder / "evaluation-halves.parquet")
 
     def _facts(self, role: str) -> dict[str, object]:
         big = role == "teacher"
@@ -237,4 +254,10 @@ class FakeRun:
                         "p_value": min(p_value, 1.0),
                     }
                 )
+            rows += [self._half_row(a, b, half, name) for half in self.halves for name in HALF_METRICS]
         (self.folder / "comparisons.json").write_text(json.dumps(rows))
+
+    def _half_row(self, a: str, b: str, half: str, name: str) -> dict[str, object]:
+        difference = self.halves[half][a] - self.halves[half][b]
+        interval = {"low": difference - 0.004, "high": difference + 0.004}
+        return {"a": a, "b": b, "metric": f"{half}/{name}", "difference": difference, **interval, "p_value": 0.012}

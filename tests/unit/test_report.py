@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import itertools
 import json
 import math
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from run_folder import METRICS, FakeRun
+from run_folder import HALF_METRICS, METRICS, FakeRun
 
 from rankdistill.errors import CheckpointError, ConfigError, StorageError
 from rankdistill.report import build, write
@@ -80,8 +81,35 @@ def test_the_json_has_one_row_a_model_and_the_keys_that_scripts_rely_on(run: Fak
     assert row["metrics"]["coverage@10"] == 0.612
     assert row["latency_ms"] == {"p50": 1.92, "p99": 3.4}
     assert (row["users_per_second"], row["train_seconds"]) == (9120.0, 412.4)
-    assert len(report["comparisons"]) == 3 * len(METRICS)
+    assert len(report["comparisons"]) == 3 * (len(METRICS) + 2 * len(HALF_METRICS))
     assert set(report["comparisons"][0]) == {"a", "b", "metric", "difference", "low", "high", "p_value"}
+    assert {half: list(means) for half, means in row["halves"].items()} == {
+        "head": list(HALF_METRICS),
+        "tail": list(HALF_METRICS),
+    }
+    assert report["runs"][0]["warnings"] == []
+
+
+def test_popular_and_unpopular_items_are_on_the_page_and_in_the_markdown(run: FakeRun, tmp_path: Path) -> None:
+    text = page_of(run.write())
+    assert "nDCG@10, unpopular items" in text
+    written = (tmp_path / "out" / "report.md").read_text()
+    rows = [line for line in written.splitlines() if "popular items |" in line]
+    assert [line.split(" |")[0] for line in rows[::3]] == ["| nDCG@10, popular items", "| nDCG@10, unpopular items"]
+    assert "≈" not in rows[0]
+    assert "+.0112 [+.0072, +.0152] p = .012" in rows[0]
+    for said in (text, written):
+        assert "Popular are the most popular items (61 of 80) that together hold half of all training" in said
+
+
+def test_warnings_are_on_the_page_in_the_markdown_and_in_the_json(run: FakeRun, tmp_path: Path) -> None:
+    run.parameters["distilled"] = run.parameters["teacher"]
+    text = page_of(run.write())
+    said = "The student is as large as its teacher: 5.58 M parameters against 5.58 M parameters"
+    assert said in html.unescape(text).replace("\u00a0", " ")
+    assert f"**Warning:** {said}" in (tmp_path / "out" / "report.md").read_text()
+    (warning,) = json.loads((tmp_path / "out" / "report.json").read_text())["runs"][0]["warnings"]
+    assert warning.startswith(said)
 
 
 def test_the_page_is_whole_and_asks_for_nothing_outside_itself(run: FakeRun) -> None:
@@ -99,6 +127,7 @@ def test_the_page_has_every_section_in_order(run: FakeRun) -> None:
         "What was distilled from what",
         "Quality, size and speed",
         "All metrics",
+        "Popular and unpopular items",
         "Learning",
         "Quality against size and speed",
         "How sure the differences are",
@@ -131,7 +160,7 @@ def test_the_markdown_tells_the_verdict_and_every_metric_of_every_model(run: Fak
     written = (tmp_path / "report.md").read_text()
     assert "The student has 50 % of the teacher’s parameters and ranks as well" in written
     rows = [line for line in written.splitlines() if line.startswith(("| Precision", "| nDCG", "| MAP", "| Cover"))]
-    assert len(rows) == 9
+    assert len(rows) == 9 + 2 * 2  # in each half nDCG and MAP again
     assert {line.count("|") for line in rows} == {8}
 
 
@@ -245,8 +274,8 @@ def test_loose_model_folders_of_other_users_are_not_compared_and_the_log_says_so
     folder = run.write()
     for role in ("student", "distilled"):
         (folder / role).rename(tmp_path / role)
-    path = tmp_path / "student" / "evaluation.parquet"
-    pl.read_parquet(path).head(30).write_parquet(path)
+    for path in (tmp_path / "student").glob("evaluation*.parquet"):
+        pl.read_parquet(path).head(30).write_parquet(path)
     assert build([tmp_path / "student", tmp_path / "distilled"]).runs[0].comparisons == ()
     assert "not compared" in caplog.text
 
@@ -370,5 +399,5 @@ def test_a_metric_that_cannot_be_paired_leaves_the_others_compared(
     path = tmp_path / "student" / "evaluation.parquet"
     pl.read_parquet(path).with_columns(map=pl.lit(math.nan)).write_parquet(path)
     made = build([tmp_path / "student", tmp_path / "distilled"]).runs[0].comparisons
-    assert {one.metric for one in made} == set(METRICS) - {"map"}
+    assert {one.metric for one in made if "/" not in one.metric} == set(METRICS) - {"map"}
     assert "not compared, metric 'map' is undefined" in caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from run_folder import FakeRun
 
-from rankdistill.report import build
+from rankdistill.report import build, numerals
 from rankdistill.report.verdict import key_figures, verdict
 
 
@@ -48,12 +48,31 @@ def test_a_tie_among_too_few_users_is_called_uncertain(run: FakeRun) -> None:
     assert "as far as so few users can tell" in verdict(build([folder]).runs[0]).headline
 
 
-def test_a_teacher_no_better_than_the_plain_student_is_said(run: FakeRun) -> None:
+def warnings_of(run: FakeRun) -> tuple[str, ...]:
+    said = verdict(build([run.write()]).runs[0])
+    assert all("\n" not in warning for warning in said.warnings)
+    return said.warnings
+
+
+def test_a_run_with_nothing_against_it_has_no_warning(run: FakeRun) -> None:
+    assert warnings_of(run) == ()
+
+
+def test_a_teacher_no_better_than_the_plain_student_is_warned_of(run: FakeRun) -> None:
     run.quality = {"teacher": 0.118, "student": 0.119, "distilled": 0.112}
-    run.p_values |= {"student-teacher": 0.6, "distilled-student": 0.0001}
-    details = " ".join(verdict(build([run.write()]).runs[0]).details)
-    assert "The teacher is no better than the plain student" in details
-    assert "Distillation did harm" in details
+    run.p_values |= {"student-teacher": 0.1, "distilled-student": 0.0001}
+    teacher, harm = warnings_of(run)
+    assert teacher.startswith(
+        "The teacher is no better than the plain student, nDCG@10 .1487 against .1499 (difference"
+    )
+    assert teacher.endswith("p = .400): there was little to learn from it.")
+    assert harm.startswith("Distillation did harm: nDCG@10 .1411 against .1499 of the same model without a teacher (")
+
+
+def test_a_teacher_whose_lead_is_not_significant_is_warned_of(run: FakeRun) -> None:
+    run.p_values["student-teacher"] = 0.05
+    (teacher,) = warnings_of(run)
+    assert teacher.startswith("The teacher is not significantly better than the plain student, nDCG@10 .1572 against")
 
 
 def test_a_teacher_worse_than_the_plain_student_is_called_so_with_the_difference_from_its_own_side(
@@ -66,9 +85,52 @@ def test_a_teacher_worse_than_the_plain_student_is_called_so_with_the_difference
     given = {"difference": 0.0412, "low": 0.0301, "high": 0.0523}
     changed = [row | given if row["a"] == "student" else row for row in rows]
     (folder / "comparisons.json").write_text(json.dumps(changed))
-    details = " ".join(verdict(build([folder]).runs[0]).details)
-    assert "The teacher is worse than the plain student" in details
-    assert "(difference −.0412, 95 % interval [−.0523, −.0301], p < .001)" in details
+    warnings = " ".join(build([folder]).runs[0].warnings)
+    assert "The teacher is worse than the plain student" in warnings
+    assert "(difference −.0412, 95 % interval [−.0523, −.0301], p < .001)" in warnings
+
+
+def test_a_difference_that_is_not_significant_is_warned_of(run: FakeRun) -> None:
+    run.p_values["distilled-student"] = 0.1
+    (warning,) = warnings_of(run)
+    values = "nDCG@10 .1581 against .1496 of the same model without a teacher"
+    assert warning.startswith(f"Distillation made no significant difference: {values} (difference +.0")
+    assert warning.endswith(", p = .400).")
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "warned"),
+    [(0.01, -0.002, True), (0.01, 0.0, True), (0.01, 0.001, False), (-0.01, -0.002, False), (-0.01, 0.01, False)],
+)
+def test_a_gain_in_popular_items_alone_is_warned_of(run: FakeRun, head: float, tail: float, warned: bool) -> None:
+    for half, gain in (("head", head), ("tail", tail)):
+        run.halves[half]["distilled"] = run.halves[half]["student"] + gain
+    words = (
+        f"The gain over the plain student sits in popular items alone: nDCG@10 +.0100, p = .012 among them, "
+        f"{numerals.metric(tail, sign=True)}, p = .012 among the unpopular ones."
+    )
+    assert warnings_of(run) == ((words,) if warned else ())
+
+
+def test_a_student_no_smaller_than_its_teacher_is_warned_of(run: FakeRun) -> None:
+    run.parameters["distilled"] = run.parameters["teacher"]
+    (warning,) = warnings_of(run)
+    sizes = "5.58 M parameters against 5.58 M parameters, 22.3 MB against 22.3 MB"
+    assert warning == f"The student is as large as its teacher: {sizes}."
+
+
+def test_a_student_larger_than_its_teacher_in_bytes_alone_is_warned_of(run: FakeRun) -> None:
+    folder = run.write()
+    card = json.loads((folder / "teacher" / "model.json").read_text())
+    (folder / "teacher" / "model.json").write_text(json.dumps(card | {"bytes": 1_000_000}))
+    (warning,) = build([folder]).runs[0].warnings
+    assert warning == "The student is larger than its teacher in bytes: 11.2 MB against 1.00 MB."
+
+
+def test_an_older_run_folder_without_halves_has_no_word_of_them(run: FakeRun) -> None:
+    run.halves = {}
+    made = build([run.write()])
+    assert (made.runs[0].warnings, made.json()["rows"][0]["halves"]) == ((), {"head": {}, "tail": {}})
 
 
 def test_a_student_as_large_as_its_teacher_is_said(run: FakeRun) -> None:

@@ -44,7 +44,7 @@ def distill(
     from rankdistill.model_folder import CARD
     from rankdistill.pipeline import label
     from rankdistill.teaching import Distillation, check_student
-    from rankdistill.workflow import check_metrics
+    from rankdistill.workflow import check_metrics, warn_of
 
     assert isinstance(experiment.teacher, TeacherLists)
     assert isinstance(experiment.distillation, DistillationConfig)
@@ -65,4 +65,5 @@ def distill(
     ranker = stages.train_model(task, split, lists, model)
     stages.evaluate_model(out, ranker, split, experiment.evaluate)
     stages.track_test(experiment, out)
+    warn_of(out, teacher)
     print_model(out, output)

@@ -11,7 +11,7 @@ import typer
 
 from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
-from rankdistill.cli.results import metric_rows
+from rankdistill.cli.results import half_lines, metric_rows
 from rankdistill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,17 +74,18 @@ def evaluate(
             raise ConfigError(f"--metrics {test.metrics!r}: name at least one, such as ndcg@10,map")
         chosen = experiment.evaluate.model_copy(update={"metrics": names})
         experiment = experiment.model_copy(update={"evaluate": chosen})
+    from rankdistill.evaluation.halves import means_of
     from rankdistill.workflow import check_metrics
 
     check_metrics(experiment)
     use_processor(experiment)
     split = load_data(experiment, test.data)
     measure = _measure_lists if is_file else _measure_model
-    evaluation, written = measure(what, experiment, split, test)
-    means = evaluation.mean()
-    about = {"metrics": means, "users": len(evaluation.query_ids), "file": written}
-    lines = f"{len(evaluation.query_ids):,} users: {written}"
-    output.show(about, ("metric", "test"), metric_rows(means), lines)
+    evaluation, parts, written = measure(what, experiment, split, test)
+    means, halves = evaluation.mean(), means_of(parts)
+    about = {"metrics": means, "halves": halves, "users": len(evaluation.query_ids), "file": written}
+    lines = [f"{len(evaluation.query_ids):,} users: {written}", *half_lines(halves)]
+    output.show(about, ("metric", "test"), metric_rows(means), *lines)
 
 
 def _experiment_of_lists(path: Path, test: Test, changes: Changes) -> Experiment:
@@ -94,35 +95,40 @@ def _experiment_of_lists(path: Path, test: Test, changes: Changes) -> Experiment
     return load_experiment(config, changes)
 
 
-def _measure_model(folder: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Path]:
+def _measure_model(
+    folder: Path, experiment: Experiment, split: Split, test: Test
+) -> tuple[Evaluation, Evaluation, Path]:
     """Ranks again; the figures go into the model folder where they are the ones that belong there."""
     from rankdistill import pipeline, stages
     from rankdistill.config import load
+    from rankdistill.evaluation.halves import beside
     from rankdistill.ranker import rank
 
     model = stages.load_ranker(folder, split, experiment.train.device)
     settings = experiment.evaluate
     as_trained = test.data is None and test.config is None and settings == load(folder / "config.toml").evaluate
     if test.out is None and as_trained:
-        return stages.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
+        evaluation, written = stages.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
+        return evaluation, type(evaluation).read(beside(written), split.user_ids), written
     pipeline.check_fits(model, split)
     lists = rank(model, split.queries("test", exclude_seen=settings.exclude_seen), settings.depth)
     evaluation = pipeline.evaluate(lists, split.test, settings.metrics, split.num_items)
+    parts = pipeline.evaluate_halves(lists, split)
     out = test.out or folder / "other-evaluation.parquet"
-    evaluation.write(out, split.user_ids)
-    return evaluation, out
+    stages.write_evaluation(evaluation, parts, out, split.user_ids)
+    return evaluation, parts, out
 
 
-def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Path]:
+def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Evaluation, Path]:
     from rankdistill import stages
 
     exactly = test.metrics is not None
     on_unknown: Literal["error", "drop"] = "drop" if test.on_unknown is OnUnknown.DROP else "error"
     settings = experiment.evaluate
-    evaluation, _ = stages.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
+    evaluation, parts, _ = stages.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
     name = "evaluation.parquet"
     if (path.parent / "model.json").exists():  # the model's own evaluation knows more than its lists do
         name = f"{path.stem}-evaluation.parquet"
     out = test.out or path.with_name(name)
-    evaluation.write(out, split.user_ids)
-    return evaluation, out
+    stages.write_evaluation(evaluation, parts, out, split.user_ids)
+    return evaluation, parts, out

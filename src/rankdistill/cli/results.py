@@ -26,7 +26,7 @@ def print_run(report: Json, page: Path, output: Output) -> None:
     rows = [[*_names(row, report), row["kind"], *_figures(row, shown)] for row in report["rows"]]
     if _several(report):
         columns.insert(0, "Run")
-    output.show(report, columns, rows, *_comparisons(report, shown), f"report: {page}")
+    output.show(report, columns, rows, *_comparisons(report, shown), *_halves(report, shown), f"report: {page}")
 
 
 def _several(report: Json) -> bool:
@@ -71,12 +71,36 @@ def _comparisons(report: Json, shown: Sequence[str]) -> list[str]:
     return lines
 
 
+def _halves(report: Json, shown: Sequence[str]) -> list[str]:
+    """A line a half of the items: each model in one metric, and what distilling gained."""
+    from rankdistill.report.numerals import HALF_NAMES, metric, metric_name, p_value
+
+    made = {(one.get("run"), one["metric"]): one for one in report["comparisons"] if _gains(one)}
+    runs = [run["name"] for run in report["runs"]] if _several(report) else [None]
+    lines = []
+    for run, half in itertools.product(runs, HALF_NAMES):
+        rows = [row for row in report["rows"] if row.get("run") == run and row["halves"][half]]
+        name = next((name for name in ("ndcg@10", *shown) if rows and name in rows[0]["halves"][half]), None)
+        if name is None:
+            continue
+        values = [f"{_names(row, report)[-1]} {metric(row['halves'][half].get(name))}" for row in rows]
+        gain = made.get((run, f"{half}/{name}"))
+        if gain:
+            values.append(f"distilled - student {metric(gain['difference'], sign=True)}, {p_value(gain['p_value'])}")
+        lines.append(f"{f'{run}: ' if run else ''}{HALF_NAMES[half]}, {metric_name(name)}: {'; '.join(values)}")
+    return lines
+
+
+def _gains(comparison: Json) -> bool:
+    return (comparison["a"], comparison["b"]) == ("distilled", "student")
+
+
 def print_model(folder: Path, output: Output) -> None:
     """Prints the test metrics of a model folder."""
     from rankdistill.model_folder import load_card
 
     card = load_card(folder)
-    output.show(card, ("metric", "test"), metric_rows(card["metrics"]), f"model: {folder}")
+    output.show(card, ("metric", "test"), metric_rows(card["metrics"]), *half_lines(card["halves"]), f"model: {folder}")
 
 
 def metric_rows(means: dict[str, float]) -> list[tuple[str, str]]:
@@ -84,3 +108,14 @@ def metric_rows(means: dict[str, float]) -> list[tuple[str, str]]:
     from rankdistill.report.numerals import metric, metric_name
 
     return [(metric_name(name), metric(value)) for name, value in means.items()]
+
+
+def half_lines(halves: Json) -> list[str]:
+    """A line for popular and one for unpopular items."""
+    from rankdistill.report.numerals import HALF_NAMES, metric, metric_name
+
+    return [
+        f"{HALF_NAMES[half]}, {one['users']:,} users: "
+        + ", ".join(f"{metric_name(name)} {metric(value)}" for name, value in one["metrics"].items())
+        for half, one in halves.items()
+    ]

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rankdistill.data.popularity import popularity_groups
 from rankdistill.data.sequences import Sequences
 from rankdistill.loss import DistillationConfig, Loss, Step
-from rankdistill.types import Ints
 
 
 class UnKD(Loss):
@@ -66,12 +66,3 @@ class UnKD(Loss):
         weights = torch.where(mates, chance.unsqueeze(1), 0.0).flatten(0, 1)
         second = step.draw_by_weight(weights, 1).view_as(first)
         return torch.minimum(first, second), torch.maximum(first, second), drawn
-
-
-def popularity_groups(counts: Ints, groups: int) -> Ints:
-    """The group [I + 1], from 0, the most popular first, of items that occur so often [I + 1]."""
-    order = np.argsort(-counts, kind="stable")
-    before = np.cumsum(counts[order]) - counts[order]
-    found = np.empty(len(counts), dtype=np.int64)
-    found[order] = np.minimum(before * groups // max(1, counts.sum()), groups - 1)
-    return found

@@ -31,8 +31,9 @@ class Evaluation:
         return unpack(self.query_ids)[0]
 
     def mean(self) -> dict[str, float]:
-        """Each metric's mean over the queries (NaN without any), then the totals."""
-        means = {name: float(values.mean()) if len(values) else float("nan") for name, values in self.values.items()}
+        """Each metric's mean over the queries for which it is defined (NaN without any), then the totals."""
+        defined = {name: values[~np.isnan(values)] for name, values in self.values.items()}
+        means = {name: float(values.mean()) if len(values) else float("nan") for name, values in defined.items()}
         return means | self.totals
 
     def write(self, path: Path, user_ids: IdMap) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from rankdistill.errors import CheckpointError, ConfigError
+from rankdistill.report.doubts import doubts
 from rankdistill.report.pairing import paired
 from rankdistill.report.run import LIST_DEPTH, ROLES, Comparison, Model, Report, Run, finite
 from rankdistill.types import Json
@@ -34,7 +36,8 @@ def build(folders: Sequence[Path]) -> Report:
             home = model.resolve().parent
             asked.setdefault(home if _is_run(home) else None, []).append(model)
     names = _names([home for home in asked if home is not None])
-    return Report(tuple(_run(home, models, names) for home, models in asked.items()))
+    runs = [_run(home, models, names) for home, models in asked.items()]
+    return Report(tuple(replace(run, warnings=doubts(run)) for run in runs))
 
 
 def _names(homes: Sequence[Path]) -> dict[Path, str]:
@@ -87,6 +90,7 @@ def _run(home: Path | None, folders: Sequence[Path], names: Mapping[Path, str]) 
 def _model(folder: Path) -> Model:
     facts = _object(folder / "model.json")
     evaluation = _frame(folder / "evaluation.parquet")
+    halves = _frame(folder / "evaluation-halves.parquet") if evaluation is not None else None
     rankings = _frame(folder / "rankings.parquet", depth=LIST_DEPTH)
     metrics = {} if evaluation is None else _means(evaluation)
     metrics |= {name: float(value) for name, value in (facts.get("totals") or {}).items() if value is not None}
@@ -98,6 +102,7 @@ def _model(folder: Path) -> Model:
         metrics=metrics,
         users=0 if evaluation is None else len(evaluation),
         lists=None if rankings is None else rankings.select("user_id", "rank", "item_id"),
+        halves={} if halves is None else _means(halves),
     )
 
 

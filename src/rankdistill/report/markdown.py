@@ -39,13 +39,17 @@ def _run(run: Run, details: Details) -> list[str]:
         f"# {plain(run.name)}",
         f"**{plain(said.headline)}**",
         *(plain(detail) for detail in said.details),
+        *(f"**Warning:** {plain(warning)}" for warning in said.warnings),
     ]
     for card in tables.cards(run):
         blocks += [f"## {card.title}: {plain(card.name)}", table(("", ""), card.facts)]
     notes = [f"- {plain(note)}" for note in run.data.get("notes") or []]
     blocks += ["\n".join(notes), "## Quality, size and speed", _costs(run)]
     if run.metric_names():
-        blocks += ["## All metrics", _qualities(run)]
+        blocks += ["## All metrics", _qualities(run, tables.qualities(run))]
+    if run.half_metric_names():
+        halves = _qualities(run, tables.halves(run))
+        blocks += ["## Popular and unpopular items", plain(tables.halves_words(run)), halves]
     blocks += _agreement(details.agreement)
     shown = details.samples
     blocks += ["## A few users’ lists" if shown else "", *(_sample(one) for one in shown)]
@@ -67,11 +71,11 @@ def _costs(run: Run) -> str:
     return table(("Model", *tables.cost_heads(run)), rows, numbers=True)
 
 
-def _qualities(run: Run) -> str:
+def _qualities(run: Run, found: Sequence[tables.Quality]) -> str:
     heads = ["Metric", *(run.label(model) for model in run.models)]
     heads += [tables.pair_name(pair) for pair in tables.pairs(run)]
     rows = []
-    for quality in tables.qualities(run):
+    for quality in found:
         differences = [
             f"{one.mark} {one.value} {one.interval} {one.p_value}" if one else MISSING for one in quality.differences
         ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 MISSING = "–"
 MINUS = "−"
 
+HALF_NAMES = {"head": "popular items", "tail": "unpopular items"}
+"""The halves of the catalogue in words."""
 _WORDS = {"ndcg": "nDCG", "map": "MAP", "mrr": "MRR", "ndcg_kdd18": "nDCG"}
 
 

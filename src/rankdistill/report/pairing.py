@@ -11,6 +11,7 @@ from rankdistill.errors import EvaluationError
 from rankdistill.evaluation import Comparison as Paired
 from rankdistill.evaluation import Evaluation, compare
 from rankdistill.evaluation.compare import compare_all
+from rankdistill.evaluation.halves import beside, compare_halves
 from rankdistill.ids import IdMap
 from rankdistill.report.run import PAIRS, Comparison, Model, finite
 
@@ -31,7 +32,9 @@ def paired(models: Sequence[Model]) -> tuple[Comparison, ...]:
     users = pl.concat([frame["user_id"].cast(pl.String) for frame in frames])
     user_ids = IdMap.of(users, first=0)
     read = {role: Evaluation.read(file, user_ids) for role, file in files.items()}
-    return tuple(made for a, b in PAIRS if a in read and b in read for made in _pair(a, b, read))
+    parts = {role: Evaluation.read(beside(file), user_ids) for role, file in files.items() if beside(file).is_file()}
+    whole = [made for a, b in PAIRS if a in read and b in read for made in _pair(a, b, read)]
+    return (*whole, *(made for a, b in PAIRS if a in parts and b in parts for made in _halves(a, b, parts)))
 
 
 def _alone(model: Model, models: Sequence[Model]) -> bool:
@@ -45,11 +48,20 @@ def _pair(a: str, b: str, read: dict[str, Evaluation]) -> list[Comparison]:
         results = compare_all(read[a], read[b], metrics)
     except EvaluationError:  # some cannot be paired, and the others still can
         results = [result for metric in metrics if (result := _compare(a, b, metric, read)) is not None]
-    names = ("difference", "low", "high", "p_value")
-    return [
-        Comparison(a=a, b=b, metric=made.metric, **{name: finite(getattr(made, name)) for name in names})
-        for made in results
-    ]
+    return [_comparison(a, b, made) for made in results]
+
+
+def _halves(a: str, b: str, parts: dict[str, Evaluation]) -> list[Comparison]:
+    try:
+        return [_comparison(a, b, made) for made in compare_halves(parts[a], parts[b])]
+    except EvaluationError as error:
+        logger.warning("%s against %s: popular and unpopular items not compared, %s", a, b, error)
+        return []
+
+
+def _comparison(a: str, b: str, made: Paired) -> Comparison:
+    numbers = {name: finite(getattr(made, name)) for name in ("difference", "low", "high", "p_value")}
+    return Comparison(a=a, b=b, metric=made.metric, **numbers)
 
 
 def _compare(a: str, b: str, metric: str, read: dict[str, Evaluation]) -> Paired | None:

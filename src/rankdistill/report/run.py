@@ -23,6 +23,9 @@ LIST_DEPTH = 10
 
 SIGNIFICANCE = 0.05
 
+HALVES = ("head", "tail")
+"""The popular items, which hold half of all training interactions, and the others."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
@@ -40,6 +43,8 @@ class Model:
     """Test users with a row in `evaluation.parquet`."""
     lists: pl.DataFrame | None
     """`user_id`, `rank`, `item_id` down to `LIST_DEPTH`; ids as text."""
+    halves: Mapping[str, float] = field(default_factory=dict)
+    """Means over the users with targets among popular (`head/ndcg@10`) and unpopular items (`tail/ndcg@10`)."""
 
     @property
     def kind(self) -> str:
@@ -54,8 +59,8 @@ class Model:
         return finite(value)
 
     def metric(self, name: str) -> float | None:
-        """The mean of a metric, None where it is missing or undefined."""
-        return finite(self.metrics.get(name))
+        """The mean of a metric, of one half of the items too, None where it is missing or undefined."""
+        return finite(self.metrics.get(name, self.halves.get(name)))
 
     def row(self) -> Json:
         """The model's row of `report.json`."""
@@ -66,6 +71,12 @@ class Model:
             "parameters": self.facts.get("parameters"),
             "bytes": self.facts.get("bytes"),
             "metrics": {name: finite(value) for name, value in self.metrics.items()},
+            "halves": {
+                half: {
+                    name.partition("/")[2]: finite(self.halves[name]) for name in self.halves if name.startswith(half)
+                }
+                for half in HALVES
+            },
             "train_seconds": self.number("train_seconds"),
             "latency_ms": latency,
             "users_per_second": self.number("users_per_second"),
@@ -129,6 +140,8 @@ class Run:
     """`item_id`, `interactions` in training, `title` where the data has titles."""
     targets: pl.DataFrame | None = None
     """`user_id`, `item_id` of the test."""
+    warnings: tuple[str, ...] = ()
+    """What speaks against the result, a sentence each; see `rankdistill.report.doubts`."""
 
     def model(self, role: str) -> Model | None:
         """The first model of a role."""
@@ -137,6 +150,10 @@ class Run:
     def metric_names(self) -> list[str]:
         """All metrics of all models, in the order in which they were asked for."""
         return list(dict.fromkeys(name for model in self.models for name in model.metrics))
+
+    def half_metric_names(self) -> list[str]:
+        """All metrics of popular and unpopular items, as they are compared: `head/ndcg@10`, ..., `tail/map`."""
+        return list(dict.fromkeys(name for model in self.models for name in model.halves))
 
     def main_metric(self) -> str | None:
         """The metric that headlines speak of: nDCG@10 where it was measured, else the nearest to it."""
@@ -178,7 +195,14 @@ class Report:
             "rows": [_named(run, model.row(), several) for run in self.runs for model in run.models],
             "comparisons": [_named(run, made.row(), several) for run in self.runs for made in run.comparisons],
             "runs": [
-                {"name": run.name, "data": run.data, "seed": run.config.get("seed"), **run.made} for run in self.runs
+                {
+                    "name": run.name,
+                    "data": run.data,
+                    "seed": run.config.get("seed"),
+                    "warnings": list(run.warnings),
+                    **run.made,
+                }
+                for run in self.runs
             ],
         }
 

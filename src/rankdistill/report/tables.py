@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rankdistill.report.numerals import (
+    HALF_NAMES,
     MISSING,
     count,
     duration,
@@ -106,12 +107,32 @@ def pair_name(pair: tuple[str, str]) -> str:
 
 def qualities(run: Run) -> list[Quality]:
     """All metrics, the models in the run's order and the pairs in the order of `pairs`."""
+    return [_quality(run, name, metric_name(name)) for name in run.metric_names()]
+
+
+def halves(run: Run) -> list[Quality]:
+    """The metrics of popular and of unpopular items, as `qualities`."""
     rows = []
-    for name in run.metric_names():
-        values = [model.metric(name) for model in run.models]
-        differences = tuple(difference(run.comparison(*pair, name)) for pair in pairs(run))
-        rows.append(Quality(metric_name(name), tuple(metric(value) for value in values), _best(values), differences))
+    for name in run.half_metric_names():
+        half, _, measure = name.partition("/")
+        rows.append(_quality(run, name, f"{metric_name(measure)}, {HALF_NAMES.get(half, half)}"))
     return rows
+
+
+def halves_words(run: Run) -> str:
+    """What the halves are."""
+    popular, items = run.data.get("popular_items"), run.data.get("items")
+    known = f" ({whole(popular)} of {whole(items)})" if popular is not None and items is not None else ""
+    return (
+        f"Popular are the most popular items{known} that together hold half of all training interactions. In each half "
+        f"a user’s targets of that half count, at their ranks in the whole catalogue; users without one are left out."
+    )
+
+
+def _quality(run: Run, name: str, title: str) -> Quality:
+    values = [model.metric(name) for model in run.models]
+    differences = tuple(difference(run.comparison(*pair, name)) for pair in pairs(run))
+    return Quality(title, tuple(metric(value) for value in values), _best(values), differences)
 
 
 def _best(values: Sequence[float | None]) -> frozenset[int]:

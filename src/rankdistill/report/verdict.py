@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rankdistill.report.numerals import count, interval, metric, metric_name, p_value, percent, times
+from rankdistill.report.doubts import evidence
+from rankdistill.report.numerals import count, metric, metric_name, p_value, percent, times
 from rankdistill.report.run import Comparison, Model, Run
 
 TOLERANCE = 0.02
@@ -16,10 +17,11 @@ PRECISION = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A headline and what is to be said beside it."""
+    """A headline, what is to be said beside it, and what speaks against it."""
 
     headline: str
     details: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,9 @@ def verdict(run: Run) -> Verdict:
     if name is None:
         return Verdict(f"{run.label(best)} has not been evaluated yet.", ())
     if distilled is None:
-        return Verdict(_single(run, best, name), _warnings(run, name))
+        return Verdict(_single(run, best, name), (), run.warnings)
     details = [*_against_teacher(run, distilled, name), *_against_student(run, distilled, student, name)]
-    return Verdict(_headline(run, distilled, name), (*details, *_warnings(run, name)))
+    return Verdict(_headline(run, distilled, name), tuple(details), run.warnings)
 
 
 def key_figures(run: Run) -> tuple[Figure, ...]:
@@ -92,7 +94,7 @@ def _against_teacher(run: Run, distilled: Model, name: str) -> list[str]:
     if teacher is None or teacher.metric(name) is None or distilled.metric(name) is None:
         return ["The teacher itself was not measured."] if teacher is not None else []
     values = f"{metric_name(name)} {metric(distilled.metric(name))} against {metric(teacher.metric(name))}"
-    return [f"{values}{_evidence(run.comparison('distilled', 'teacher', name))}."]
+    return [f"{values}{evidence(run.comparison('distilled', 'teacher', name))}."]
 
 
 def _size(distilled: Model, teacher: Model) -> str:
@@ -123,50 +125,17 @@ def _rank_words(made: Comparison | None, distilled: Model, other: Model, name: s
     return f"scores {share} lower (not significantly)"
 
 
-def _evidence(made: Comparison | None) -> str:
-    if made is None:
-        return " (no paired test was made)"
-    parts = [f"difference {metric(made.difference, sign=True)}"]
-    if made.low is not None and made.high is not None:
-        parts.append(f"95 % interval {interval(made.low, made.high)}")
-    if made.p_value is not None:
-        parts.append(p_value(made.p_value))
-    return f" ({', '.join(parts)})"
-
-
 def _against_student(run: Run, distilled: Model, student: Model | None, name: str) -> list[str]:
+    """What distilling gained; where it gained nothing, the doubts say so."""
     if student is None or student.metric(name) is None or distilled.metric(name) is None:
         return []
     made = run.comparison("distilled", "student", name)
-    values = f"{metric_name(name)} {metric(student.metric(name))}{_evidence(made)}"
+    values = f"{metric_name(name)} {metric(student.metric(name))}{evidence(made)}"
     if made is None or made.difference is None or made.p_value is None:
         return [f"The same model trained without a teacher reaches {values}."]
-    if not made.significant:
-        return [f"Distillation made no significant difference: without a teacher the same model reaches {values}."]
-    if made.difference < 0:
-        return [f"Distillation did harm: without a teacher the same model reaches {values}."]
-    return [f"Distillation made the difference: without a teacher the same model reaches {values}."]
-
-
-def _warnings(run: Run, name: str) -> tuple[str, ...]:
-    """Whether there was anything to learn from the teacher."""
-    teacher, student = run.model("teacher"), run.model("student")
-    base, best = (model.metric(name) if model else None for model in (teacher, student))
-    if base is None or best is None:
-        return ()
-    made = run.comparison("student", "teacher", name)
-    proven = made is not None and made.significant
-    tested = made is not None and made.p_value is not None
-    if best < base and (proven or not tested):
-        return ()
-    words = "not significantly better" if best < base else "no better"
-    if proven and best > base:
-        words = "worse"
-    evidence = _evidence(made.turned()) if made else ""
-    return (
-        f"The teacher is {words} than the plain student, {metric(base)} against {metric(best)}{evidence}: "
-        "there was little to learn from it.",
-    )
+    if made.significant and made.difference > 0:
+        return [f"Distillation made the difference: without a teacher the same model reaches {values}."]
+    return []
 
 
 def _single(run: Run, model: Model, name: str) -> str:

@@ -1,0 +1,104 @@
+"""What speaks against a result, each in a sentence with its figures; empty where nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rankdistill.report.numerals import count, interval, megabytes, metric, metric_name, p_value
+from rankdistill.report.run import Comparison, Run
+
+ALIKE = 0.05
+"""Two sizes are called the same within this share."""
+
+
+def doubts(run: Run) -> tuple[str, ...]:
+    """The warnings of a run, the gravest first."""
+    name = run.main_metric()
+    if name is None:
+        return ()
+    found = (_teacher_no_better(run, name), _no_gain(run, name), _popular_alone(run, name), _as_large(run))
+    return tuple(warning for warning in found if warning)
+
+
+def evidence(made: Comparison | None) -> str:
+    """The difference, its interval and its p-value in brackets."""
+    if made is None:
+        return " (no paired test was made)"
+    parts = [f"difference {metric(made.difference, sign=True)}"]
+    if made.low is not None and made.high is not None:
+        parts.append(f"95 % interval {interval(made.low, made.high)}")
+    if made.p_value is not None:
+        parts.append(p_value(made.p_value))
+    return f" ({', '.join(parts)})"
+
+
+def _teacher_no_better(run: Run, name: str) -> str:
+    """Whether there was anything to learn from the teacher."""
+    teacher, student = run.model("teacher"), run.model("student")
+    base, best = (model.metric(name) if model else None for model in (teacher, student))
+    if base is None or best is None:
+        return ""
+    made = run.comparison("student", "teacher", name)
+    proven = made is not None and made.significant
+    tested = made is not None and made.p_value is not None
+    if best < base and (proven or not tested):
+        return ""
+    words = "not significantly better" if best < base else "no better"
+    if proven and best > base:
+        words = "worse"
+    return (
+        f"The teacher is {words} than the plain student, {metric_name(name)} {metric(base)} against {metric(best)}"
+        f"{evidence(made.turned()) if made else ''}: there was little to learn from it."
+    )
+
+
+def _no_gain(run: Run, name: str) -> str:
+    """Whether the distilled student is better than the same model without a teacher."""
+    made = run.comparison("distilled", "student", name)
+    distilled, student = run.model("distilled"), run.model("student")
+    if made is None or made.difference is None or made.p_value is None or distilled is None or student is None:
+        return ""
+    if made.significant and made.difference > 0:
+        return ""
+    words = "did harm" if made.significant else "made no significant difference"
+    values = f"{metric_name(name)} {metric(distilled.metric(name))} against {metric(student.metric(name))}"
+    return f"Distillation {words}: {values} of the same model without a teacher{evidence(made)}."
+
+
+def _popular_alone(run: Run, name: str) -> str:
+    """Whether what the distilled student gains, it gains in popular items and nowhere else."""
+    names = run.half_metric_names()
+    measure = name if f"head/{name}" in names else "ndcg@10"
+    head, tail = (run.comparison("distilled", "student", f"{half}/{measure}") for half in ("head", "tail"))
+    if head is None or tail is None or not (head.difference or 0) > 0 or (tail.difference or 0) > 0:
+        return ""
+    popular, unpopular = (f"{metric(one.difference, sign=True)}, {p_value(one.p_value)}" for one in (head, tail))
+    return (
+        f"The gain over the plain student sits in popular items alone: {metric_name(measure)} {popular} among them, "
+        f"{unpopular} among the unpopular ones."
+    )
+
+
+def _as_large(run: Run) -> str:
+    """Whether the student is any smaller than its teacher."""
+    teacher, student = run.model("teacher"), run.model("distilled") or run.model("student")
+    if teacher is None or student is None:
+        return ""
+    sizes: tuple[tuple[str, Callable[[float | None], str]], ...] = (
+        ("parameters", lambda value: f"{count(value)} parameters"),
+        ("bytes", megabytes),
+    )
+    known, large, shares = [], [], []
+    for key, written in sizes:
+        own, other = student.number(key), teacher.number(key)
+        if own is None or not other:
+            continue
+        known.append(key)
+        if own >= other * (1 - ALIKE):
+            large.append(key)
+            shares.append((own / other, f"{written(own)} against {written(other)}"))
+    if not large:
+        return ""
+    words = "larger than" if max(share for share, _ in shares) > 1 + ALIKE else "as large as"
+    where = "" if large == known else f" in {large[0]}"
+    return f"The student is {words} its teacher{where}: {', '.join(text for _, text in shares)}."
