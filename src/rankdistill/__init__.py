@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rankdistill.models.matrix_factorization import MatrixFactorization
     from rankdistill.models.popularity import Popularity
     from rankdistill.models.sasrec import SASRec
-    from rankdistill.pipeline import Settings, distill, evaluate, label, recommend, train
+    from rankdistill.pipeline import Settings, distill, evaluate, evaluate_halves, label, recommend, train
     from rankdistill.ranker import Ranker
     from rankdistill.rankings import Rankings
     from rankdistill.rankings.fusion import fuse
@@ -72,6 +72,7 @@ _HOMES = {
     "compare": "evaluation.compare",
     "distill": "pipeline",
     "evaluate": "pipeline",
+    "evaluate_halves": "pipeline",
     "export": "exporting.write",
     "fuse": "rankings.fusion",
     "label": "pipeline",
@@ -115,6 +116,7 @@ __all__ = [
     "compare",
     "distill",
     "evaluate",
+    "evaluate_halves",
     "export",
     "fuse",
     "label",
