@@ -97,7 +97,7 @@ def test_popular_and_unpopular_items_are_on_the_page_and_in_the_markdown(run: Fa
     rows = [line for line in written.splitlines() if "popular items |" in line]
     assert [line.split(" |")[0] for line in rows[::3]] == ["| nDCG@10, popular items", "| nDCG@10, unpopular items"]
     assert "≈" not in rows[0]
-    assert "+.0112 [+.0072, +.0152] p = .012" in rows[0]
+    assert "▲ +.0112 \\[+.0072, +.0152\\] p = .012" in rows[0]
     for said in (text, written):
         assert "Popular are the most popular items (61 of 80) that together hold half of all training" in said
 
