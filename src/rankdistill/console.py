@@ -40,6 +40,18 @@ class _Formatter(logging.Formatter):
         return prefix + super().format(record)
 
 
+@contextmanager
+def silence(*, but: int) -> Iterator[None]:
+    """Logs nothing below a level for a while."""
+    logger = logging.getLogger("rankdistill")
+    before = logger.level
+    logger.setLevel(max(before, but))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _terminal_handler() -> logging.Handler:
     from rich.highlighter import NullHighlighter
     from rich.logging import RichHandler

@@ -118,7 +118,8 @@ class Shared:
             found = work.read_lists(teacher, split)
             for method in methods:
                 Distillation(found, method).items_for(split)
-            return cls(folder, split, None, {str(method.exclude): found for method in methods})
+            lists: dict[str, Rankings] = {method.exclude: found for method in methods}
+            return cls(folder, split, None, lists)
         if isinstance(teacher, TeacherLists):
             work.adopt(teacher.rankings, split)
         else:

@@ -18,10 +18,11 @@ import pytest
 from rankdistill.config import load
 from rankdistill.errors import ConfigError, StorageError
 from rankdistill.model_folder import load_model
+from rankdistill.parallel import alone
 from rankdistill.reproduction import datasets, kdd18
 from rankdistill.reproduction.cells import Cell, Plan, settings_of
 from rankdistill.reproduction.datasets import DATASETS, Dataset, Family
-from rankdistill.reproduction.execution import Workshop, alone
+from rankdistill.reproduction.execution import Workshop
 from rankdistill.reproduction.reproduce import outlook, reproduce
 from rankdistill.reproduction.request import Request
 from rankdistill.reproduction.work import Job
@@ -65,7 +66,7 @@ class AtOnce:
         return future
 
 
-POOL = "rankdistill.reproduction.execution.ProcessPoolExecutor"
+POOL = "rankdistill.parallel.ProcessPoolExecutor"
 
 
 @pytest.fixture
@@ -354,7 +355,7 @@ def test_a_file_in_the_place_of_the_results_is_refused_before_anything_is_read(s
 
 
 def test_two_do_not_work_in_the_same_folder(small: Request, tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(StorageError, match="another reproduction is at work there"):
+    with alone(tmp_path, "reproduction"), pytest.raises(StorageError, match="another reproduction is at work there"):
         reproduce(small, tmp_path)
 
 

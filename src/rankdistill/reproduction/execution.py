@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rankdistill import parallel
+from rankdistill.console import silence
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
-from rankdistill.errors import DataError, StorageError, TrainingError
-from rankdistill.files import read_object, remove_leftovers
+from rankdistill.errors import DataError
+from rankdistill.files import read_object
 from rankdistill.model_folder import CARD, WEIGHTS
+from rankdistill.parallel import Processors, Task
 from rankdistill.pipeline import prepare
-from rankdistill.report.numerals import duration
 from rankdistill.reproduction.cells import Cell, Part, Plan
-from rankdistill.reproduction.request import Processors
-from rankdistill.reproduction.work import DONE, Job, do, start_worker
+from rankdistill.reproduction.work import DONE, Job, do
 from rankdistill.stages import data_settings
-from rankdistill.types import Json
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -100,45 +93,6 @@ class Workshop:
         return Job(cell, self.folder(cell), self.data(cell.part).absolute(), self.stamp(cell), teacher, threads)
 
 
-@contextmanager
-def silence(*, but: int) -> Iterator[None]:
-    """Logs nothing below a level for a while."""
-    log = logging.getLogger("rankdistill")
-    before = log.level
-    log.setLevel(max(before, but))
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Keeps others from working in the same folder.
-
-    Raises:
-        StorageError: somebody does, or the folder cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        file = (path / ".lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be made ({error.strerror}); name another --out") from error
-    with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not on Windows
-            pass
-        except OSError as error:
-            raise StorageError(
-                f"{path}: another reproduction is at work there; wait for it, or name another --out"
-            ) from error
-        remove_leftovers(path)
-        yield
-
-
 def execute(workshop: Workshop, cells: Sequence[Cell], processors: Processors, done: Callable[[], None]) -> None:
     """Does the cells that are not done; a teacher before its students.
 
@@ -151,36 +105,13 @@ def execute(workshop: Workshop, cells: Sequence[Cell], processors: Processors, d
     Raises:
         RankDistillError: a training failed; what is done stays done.
     """
-    todo = [cell for cell in cells if not workshop.is_done(cell)]
-    if not todo:
-        return
-    total = len(todo)
-    context = multiprocessing.get_context("spawn")
-    arguments = (os.getpid(), processors.threads)
-    with ProcessPoolExecutor(processors.jobs, context, start_worker, arguments) as pool:
-        running: dict[Future[Json], Cell] = {}
-        try:
-            while todo or running:
-                while len(running) < processors.jobs and (cell := _next(workshop, todo)):
-                    todo.remove(cell)
-                    running[pool.submit(do, workshop.job(cell, processors.threads))] = cell
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    cell = running.pop(future)
-                    spent = duration(future.result()["seconds"])
-                    logger.info("%d of %d: %s in %s", total - len(todo) - len(running), total, cell.name, spent)
-                    done()
-        except BrokenProcessPool as error:
-            raise TrainingError(
-                "a training was killed (out of memory?); start the same command again, perhaps with fewer --jobs"
-            ) from error
-        finally:
-            for process in multiprocessing.active_children() if running or todo else ():
-                process.terminate()  # what they are at is kept as a checkpoint
-
-
-def _next(workshop: Workshop, todo: Sequence[Cell]) -> Cell | None:
-    """The first cell whose teacher is there."""
-    for cell in todo:
-        if cell.teacher is None or workshop.is_done(workshop.plan.cell(cell.teacher, cell.seed)):
-            return cell
-    return None
+    tasks = [
+        Task(
+            cell.name,
+            workshop.job(cell, processors.threads),
+            None if cell.teacher is None else workshop.plan.cell(cell.teacher, cell.seed).name,
+        )
+        for cell in cells
+        if not workshop.is_done(cell)
+    ]
+    parallel.execute(tasks, do, processors, done)

@@ -10,20 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rankdistill.errors import StorageError
+from rankdistill.estimate import Training, seconds_of
 from rankdistill.files import write_json
 from rankdistill.model_folder import versions
+from rankdistill.parallel import Processors, alone
 from rankdistill.processor import cores, processor_name
 from rankdistill.ranker import device_named
 from rankdistill.report.numerals import duration
 from rankdistill.report.paper import write_results
 from rankdistill.reproduction.cells import Cell, Plan, Row
-from rankdistill.reproduction.estimate import seconds_of
-from rankdistill.reproduction.execution import Workshop, alone, execute
+from rankdistill.reproduction.execution import Workshop, execute
 from rankdistill.reproduction.gather import Gathering
 from rankdistill.reproduction.inference import measure, measured
 from rankdistill.reproduction.outcomes import Outcomes, read_earlier
 from rankdistill.reproduction.published import METRICS
-from rankdistill.reproduction.request import Processors, Request
+from rankdistill.reproduction.request import Request
 from rankdistill.stages import describe_data
 from rankdistill.types import Json
 
@@ -52,7 +53,7 @@ def reproduce(request: Request, out: Path, results: Path | None = None) -> Path:
     plan = request.plan()
     parts = request.parts(plan)
     work = _begun(request, plan, out, results)
-    with alone(out):
+    with alone(out, "reproduction"):
         work.workshop.prepare()
         work.announce(parts)
         return work.carry_out(parts)
@@ -115,21 +116,22 @@ class _Reproduction:
     def announce(self, parts: Iterable[Iterable[Cell]]) -> dict[str, float]:
         """Says what there is to do and how long it will take; returns the seconds of each training by name."""
         todo = self._todo(parts)
-        seconds = seconds_of(self.workshop, todo, self.processors.threads)
+        seconds = seconds_of({cell.name: self._training(cell) for cell in todo}, self.processors.threads)
         if not todo:
             logger.info("everything is trained already")
             return seconds
-        jobs, threads = self.processors.jobs, self.processors.threads
         logger.info(
-            "%d training%s to do, about %s: %d at once with %d thread%s each",
+            "%d training%s to do, about %s: %s",
             len(todo),
             "" if len(todo) == 1 else "s",
-            duration(sum(seconds.values()) / jobs),
-            jobs,
-            threads,
-            "" if threads == 1 else "s",
+            duration(sum(seconds.values()) / self.processors.jobs),
+            self.processors,
         )
         return seconds
+
+    def _training(self, cell: Cell) -> Training:
+        taught = cell.teacher is not None
+        return Training(cell.experiment, self.workshop.splits[cell.part], distilled=taught, labels=taught)
 
     def carry_out(self, parts: list[list[Cell]]) -> Path:
         """Trains, measures and writes."""

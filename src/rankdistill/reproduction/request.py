@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rankdistill.errors import ConfigError
+from rankdistill.parallel import Processors
 from rankdistill.plugins import suggestion
-from rankdistill.processor import cores
-from rankdistill.ranker import device_named
 from rankdistill.reproduction import datasets, kdd18
 from rankdistill.reproduction.cells import Cell, Plan
 from rankdistill.types import Json
@@ -17,14 +16,6 @@ PAPERS = ("kdd18",)
 _SEEDS = 3
 _MOST_JOBS = 4
 _PLANNED = ("teacher", "student", "seed")
-
-
-@dataclass(frozen=True, slots=True)
-class Processors:
-    """How many trainings run at once, with how many threads each."""
-
-    jobs: int
-    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +97,7 @@ class Request:
         Raises:
             TrainingError: the device that is asked for is not there.
         """
-        on_gpu = device_named(plan.cells[0].model.train.device).type != "cpu"
-        jobs = self.jobs or (1 if on_gpu else min(_MOST_JOBS, cores()))
-        return Processors(jobs, self.threads or max(1, cores() // jobs))
+        return Processors.shared_out(plan.cells[0].model.train.device, self.jobs, self.threads, _MOST_JOBS)
 
     def settings(self) -> Json:
         """What may not change in a folder once it is begun; seeds and parts may be added."""

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankdistill.console import setup_logging
+from rankdistill.parallel import logged_into
+from rankdistill.report.numerals import duration
 from rankdistill.reproduction.cells import Cell
-from rankdistill.types import Json
-
-logger = logging.getLogger(__name__)
 
 DONE = "cell.json"
-_PARENT_LOOKED_FOR_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +34,19 @@ class Job:
     threads: int
 
 
-def start_worker(parent: int, threads: int) -> None:
-    """Prepares a process: it ends when its parent does, and keeps to its threads."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_PARENT_LOOKED_FOR_EVERY)
-    os._exit(1)
-
-
-def do(job: Job) -> Json:
+def do(job: Job) -> str:
     """Trains and measures a cell; what it logs goes to `log.txt` in its folder.
 
     An unfinished training goes on where it stopped, and a finished one with the same settings is taken as it is.
 
     Returns:
-        What is kept as `cell.json`.
+        How long it took.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    stderr = sys.stderr
-    with (job.folder / "log.txt").open("a", encoding="utf-8", buffering=1) as log:
-        sys.stderr = log
-        setup_logging()
-        try:
-            return _do(job)
-        finally:
-            sys.stderr = stderr
-            setup_logging()
+    with logged_into(job.folder):
+        return _do(job)
 
 
-def _do(job: Job) -> Json:
+def _do(job: Job) -> str:
     import torch
 
     from rankdistill import stages
@@ -99,6 +72,6 @@ def _do(job: Job) -> Json:
     model = stages.go_on_training(task, split, lists)
     if cell.part == "test":
         stages.evaluate_model(job.folder, model, split, experiment.evaluate, timed=False)
-    done: Json = {"stamp": job.stamp, "seconds": round(time.perf_counter() - begin, 1), "threads": job.threads}
-    write_json(job.folder / DONE, done)
-    return done
+    seconds = time.perf_counter() - begin
+    write_json(job.folder / DONE, {"stamp": job.stamp, "seconds": round(seconds, 1), "threads": job.threads})
+    return f"in {duration(seconds)}"
