@@ -33,6 +33,7 @@ ROWS = (
     {"stages", "report", "api", "exporting", "estimate"},
     {"workflow", "reproduction", "doctor", "bench"},
     {"variants"},
+    {"sweep"},
     {"cli"},
     {"__main__"},
 )

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rankdistill import plugins, stages
 from rankdistill.config import Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
+from rankdistill.data.storage import read_split
+from rankdistill.errors import RankDistillError
 from rankdistill.files import read_object, write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
 from rankdistill.pipeline import check_list_length
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
-from rankdistill.runs import Role, RunFolder, stamp_of
+from rankdistill.runs import Role, RunFolder, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, needs_of
 from rankdistill.types import Json
 from rankdistill.workflow import Run, check_metrics
 
+_SHARED = "shared"
 _DIGITS = 8
 """Of a hash, in the name of a folder."""
 
@@ -114,11 +117,12 @@ class Shared:
         for method in methods:
             check_list_length(split, method.k, method.exclude)
         teacher = experiment.teacher
-        if isinstance(teacher, TeacherLists) and not (teacher.rankings / CARD).is_file():
+        if isinstance(teacher, TeacherLists) and not _is_model(teacher):
             found = work.read_lists(teacher, split)
             for method in methods:
                 Distillation(found, method).items_for(split)
             lists: dict[str, Rankings] = {method.exclude: found for method in methods}
+            folder.done(_SHARED, _stamp(experiment))
             return cls(folder, split, None, lists)
         if isinstance(teacher, TeacherLists):
             work.adopt(teacher.rankings, split)
@@ -128,7 +132,40 @@ class Shared:
         for exclude in dict.fromkeys(method.exclude for method in methods):
             longest = max((each for each in methods if each.exclude == exclude), key=lambda each: each.k)
             lists[exclude] = work.label(split, longest, _labels(folder, exclude))
+        folder.done(_SHARED, _stamp(experiment))
         return cls(folder, split, folder.model("teacher"), lists)
+
+    @classmethod
+    def found(cls, experiment: Experiment, excludes: Iterable[str], out: Path) -> Shared | None:
+        """What `make` has left in a folder, where nothing that it depends on has changed since; writes nothing."""
+        if not RunFolder(out).is_done(_SHARED, _stamp(experiment)):
+            return None
+        try:
+            opened = [cls.open(experiment, out, exclude) for exclude in excludes] or [cls.open(experiment, out, None)]
+        except RankDistillError:
+            return None
+        lists = {exclude: each for shared in opened for exclude, each in shared.lists.items()}
+        return replace(opened[0], lists=lists)
+
+    @classmethod
+    def open(cls, experiment: Experiment, out: Path, exclude: str | None) -> Shared:
+        """What `make` has left in a folder, for another process.
+
+        Args:
+            experiment: that `make` was given.
+            out: the folder.
+            exclude: what the lists that are asked for leave out; None for a student that learns from none.
+        """
+        folder, teacher = RunFolder(out), experiment.teacher
+        split = read_split(folder.data)
+        known = not isinstance(teacher, TeacherLists) or _is_model(teacher)
+        lists = {}
+        if exclude is not None and known:
+            lists[exclude] = stages.read_lists(_labels(folder, exclude), split)
+        elif exclude is not None:
+            assert isinstance(teacher, TeacherLists)
+            lists[exclude] = stages.read_lists(teacher.rankings, split, teacher.on_unknown)
+        return cls(folder, split, folder.model("teacher") if known else None, lists)
 
     def lists_for(self, variant: Variant) -> Rankings | None:
         """What a variant learns from; lists of our teacher no longer than it needs, so that others do not matter."""
@@ -148,6 +185,18 @@ class Shared:
         task = _task(variant, folder)
         trained = stages.settings_of(task, self.split, self.lists_for(variant))
         return stamp_of(trained=trained, evaluate=variant.experiment.evaluate.model_dump(mode="json"))
+
+
+def _stamp(experiment: Experiment) -> str:
+    """What the data and the teacher depend on."""
+    dump = experiment.model_dump(mode="json", exclude={"student", "distillation"})
+    teacher = experiment.teacher
+    given = state_of(teacher.rankings) if isinstance(teacher, TeacherLists) else None
+    return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
+
+
+def _is_model(teacher: TeacherLists) -> bool:
+    return (teacher.rankings / CARD).is_file()
 
 
 def _labels(folder: RunFolder, exclude: str) -> Path:

@@ -12,6 +12,7 @@ from rankdistill.cli.bench import bench
 from rankdistill.cli.demo import demo
 from rankdistill.cli.distill import distill
 from rankdistill.cli.doctor import doctor
+from rankdistill.cli.dotted import DottedOptions
 from rankdistill.cli.evaluate import evaluate
 from rankdistill.cli.export import export
 from rankdistill.cli.failures import INTERRUPTED, MISTAKE, complain
@@ -24,6 +25,7 @@ from rankdistill.cli.reproduce import reproduce
 from rankdistill.cli.run import run
 from rankdistill.cli.serve import serve
 from rankdistill.cli.show import show
+from rankdistill.cli.sweep import sweep
 from rankdistill.cli.train import train
 from rankdistill.cli.verb import verb
 from rankdistill.processor import let_threads_sleep
@@ -49,6 +51,7 @@ for _function in (
     distill,
     evaluate,
     report,
+    sweep,
     export,
     recommend,
     serve,
@@ -56,7 +59,7 @@ for _function in (
     show,
     doctor,
 ):
-    app.command()(verb(_function))
+    app.command(cls=DottedOptions if _function is sweep else None)(verb(_function))
 app.add_typer(bench)
 
 

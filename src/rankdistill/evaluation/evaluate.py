@@ -69,6 +69,17 @@ class Evaluation:
         return cls(pack(users[order], ANY_POSITION), values, {})
 
 
+def averaged(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Each user's mean over evaluations of the same users, such as those of several seeds; metrics that all have."""
+    first = evaluations[0]
+    values = {
+        name: np.mean([each.values[name] for each in evaluations], axis=0)
+        for name in first.values
+        if all(name in each.values for each in evaluations)
+    }
+    return Evaluation(first.query_ids, values, {})
+
+
 def _read_frame(path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(path, glob=False)

@@ -58,11 +58,11 @@ def scatter(points: Sequence[Point], write_x: Callable[[float], str], *, log: bo
     height = 220.0
     across = Axis.around([point.x for point in points], pad=0.16, log=log)
     up = Axis.around([point.y for point in points], pad=0.18)
-    parts = _rows(up, height)
+    parts = grid_rows(up, height)
     ticks = across.ticks(3)
     for tick in ticks:
         parts.append(vertical(across.at(tick), 0, height, "grid"))
-        parts.append(text(across.at(tick), height + 18, _shortest(write_x(tick)), "tick middle"))
+        parts.append(text(across.at(tick), height + 18, shortest(write_x(tick)), "tick middle"))
     parts.append(horizontal(height, 0, 1, "base"))
     parts.extend(_gain(points, across, up, height))
     labels = spread([(1 - up.at(point.y)) * height for point in points], 15)
@@ -88,16 +88,16 @@ def _gain(points: Sequence[Point], across: Axis, up: Axis, height: float) -> lis
     ]
 
 
-def _shortest(number: str) -> str:
+def shortest(number: str) -> str:
     """A number without the zeros that its decimals end in.
 
-    >>> _shortest("4.00 M"), _shortest("2.50 ms"), _shortest("200 k")
+    >>> shortest("4.00 M"), shortest("2.50 ms"), shortest("200 k")
     ('4 M', '2.5 ms', '200 k')
     """
     return re.sub(r"(\.\d*?)0+(?!\d)", r"\1", number).replace(". ", " ").removesuffix(".")
 
 
-def _rows(axis: Axis, height: float) -> list[Markup]:
+def grid_rows(axis: Axis, height: float) -> list[Markup]:
     """The horizontal grid with its labels on the left."""
     ticks = axis.ticks(4)
     parts = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,14 +156,8 @@ class Run:
         return list(dict.fromkeys(name for model in self.models for name in model.halves))
 
     def main_metric(self) -> str | None:
-        """The metric that headlines speak of: nDCG@10 where it was measured, else the nearest to it."""
-        names = self.metric_names()
-        likely = [
-            *[n for n in names if n.startswith("ndcg@")],
-            *[n for n in names if n.startswith("ndcg")],
-            "map",
-        ]
-        return next((name for name in ["ndcg@10", *likely, *names] if name in names), None)
+        """The metric that headlines speak of."""
+        return main_metric(self.metric_names())
 
     def comparison(self, a: str, b: str, metric: str | None) -> Comparison | None:
         """The comparison of two roles in a metric, None where it was not made."""
@@ -205,6 +199,20 @@ class Report:
                 for run in self.runs
             ],
         }
+
+
+def main_metric(names: Sequence[str]) -> str | None:
+    """The metric that headlines speak of: nDCG@10 where it was measured, else the nearest to it.
+
+    >>> main_metric(["map", "ndcg_kdd18@5", "ndcg@5"]), main_metric([])
+    ('ndcg@5', None)
+    """
+    likely = [
+        *[n for n in names if n.startswith("ndcg@")],
+        *[n for n in names if n.startswith("ndcg")],
+        "map",
+    ]
+    return next((name for name in ["ndcg@10", *likely, *names] if name in names), None)
 
 
 def role_name(role: str) -> str:

@@ -10,7 +10,7 @@ from itertools import compress
 import numpy as np
 
 from rankdistill.evaluation.compare import compare_all
-from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.evaluation.evaluate import Evaluation, averaged
 from rankdistill.reproduction.cells import Cell, Figure, Row, Series, Trial
 from rankdistill.reproduction.execution import Workshop
 from rankdistill.reproduction.outcomes import Outcomes
@@ -93,7 +93,7 @@ class Gathering:
             return []
         by_seed = [[self._evaluation(cell) for cell in each] for each in cells]
         single = [compare_all(a, b, METRICS, samples=1) for a, b in zip(*by_seed, strict=True)]
-        together = compare_all(_averaged(by_seed[0]), _averaged(by_seed[1]), METRICS)
+        together = compare_all(averaged(by_seed[0]), averaged(by_seed[1]), METRICS)
         return [
             {
                 "part": table,
@@ -191,10 +191,3 @@ def _point(x: float, values: Sequence[float]) -> Json:
     """A mean, and the range of the seeds where there are several."""
     spread = {"low": min(values), "high": max(values)} if len(values) > 1 else {}
     return {"x": x, "y": float(np.mean(values)), **spread}
-
-
-def _averaged(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Each user's mean over evaluations of the same users."""
-    first = evaluations[0]
-    values = {name: np.mean([each.values[name] for each in evaluations], axis=0) for name in METRICS}
-    return Evaluation(first.query_ids, values, {})

@@ -1,0 +1,207 @@
+"""The rows of `sweep.json` in words: shared by the page and the Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rankdistill.report.numerals import (
+    MISSING,
+    count,
+    duration,
+    kind_name,
+    megabytes,
+    metric,
+    metric_name,
+    milliseconds,
+    percent,
+    whole,
+)
+from rankdistill.report.run import SIGNIFICANCE, Comparison, finite
+from rankdistill.report.tables import Difference, difference
+from rankdistill.types import Json
+
+FRONTS = {"bytes": "size", "latency": "latency"}
+"""What a student may be on the front of, and the word for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the main table.
+
+    Attributes:
+        role: teacher, student or distilled.
+        name: the settings that it has, in short.
+        cells: in the columns `heads`, without the differences.
+        spread: the lowest and highest value over the seeds, where there are several.
+        differences: to its own plain student, and to the teacher.
+        fronts: what it is on the front of, in a word each.
+    """
+
+    role: str
+    name: str
+    cells: tuple[str, ...]
+    spread: str
+    differences: tuple[Difference | None, ...]
+    fronts: tuple[str, ...]
+
+
+def name_of(row: Json) -> str:
+    """A student's settings in short.
+
+    >>> name_of({"role": "distilled", "kind": "caser", "settings": {"student.dim": 8, "distillation.kind": "rrd"}})
+    'dim 8, rrd'
+    >>> name_of({"role": "student", "kind": "caser", "settings": {"student.dim": 8}})
+    'dim 8, plain'
+    """
+    if row["role"] == "teacher":
+        return f"Teacher, {kind_name(str(row['kind']))}"
+    parts = [_setting(key, value) for key, value in row["settings"].items()]
+    parts += ["plain"] if row["role"] == "student" else []
+    return ", ".join(parts) or "distilled"
+
+
+def _setting(key: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(_setting(each, one) for each, one in value.items())
+    name, shown = key.rpartition(".")[2], f"{value:g}" if isinstance(value, float) else str(value)
+    return shown if name == "kind" else f"{name.replace('_', ' ')} {shown}"
+
+
+def quality_of(found: Json, row: Json) -> float | None:
+    """The figure that students are compared by: of the validation part where there is one."""
+    values = row["validation"] if found["quality"]["part"] == "validation" else row["metrics"]
+    return finite((values or {}).get(found["quality"]["metric"]))
+
+
+def test_of(found: Json, row: Json) -> float | None:
+    """The same metric on the test part."""
+    return finite(row["metrics"].get(found["quality"]["metric"]))
+
+
+def heads(found: Json) -> tuple[str, ...]:
+    """The heads of the columns `Line.cells`."""
+    name = metric_name(found["quality"]["metric"])
+    qualities = (f"{name}, validation", f"{name}, test") if _validated(found) else (name,)
+    return ("Parameters", "Size", "ms a query", "99th percentile", "Users a second", "Training", *qualities)
+
+
+def lines(found: Json) -> list[Line]:
+    """The main table: the teacher, then each plain student with those that are distilled into it."""
+    return [_line(found, row) for row in found["rows"]]
+
+
+def _validated(found: Json) -> bool:
+    return bool(found["quality"]["part"] == "validation")
+
+
+def _line(found: Json, row: Json) -> Line:
+    name, latency = found["quality"]["metric"], row["latency_ms"]
+    qualities = [metric(quality_of(found, row))] if _validated(found) else []
+    cells = (
+        count(row["parameters"]),
+        megabytes(row["bytes"]),
+        milliseconds(latency["p50"]),
+        milliseconds(latency["p99"]),
+        count(row["users_per_second"]),
+        duration(row["train_seconds"]),
+        *qualities,
+        metric(test_of(found, row)),
+    )
+    spread = (row.get("spread") or {}).get(name)
+    ends = f"{metric(spread[0])}–{metric(spread[1])}" if spread else ""
+    against = tuple(_difference(row, other, name) for other in ("plain", "teacher"))
+    fronts = tuple(word for cost, word in FRONTS.items() if row.get("front", {}).get(cost))
+    return Line(row["role"], name_of(row), cells, ends, against, fronts)
+
+
+def comparison(row: Json, other: str, name: str) -> Comparison | None:
+    """A student against its plain one, or against the teacher; None where that was not compared."""
+    made = row.get("against", {}).get(other, {}).get(name)
+    return None if made is None else Comparison(row["role"], other, name, **made)
+
+
+def _difference(row: Json, other: str, name: str) -> Difference | None:
+    return difference(comparison(row, other, name))
+
+
+def metric_rows(found: Json) -> list[tuple[str, ...]]:
+    """All metrics on the test part, a row a student."""
+    return [
+        (name_of(row), *(metric(finite(row["metrics"].get(name))) for name in found["metrics"]))
+        for row in found["rows"]
+    ]
+
+
+def failures(found: Json) -> list[str]:
+    """The students that could not be trained, and why."""
+    return [
+        f"{name_of(row)}, seed {seed}: {reason}"
+        for row in found["rows"]
+        for seed, reason in (row.get("failed") or {}).items()
+    ]
+
+
+def headline(found: Json) -> str:
+    """The best student beside its teacher."""
+    students = [row for row in found["rows"][1:] if quality_of(found, row) is not None]
+    if not students:
+        return "No student has been trained."
+    best = max(students, key=lambda row: quality_of(found, row) or 0.0)
+    teacher, name = found["rows"][0], metric_name(found["quality"]["metric"])
+    size = f" with {percent(best['bytes'] / teacher['bytes'])} of its bytes" if teacher["bytes"] else ""
+    base, value = test_of(found, teacher), test_of(found, best)
+    if not base or value is None:
+        return f"The best student, {name_of(best)}, reaches {name} {metric(value)}."
+    return f"The best student, {name_of(best)}, reaches {percent(value / base)} of the teacher’s {name}{size}."
+
+
+def summary(found: Json) -> list[str]:
+    """What was found, in sentences."""
+    name = found["quality"]["metric"]
+    made = [one for row in found["rows"] if (one := comparison(row, "plain", name))]
+    better = sum(one.significant and (one.difference or 0) > 0 for one in made)
+    worse = sum(one.significant and (one.difference or 0) < 0 for one in made)
+    told = [
+        f"Of {len(made)} distilled students, {better} rank{'s' if better == 1 else ''} significantly better than the "
+        f"same student without a teacher, and {worse} significantly worse (p < .05 each; of many comparisons, some "
+        f"come out so by chance)."
+    ]
+    if not _validated(found):
+        return [
+            *told,
+            "There is no validation part: whoever picks a student here picks it by the test data, and its figures are "
+            "too good. Set [split] train_on_validation = false to choose by validation figures.",
+        ]
+    return [*told, "Students are compared by the validation part; the test part had no say in which ones are marked."]
+
+
+def caption(found: Json) -> str:
+    """What the main table shows."""
+    seeds, part = found["seeds"], found["quality"]["part"]
+    several = f" Means over {len(seeds)} seeds, with the lowest and the highest value." if len(seeds) > 1 else ""
+    return (
+        f"Differences on the test part, paired by user, with 95 % intervals: ▲ better and ▼ worse at p < "
+        f"{SIGNIFICANCE:g}, ≈ no significant difference.{several} On the front: no other student is as small (or as "
+        f"quick, to two digits) and as good by {metric_name(found['quality']['metric'])} on the {part} part. Latency "
+        f"of one query on one thread, measured one model after another when nothing else was running."
+    )
+
+
+def provenance(found: Json) -> list[tuple[str, str]]:
+    """What is needed to make the sweep again."""
+    data, machine = found["data"], found["machine"]
+    rows = [
+        ("Data", f"{data['name']}: {whole(data['users'])} users, {whole(data['items'])} items; {data['split']}"),
+        ("Data fingerprint", str(data["fingerprint"])),
+        ("Varied", "; ".join(f"{key}: {_listed(values)}" for key, values in found["axes"].items()) or MISSING),
+        ("Seeds", _listed(found["seeds"])),
+        ("Processor", f"{machine['processor']}, {machine['cores']} cores"),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in machine["versions"].items())),
+    ]
+    return rows
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(_setting("kind", value) for value in values)

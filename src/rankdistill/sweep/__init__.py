@@ -1,0 +1,1 @@
+"""Many students from one set of labels: quality against size and latency."""

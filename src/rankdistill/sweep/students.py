@@ -1,0 +1,95 @@
+"""The students of a sweep in its folder: which are done, and with which figures."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rankdistill import stages
+from rankdistill.estimate import Training
+from rankdistill.files import read_object, write_json
+from rankdistill.model_folder import CARD, load_card, load_model
+from rankdistill.parallel import Task
+from rankdistill.sweep.plan import Plan
+from rankdistill.sweep.work import FAILED, Job
+from rankdistill.types import Json
+from rankdistill.variants import Shared, Variant, is_done
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Students:
+    """What is to be trained and what is there.
+
+    Attributes:
+        plan: what is to be trained.
+        shared: the data and the teacher's lists.
+    """
+
+    plan: Plan
+    shared: Shared
+    _stamps: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def out(self) -> Path:
+        """The folder of the sweep."""
+        return self.shared.folder.path
+
+    def folder(self, variant: Variant) -> Path:
+        """Where a student is kept."""
+        return self.out / "students" / variant.name
+
+    def _stamp(self, variant: Variant) -> str:
+        if variant.name not in self._stamps:
+            self._stamps[variant.name] = self.shared.stamp(variant, self.folder(variant))
+        return self._stamps[variant.name]
+
+    def is_done(self, variant: Variant) -> bool:
+        """Whether a student was trained and measured with what it depends on now."""
+        return is_done(self.folder(variant), self._stamp(variant))
+
+    def failed(self, variant: Variant) -> str | None:
+        """Why a student cannot be trained; None where that is not known."""
+        found = read_object(self.folder(variant) / FAILED)
+        reason: str | None = found.get("reason") if found.get("stamp") == self._stamp(variant) else None
+        return reason
+
+    def todo(self) -> list[Variant]:
+        """What is neither done nor known to fail."""
+        return [each for each in self.plan.variants if not self.is_done(each) and self.failed(each) is None]
+
+    def task(self, variant: Variant, threads: int) -> Task[Job]:
+        """What a worker has to know."""
+        job = Job(variant, self.folder(variant), self.plan.base, self.out, threads)
+        return Task(variant.name, job)
+
+    def training(self, variant: Variant) -> Training:
+        """What has to be known to say how long it takes."""
+        return Training(variant.experiment, self.shared.split, variant.distilled, labels=False)
+
+    def measure(self) -> None:
+        """Measures what is not measured yet, one model after another: latencies, and the teacher's validation metrics.
+
+        Of a student with several seeds, the first one that is done is timed.
+        """
+        settings = self.plan.base.evaluate
+        if self.shared.teacher is not None:
+            card = load_card(self.shared.teacher)
+            if self.shared.split.validation is not None and card.get("validation_metrics") != list(settings.metrics):
+                model, _ = load_model(self.shared.teacher, self.plan.base.student.train.device)
+                found = stages.validate_model(model, self.shared.split, settings)
+                known = {"validation": found, "validation_metrics": list(settings.metrics)}
+                write_json(self.shared.teacher / CARD, {**card, **known})
+        for point in self.plan.points:
+            done = [variant for variant in point.variants if self.is_done(variant)]
+            folder = self.folder(done[0]) if done else None
+            if folder is not None and "latency_ms" not in load_card(folder):
+                model, _ = load_model(folder, done[0].experiment.student.train.device)
+                stages.time_model(folder, model, self.shared.split, settings)
+                logger.info("%s: %.3f ms a query", folder.name, load_card(folder)["latency_ms"]["p50"])
+
+    def card(self, variant: Variant) -> Json:
+        """The `model.json` of a student that is done."""
+        return load_card(self.folder(variant))

@@ -1,0 +1,78 @@
+"""One student of a sweep, in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rankdistill.parallel import logged_into
+from rankdistill.report.numerals import duration
+
+if TYPE_CHECKING:
+    from rankdistill.config import Experiment
+    from rankdistill.variants import Shared, Variant
+
+FAILED = "failed.json"
+_READ: dict[tuple[Path, str | None], Shared] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A student to be trained and measured.
+
+    Attributes:
+        variant: what it is.
+        folder: where to.
+        base: the experiment that names the data and the teacher.
+        out: the folder with both.
+        threads: how many to use.
+    """
+
+    variant: Variant
+    folder: Path
+    base: Experiment
+    out: Path
+    threads: int
+
+
+def do(job: Job) -> str:
+    """Trains and measures a student; what it logs goes to `log.txt` in its folder.
+
+    A training that cannot go on, such as one whose loss is no number, is noted in `failed.json`; others go on.
+
+    Returns:
+        How it went.
+    """
+    with logged_into(job.folder):
+        return _do(job)
+
+
+def _do(job: Job) -> str:
+    import torch
+
+    from rankdistill.errors import TrainingError
+    from rankdistill.files import write_json
+    from rankdistill.variants import train_variant
+
+    begin = time.perf_counter()
+    torch.set_num_threads(job.threads)
+    shared = _shared(job.base, job.out, job.variant.method.exclude if job.variant.distilled else None)
+    (job.folder / FAILED).unlink(missing_ok=True)
+    try:
+        train_variant(job.variant, shared, job.folder)
+    except TrainingError as error:
+        write_json(job.folder / FAILED, {"stamp": shared.stamp(job.variant, job.folder), "reason": str(error)})
+        return f"failed: {error}"
+    return f"in {duration(time.perf_counter() - begin)}"
+
+
+def _shared(base: Experiment, out: Path, exclude: str | None) -> Shared:
+    """Read once for students that follow one another; a process serves one sweep."""
+    from rankdistill.variants import Shared
+
+    if (out, exclude) not in _READ:
+        _READ.clear()
+        _READ[out, exclude] = Shared.open(base, out, exclude)
+    return _READ[out, exclude]
