@@ -16,6 +16,7 @@ import typer
 from rankdistill import plugins, workflow
 from rankdistill.cli import app
 from rankdistill.cli.demo import EXPERIMENT, demo_data
+from rankdistill.cli.dotted import DottedOptions, split_dotted
 from rankdistill.config import (
     EvaluateConfig,
     SplitConfig,
@@ -31,6 +32,8 @@ from rankdistill.data.storage import read_split, write_split
 from rankdistill.errors import DataError
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import Rankings
+from rankdistill.sweep.axes import parse_all
+from rankdistill.sweep.plan import plan
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -148,6 +151,8 @@ def test_every_command_named_exists_with_its_options(page):
         if hasattr(command, "commands"):
             assert words[0] in command.commands, f"{page.name}: no verb {verb} {words[0]}"
             command = command.commands[words[0]]
+        if isinstance(command, DottedOptions):
+            words = split_dotted(words)[1]
         options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
         for word in words:
             assert not word.startswith("--") or word in options, f"{page.name}: {verb} has no {word}"
@@ -155,7 +160,15 @@ def test_every_command_named_exists_with_its_options(page):
 
 def test_the_readme_and_the_guide_name_commands():
     assert {words[0] for words in commands(README)} >= {"run", "doctor", "show"}
-    assert {words[0] for words in commands(GUIDE)} >= {"prepare", "train", "label", "distill", "evaluate", "report"}
+    assert {words[0] for words in commands(GUIDE)} >= {
+        "prepare",
+        "train",
+        "label",
+        "distill",
+        "evaluate",
+        "report",
+        "sweep",
+    }
 
 
 @pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
@@ -165,6 +178,17 @@ def test_every_override_named_is_valid(page, workplace):
     assert given
     for value in given:
         assert load(workplace / "experiment.toml", [value]) != load(workplace / "experiment.toml")
+
+
+@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+def test_every_sweep_named_can_be_made(page, workplace):
+    (workplace / "experiment.toml").write_text(blocks(README, "toml")[0], encoding="utf-8")
+    named = [split_dotted(words)[0] for words in commands(page) if words[0] == "sweep"]
+    tried = [axes for each in named if (axes := parse_all(each))]
+    assert tried
+    for axes in tried:
+        made = plan(lambda changes: load(workplace / "experiment.toml", changes), axes)
+        assert len(made.points) > 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -20,7 +20,7 @@ class DottedOptions(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # a typer.Context, or of its own click
         """Takes the keys and their values out of the command line."""
-        found, rest = _split(args)
+        found, rest = split_dotted(args)
         ctx.obj = found
         return super().parse_args(ctx, rest)
 
@@ -38,10 +38,10 @@ def dotted(ctx: typer.Context) -> list[tuple[str, str]]:
     return [(key, text or "") for key, text in found]
 
 
-def _split(args: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+def split_dotted(args: Sequence[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
     """The keys with their values, and all other words.
 
-    >>> _split(["e.toml", "--student.dim", "4,8", "--out", "x", "--train.epochs=3"])
+    >>> split_dotted(["e.toml", "--student.dim", "4,8", "--out", "x", "--train.epochs=3"])
     ([('student.dim', '4,8'), ('train.epochs', '3')], ['e.toml', '--out', 'x'])
     """
     found: list[tuple[str, str | None]] = []

@@ -18,7 +18,7 @@ from rankdistill.report.numerals import (
     percent,
     whole,
 )
-from rankdistill.report.run import SIGNIFICANCE, Comparison, finite
+from rankdistill.report.run import Comparison, finite
 from rankdistill.report.tables import Difference, difference
 from rankdistill.types import Json
 
@@ -168,6 +168,13 @@ def summary(found: Json) -> list[str]:
         f"same student without a teacher, and {worse} significantly worse (p < .05 each; of many comparisons, some "
         f"come out so by chance)."
     ]
+    plain = [value for row in found["rows"] if row["role"] == "student" and (value := test_of(found, row)) is not None]
+    teacher = test_of(found, found["rows"][0])
+    if teacher is not None and plain and max(plain) >= teacher:
+        told.append(
+            f"The teacher ranks no better than the best plain student on the test part, {metric(teacher)} against "
+            f"{metric(max(plain))}: there was little to learn from it."
+        )
     if not _validated(found):
         return [
             *told,
@@ -182,8 +189,8 @@ def caption(found: Json) -> str:
     seeds, part = found["seeds"], found["quality"]["part"]
     several = f" Means over {len(seeds)} seeds, with the lowest and the highest value." if len(seeds) > 1 else ""
     return (
-        f"Differences on the test part, paired by user, with 95 % intervals: ▲ better and ▼ worse at p < "
-        f"{SIGNIFICANCE:g}, ≈ no significant difference.{several} On the front: no other student is as small (or as "
+        f"Differences on the test part, paired by user, with 95 % intervals: ▲ better and ▼ worse at p < .05, "
+        f"≈ no significant difference.{several} On the front: no other student is as small (or as "
         f"quick, to two digits) and as good by {metric_name(found['quality']['metric'])} on the {part} part. Latency "
         f"of one query on one thread, measured one model after another when nothing else was running."
     )

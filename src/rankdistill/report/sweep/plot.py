@@ -18,6 +18,8 @@ from rankdistill.types import Json
 HEIGHT = 300.0
 _LINE = 15.0
 """Names are so many pixels apart."""
+_LEAST_SPAN = 1.2
+"""The axis of costs spans this factor at least, so that small differences look small."""
 _TURN = 0.3
 """Left of this share of the width, a name stands right of its point."""
 
@@ -75,11 +77,14 @@ def _plot(dots: Sequence[_Dot], teacher: float | None, write: Callable[[float], 
     heights = [end for dot in dots for end in (dot.y, *(dot.ends or ()))] + ([] if teacher is None else [teacher])
     sizes = [dot.x for dot in dots]
     up = Axis.around(heights, pad=0.12)
-    across = Axis.around(sizes, pad=0.08, log=min(sizes) > 0 and max(sizes) / min(sizes) >= LOG_FROM)
+    low, high = min(sizes), max(sizes)
+    if high < low * _LEAST_SPAN:
+        low, high = low / _LEAST_SPAN, high * _LEAST_SPAN
+    across = Axis.around([low, high], pad=0.08, log=low > 0 and high / low >= LOG_FROM)
     parts = grid_rows(up, HEIGHT)
-    for tick in across.ticks(3):
+    for label, tick in {shortest(write(tick)): tick for tick in across.ticks(3)}.items():
         parts.append(vertical(across.at(tick), 0, HEIGHT, "grid"))
-        parts.append(text(across.at(tick), HEIGHT + 18, shortest(write(tick)), "tick middle"))
+        parts.append(text(across.at(tick), HEIGHT + 18, label, "tick middle"))
     parts.append(horizontal(HEIGHT, 0, 1, "base"))
     if teacher is not None:
         y = (1 - up.at(teacher)) * HEIGHT

@@ -1,0 +1,201 @@
+"""`rankdistill sweep`: what it refuses, what it trains, and that a stop or several jobs change nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command
+
+SWEEP = (
+    "sweep",
+    "e.toml",
+    "--student.dim",
+    "2,3",
+    "--distillation.alpha=0.5,1",
+    "--set",
+    "evaluate.bootstrap_samples=9",
+)
+
+
+def figures(folder: Path) -> list[Any]:
+    """The rows without what depends on the clock."""
+    rows = json.loads((folder / "sweep.json").read_text())["rows"]
+    timed = ("latency_ms", "users_per_second", "train_seconds", "front")
+    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
+
+
+def models(folder: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in folder.glob("students/*/model.safetensors")}
+
+
+def written(folder: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("students/*/model.safetensors")}
+
+
+@pytest.fixture(scope="module")
+def finished_sweep(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Path:
+    """The folder of a finished, uninterrupted sweep; not to be changed."""
+    out = tmp_path_factory.mktemp("sweep") / "out"
+    command = [sys.executable, "-m", "rankdistill", *SWEEP, "--out", str(out)]
+    subprocess.run(command, cwd=finished_run.parent, check=True, capture_output=True)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ("e.toml",),
+            "a sweep of one student; name the keys that vary with their values, such as --student.dim 4,8,16",
+        ),
+        (("e.toml", "--student.dmi", "2,3"), "--set: [student] dmi: unknown key; did you mean 'dim'?"),
+        (
+            ("e.toml", "--student.dim"),
+            "--student.dim: has no value; write values with commas between them, such as 4,8",
+        ),
+        (
+            ("e.toml", "--student.dim", "2,x"),
+            "with student.dim = \"x\": --set: [student] dim: 'x' is not an integer",
+        ),
+        (
+            ("e.toml", "--student.kind", "caser,fossil", "--student.dropout", "0.1"),
+            "with student.kind = \"fossil\": --set: [student] dropout: 'fossil' has no key 'dropout'",
+        ),
+        (
+            ("e.toml", "--data.repeats", "all,last"),
+            "--data.repeats 'all,last': [data] is the same for all students of a sweep; give one value here, or sweep "
+            "once for each",
+        ),
+        (("e.toml", "--seeds", "1,1"), "--seeds '1,1': write different whole numbers with commas between them"),
+        (("e.toml", "--student.dim", "2,3", "--set", 'evaluate.metrics=["ndgc@10"]'), "[evaluate] metrics: "),
+        (("nothing.toml", "--student.dim", "2,3"), "nothing.toml: there is no such file"),
+        ((), "a sweep needs CONFIG and keys with values; to go on with one: --resume --out DIR"),
+        (("--resume", "--out", "s"), "s: no sweep was begun here (sweep.toml is missing); name CONFIG and what varies"),
+        (
+            ("--resume", "--out", "s", "--student.dim", "4,5"),
+            "--resume goes on with what was asked for, and --student.dim asks for more; name CONFIG, too",
+        ),
+        (("e.toml", "--student.dim", "2,3", "--distillation.k", "40"), "k = 40 is more than the catalogue's 30 items"),
+        (("e.toml", "--student.dim", "2,3", "--teacher", "none.parquet"), ""),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_trained(
+    desk: Path, cli: Command, arguments: tuple[str, ...], line: str
+) -> None:
+    assert cli.refusal("sweep", *arguments).startswith(line)
+    assert not list(desk.rglob("model.json"))
+
+
+def test_every_student_is_trained_once_and_listed(finished_sweep: Path, finished_run: Path) -> None:
+    found = json.loads((finished_sweep / "sweep.json").read_text())
+    assert [(row["role"], row["settings"]) for row in found["rows"]] == [
+        ("teacher", {}),
+        ("student", {"student.dim": 2}),
+        ("distilled", {"student.dim": 2, "distillation.alpha": 0.5}),
+        ("distilled", {"student.dim": 2, "distillation.alpha": 1}),
+        ("student", {"student.dim": 3}),
+        ("distilled", {"student.dim": 3, "distillation.alpha": 0.5}),
+        ("distilled", {"student.dim": 3, "distillation.alpha": 1}),
+    ]
+    assert found["quality"] == {"metric": "ndcg@10", "part": "test"}
+    for row in found["rows"]:
+        assert row["bytes"] > 0
+        assert row["latency_ms"]["p99"] >= row["latency_ms"]["p50"] > 0
+        assert set(row["metrics"]) == set(found["metrics"])
+    for row in found["rows"][1:]:
+        assert set(row["against"]) == ({"plain", "teacher"} if row["role"] == "distilled" else {"teacher"})
+    assert (finished_sweep / "teacher" / "model.safetensors").read_bytes() == (
+        finished_run / "teacher" / "model.safetensors"
+    ).read_bytes()
+    alike = found["rows"][3]["folders"][0]
+    assert (finished_sweep / alike / "model.safetensors").read_bytes() == (
+        finished_run / "distilled" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_two_jobs_give_the_figures_of_one(desk: Path, cli: Command, finished_sweep: Path) -> None:
+    rows = json.loads(cli.done(*SWEEP, "--out", "two", "--jobs", "2", "--json").out)
+    assert rows == json.loads(Path("two/sweep.json").read_text())["rows"]
+    assert figures(desk / "two") == figures(finished_sweep)
+    assert models(desk / "two") == models(finished_sweep)
+
+
+def test_a_sweep_that_is_killed_goes_on_to_the_same_figures(desk: Path, cli: Command, finished_sweep: Path) -> None:
+    command = [sys.executable, "-m", "rankdistill", *SWEEP, "--out", "killed"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while len(written(desk / "killed")) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = [int(each) for each in children.read_text().split()] if children.exists() else []
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):  # they end with it
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not (desk / "killed" / "sweep.html").exists()
+    before = written(desk / "killed")
+    cli.done("sweep", "--resume", "--out", "killed")
+    done = written(desk / "killed")
+    first = min(before, key=lambda name: before[name])
+    assert done[first] == before[first]
+    assert figures(desk / "killed") == figures(finished_sweep)
+    assert models(desk / "killed") == models(finished_sweep)
+
+
+def test_other_values_keep_what_is_done_and_a_dry_run_says_what_is_missing(
+    desk: Path, cli: Command, finished_sweep: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(finished_sweep, desk / "more")
+    before = written(desk / "more")
+    more = ("sweep", "e.toml", "--student.dim", "3,4", "--distillation.alpha", "0.5,1", "--out", "more")
+    more += ("--set", "evaluate.bootstrap_samples=9")
+    rows = json.loads(cli.done(*more, "--dry-run", "--json").out)
+    assert {row["name"].split("-seed")[0]: row["done"] for row in rows} == {
+        "teacher": True,
+        "caser-3-plain": True,
+        "caser-3-ranking_distillation": True,
+        "caser-4-plain": False,
+        "caser-4-ranking_distillation": False,
+    }
+    assert all((row["seconds"] > 0) != row["done"] for row in rows)
+    assert written(desk / "more") == before
+    cli.done(*more)
+    after = written(desk / "more")
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 3
+
+
+def test_a_dry_run_writes_nothing(desk: Path, cli: Command) -> None:
+    before = sorted(desk.iterdir())
+    assert "in all about " in cli.done(*SWEEP, "--dry-run").out
+    assert sorted(desk.iterdir()) == before
+
+
+def test_lists_from_elsewhere_and_seeds_and_a_failure_are_reported(desk: Path, cli: Command, done: Path) -> None:
+    rates = ("--train.learning_rate", "1e-3,1e38", "--seeds", "1,2", "--teacher", done / "labels.parquet")
+    outcome = cli.done("sweep", "e.toml", *rates, "--out", "s", "--set", "split.train_on_validation=false", "--json")
+    rows = json.loads(outcome.out)
+    assert rows[0]["role"] == "teacher"
+    assert rows[0]["bytes"] is None
+    good, bad = rows[1:3], rows[3:]
+    assert [row["seeds"] for row in good] == [[1, 2], [1, 2]]
+    for row in good:
+        low, high = row["spread"]["map"]
+        assert low <= row["metrics"]["map"] <= high
+        assert set(row["validation"]) == set(row["metrics"])
+    assert [list(row["failed"]) for row in bad] == [["1", "2"]] * 2
+    assert "left out: learning rate 1e+38, plain, seed 1: student" in Path("s/sweep.md").read_text()
+    again = cli.done("sweep", "--resume", "--out", "s", "--json")
+    assert "all 8 students are trained already" not in again.err

@@ -1,0 +1,265 @@
+"""What a sweep varies, what it trains, which students nothing beats, and the page that says so."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankdistill.config import Experiment, parse
+from rankdistill.errors import ConfigError
+from rankdistill.report.sweep import facts, write_sweep
+from rankdistill.report.sweep.plot import figures
+from rankdistill.sweep.axes import Axis, parse_all, product
+from rankdistill.sweep.pareto import front
+from rankdistill.sweep.plan import plan
+from rankdistill.sweep.request import Request
+
+SECTIONS: dict[str, Any] = {
+    "data": {"kind": "synthetic"},
+    "teacher": {"kind": "caser", "dim": 8},
+    "student": {"kind": "caser", "dim": 2},
+}
+
+
+def load(overrides: Sequence[str]) -> Experiment:
+    return parse(SECTIONS, "e.toml", overrides)
+
+
+def axes(**options: str) -> list[Axis]:
+    return parse_all((key.replace("__", "."), text) for key, text in options.items())
+
+
+class TestAxes:
+    @pytest.mark.parametrize(
+        ("text", "values"),
+        [
+            ("4,8", (4, 8)),
+            (" 0.1 , 1e-3", (0.1, 0.001)),
+            ("caser, matrix_factorization", ("caser", "matrix_factorization")),
+            ('"a,b",c', ("a,b", "c")),
+            ("true,false", (True, False)),
+            ("[1, 2],[3]", ([1, 2], [3])),
+            ('{kind = "caser", dim = 4},{kind = "fossil"}', ({"kind": "caser", "dim": 4}, {"kind": "fossil"})),
+        ],
+    )
+    def test_values_are_toml_with_commas_between_them_and_else_text(self, text: str, values: tuple[Any, ...]) -> None:
+        assert Axis.parse("student.dim", text).values == values
+
+    @pytest.mark.parametrize(
+        ("key", "text", "line"),
+        [
+            ("student.dim", "4,,8", "--student.dim '4,,8': a value is missing; write values with commas between them"),
+            ("student.dim", "4,8,4", "--student.dim '4,8,4': 4 is given twice; drop one of the two"),
+            ("teacher.dim", "4,8", "--teacher.dim '4,8': [teacher] is the same for all students of a sweep"),
+        ],
+    )
+    def test_what_cannot_be_varied_is_said(self, key: str, text: str, line: str) -> None:
+        with pytest.raises(ConfigError, match=re.escape(line)):
+            Axis.parse(key, text)
+
+    def test_one_value_of_a_shared_section_is_no_axis(self) -> None:
+        assert not Axis.parse("teacher.dim", "8").varies
+
+    def test_whole_sections_come_before_their_keys(self) -> None:
+        assert [axis.key for axis in axes(student__dim="4,8", student="{kind='caser'}")] == ["student", "student.dim"]
+
+    def test_a_key_is_given_once(self) -> None:
+        with pytest.raises(ConfigError, match=r"--student\.dim: is given twice"):
+            parse_all([("student.dim", "4"), ("student.dim", "8")])
+
+    def test_all_combinations_are_made(self) -> None:
+        made = product(axes(student__dim="4,8,16", train__epochs="1,2"))
+        assert len({tuple(each.values()) for each in made}) == len(made) == 6
+
+
+class TestPlan:
+    def test_a_plain_student_is_trained_once_for_all_methods(self) -> None:
+        made = plan(load, axes(student__dim="4,8", distillation__kind="ranking_distillation,rrd"), (1, 2))
+        assert [
+            facts.name_of({"role": point.variants[0].role, "settings": point.settings}) for point in made.points
+        ] == [
+            "dim 4, plain",
+            "dim 4, ranking_distillation",
+            "dim 4, rrd",
+            "dim 8, plain",
+            "dim 8, ranking_distillation",
+            "dim 8, rrd",
+        ]
+        assert len({variant.name for variant in made.variants}) == 12
+        for point in made.points:
+            assert [variant.experiment.seed for variant in point.variants] == [1, 2]
+            plain = made.plain_of(point)
+            assert plain.settings["student.dim"] == point.settings["student.dim"]
+            assert not plain.distilled
+
+    def test_the_teacher_is_that_of_the_file_whatever_varies(self) -> None:
+        made = plan(load, axes(train__epochs="1,2", student__dim="4,8", ranking_loss__kind="pairwise,softmax"))
+        assert made.base.teacher == load([]).teacher
+        assert made.base.ranking_loss == load([]).ranking_loss
+        assert len(made.points) == 16
+
+    def test_one_value_is_the_same_as_set(self) -> None:
+        made = plan(load, axes(train__epochs="3", student__dim="4,8"))
+        assert made.base.train.epochs == 3
+        assert [axis.key for axis in made.axes] == ["student.dim"]
+
+    def test_seeds_alone_may_vary(self) -> None:
+        assert len(plan(load, [], (1, 2)).variants) == 4
+
+    @pytest.mark.parametrize(
+        ("options", "line"),
+        [
+            ({}, "a sweep of one student; name the keys that vary"),
+            ({"student.dmi": "4,8"}, "--set: [student] dmi: unknown key; did you mean 'dim'?"),
+            ({"studnet.dim": "4,8"}, "--set: [studnet]: unknown section; did you mean [student]?"),
+            ({"student.dim": "4,0"}, "with student.dim = 0: --set: [student] dim: 0 is out of range (at least 1)"),
+            (
+                {"student.kind": "caser,fossil", "student.dropout": "0.1"},
+                "with student.kind = \"fossil\": --set: [student] dropout: 'fossil' has no key 'dropout'",
+            ),
+            (
+                {"student.kind": "caser,popularity", "train.epochs": "1,2"},
+                'with student.kind = "popularity", train.epochs = 1 (and 1 more of 4 combinations): '
+                "e.toml: [student] dim: 'popularity' has no key 'dim'",
+            ),
+            (
+                {"student": "{kind='popularity'},{kind='caser'}"},
+                'with student = {"kind" = "popularity"}: [student] kind',
+            ),
+        ],
+    )
+    def test_what_cannot_be_trained_is_named(self, options: dict[str, str], line: str) -> None:
+        with pytest.raises(ConfigError, match=re.escape(line)):
+            plan(load, parse_all(options.items()))
+
+
+COSTS = st.lists(
+    st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0, math.nan]), st.sampled_from([0.1, 0.2, 0.3, math.nan])), max_size=12
+)
+
+
+@given(COSTS)
+def test_the_front_is_that_of_a_loop_over_all_pairs(points: list[tuple[float, float]]) -> None:
+    def beaten(one: tuple[float, float]) -> bool:
+        return any(
+            other[0] <= one[0] and other[1] >= one[1] and (other[0] < one[0] or other[1] > one[1]) for other in points
+        )
+
+    expected = [not (math.isnan(one[0]) or math.isnan(one[1]) or beaten(one)) for one in points]
+    assert front([cost for cost, _ in points], [quality for _, quality in points]) == expected
+
+
+def test_what_was_asked_for_comes_back_from_its_file(tmp_path: Path) -> None:
+    asked = Request(
+        tmp_path / "e.toml",
+        tuple(axes(student__kind='caser,"a b"', student__dim="4,8", train__learning_rate="0.1")),
+        (0, 3),
+        ("data.users=40",),
+        tmp_path / "lists.parquet",
+        "cpu",
+        0,
+    )
+    asked.write(tmp_path)
+    assert Request.read(tmp_path) == asked
+    assert asked.command().endswith(
+        "--student.kind 'caser,\"a b\"' --student.dim 4,8 --train.learning_rate 0.1 --seeds 0,3 --set data.users=40 "
+        f"--teacher {tmp_path / 'lists.parquet'} --device cpu --seed 0"
+    )
+
+
+def row(role: str, quality: float, size: float, **more: Any) -> dict[str, Any]:
+    return {
+        "role": role,
+        "kind": "caser",
+        "method": None,
+        "settings": {"student.dim": int(size)},
+        "parameters": size,
+        "bytes": size * 4,
+        "latency_ms": {"p50": size / 100, "p99": size / 50},
+        "users_per_second": 1000.0,
+        "train_seconds": 3.0,
+        "metrics": {"ndcg@10": quality},
+        "validation": {"ndcg@10": quality + 0.1},
+        "spread": None,
+        "validation_spread": None,
+        "against": {},
+        "front": {"bytes": True, "latency": False},
+        "failed": {},
+        **more,
+    }
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    worse = {"ndcg@10": {"difference": -0.01, "low": -0.02, "high": -0.005, "p_value": 0.01}}
+    ends = {"ndcg@10": [0.24, 0.26]}
+    return {
+        "command": "rankdistill sweep <b>.toml --student.dim 4,8",
+        "data": {"name": "<i>log", "users": 9, "items": 8, "split": "time", "fingerprint": "abc"},
+        "axes": {"student.dim": [4, 8]},
+        "seeds": [1, 2],
+        "metrics": ["ndcg@10"],
+        "quality": {"metric": "ndcg@10", "part": "validation"},
+        "rows": [
+            row("teacher", 0.3, 50, settings={}, front={}),
+            row("student", 0.2, 4, failed={2: "loss is nan"}),
+            row("distilled", 0.25, 4, against={"plain": worse}, spread=ends, validation_spread=ends),
+            row("student", 0.21, 8, front={"bytes": False, "latency": False}),
+        ],
+        "machine": {"processor": "p", "cores": 2, "versions": {"python": "3"}},
+    }
+
+
+class TestPage:
+    def test_the_page_needs_nothing_else_and_escapes_what_it_is_given(
+        self, found: dict[str, Any], tmp_path: Path
+    ) -> None:
+        page = write_sweep(found, tmp_path).read_text()
+        assert not re.search(r"""(?:src|href)=["']|url\(|@import""", page)
+        assert "<i>log" not in page
+        assert "&lt;b&gt;.toml" in page
+        assert json.loads((tmp_path / "sweep.json").read_text())["rows"][2]["role"] == "distilled"
+
+    def test_the_headline_is_of_the_best_on_validation_by_its_test_figure(self, found: dict[str, Any]) -> None:
+        found["rows"][3]["metrics"] = {"ndcg@10": 0.9}  # the best on the test part has no say
+        assert (
+            facts.headline(found)
+            == "The best student, dim 4, reaches 83 % of the teacher’s nDCG@10 with 8 % of its bytes."
+        )
+
+    def test_without_a_validation_part_it_is_said_that_choosing_is_by_the_test(self, found: dict[str, Any]) -> None:
+        found["quality"]["part"] = "test"
+        assert any("picks it by the test data" in one for one in facts.summary(found))
+        assert "nDCG@10, validation" not in facts.heads(found)
+
+    def test_harm_is_counted_and_a_failure_is_named(self, found: dict[str, Any], tmp_path: Path) -> None:
+        assert "0 rank significantly better" in facts.summary(found)[0]
+        assert "and 1 significantly worse" in facts.summary(found)[0]
+        write_sweep(found, tmp_path)
+        assert "- left out: dim 4, plain, seed 2: loss is nan" in (tmp_path / "sweep.md").read_text()
+
+    def test_the_plots_have_a_marker_a_student_names_for_the_front_and_the_teacher_as_a_line(
+        self, found: dict[str, Any]
+    ) -> None:
+        size, latency = (figure.plot for figure in figures(found))
+        assert len(re.findall('class="mark ', size)) == 3
+        assert len(re.findall('class="mark [^"]*hollow', size)) == 1
+        assert len(re.findall('class="mark [^"]*hollow', latency)) == 3
+        assert size.count("teacher-line") == 1
+        assert size.count("front-line") == 1
+        assert latency.count("front-line") == 0
+        assert ">dim 4, plain</text>" in size
+        assert ">dim 8, plain</text>" not in size
+
+    def test_a_sweep_whose_students_all_failed_still_has_a_page(self, found: dict[str, Any], tmp_path: Path) -> None:
+        nothing = {"parameters": None, "bytes": None, "latency_ms": {"p50": None, "p99": None}, "metrics": {}}
+        found["rows"] = [{**each, **nothing, "validation": None} for each in found["rows"]]
+        assert "No student has been trained." in write_sweep(found, tmp_path).read_text()
