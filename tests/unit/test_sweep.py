@@ -18,6 +18,7 @@ from rankdistill.errors import ConfigError
 from rankdistill.report.sweep import facts, write_sweep
 from rankdistill.report.sweep.plot import figures
 from rankdistill.sweep.axes import Axis, parse_all, product
+from rankdistill.sweep.gather import _latencies
 from rankdistill.sweep.pareto import front
 from rankdistill.sweep.plan import plan
 from rankdistill.sweep.request import Request
@@ -263,3 +264,12 @@ class TestPage:
         nothing = {"parameters": None, "bytes": None, "latency_ms": {"p50": None, "p99": None}, "metrics": {}}
         found["rows"] = [{**each, **nothing, "validation": None} for each in found["rows"]]
         assert "No student has been trained." in write_sweep(found, tmp_path).read_text()
+
+
+def test_students_that_compute_the_same_have_one_latency_and_noise_is_rounded_away() -> None:
+    def timed(kind: str, dim: int, p50: float | None) -> dict[str, Any]:
+        return {"kind": kind, "config": {"dim": dim}, "latency_ms": {"p50": p50}}
+
+    rows = [timed("caser", 4, 0.4161), timed("caser", 4, 0.3988), timed("caser", 8, 0.4029), timed("fossil", 4, None)]
+    assert _latencies(rows)[:3] == [0.4, 0.4, 0.4]
+    assert math.isnan(_latencies(rows)[3])

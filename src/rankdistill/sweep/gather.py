@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,9 @@ def gather(students: Students) -> Json:
     assert quality is not None
     rows = [_row(students, point) for point in plan.points]
     of = partial(_quality, part=part, metric=quality)
-    for cost, read in _COSTS.items():
-        for row, best in zip(rows, front([read(row) for row in rows], [of(row) for row in rows]), strict=True):
-            row["front"][cost] = best
+    for name, costs in (("bytes", [_bytes(row) for row in rows]), ("latency", _latencies(rows))):
+        for row, first in zip(rows, front(costs, [of(row) for row in rows]), strict=True):
+            row["front"][name] = first
     return {
         "axes": {axis.key: list(axis.values) for axis in plan.axes},
         "seeds": list(plan.seeds),
@@ -58,13 +59,17 @@ def _bytes(row: Json) -> float:
     return math.nan if row["bytes"] is None else float(row["bytes"])
 
 
-def _latency(row: Json) -> float:
-    """The median in as many digits as a measurement is worth."""
-    value = row["latency_ms"]["p50"]
-    return math.nan if value is None else float(f"{value:.{_DIGITS}g}")
+def _latencies(rows: Sequence[Json]) -> list[float]:
+    """The medians that the front is made of: one for all students that compute the same, the lowest that was measured.
 
-
-_COSTS: Mapping[str, Callable[[Json], float]] = {"bytes": _bytes, "latency": _latency}
+    What tells plain and distilled students of the same settings apart is noise; so is what two digits do not show.
+    """
+    models = [json.dumps([row["kind"], row["config"]], sort_keys=True) for row in rows]
+    lowest: dict[str, float] = {}
+    for model, row in zip(models, rows, strict=True):
+        if (value := row["latency_ms"]["p50"]) is not None:
+            lowest[model] = min(float(f"{value:.{_DIGITS}g}"), lowest.get(model, math.inf))
+    return [lowest.get(model, math.nan) for model in models]
 
 
 def _teacher(students: Students) -> Json:
@@ -85,6 +90,7 @@ def _row(students: Students, point: Point) -> Json:
         "kind": first.experiment.student.kind,
         "method": first.method.kind if point.distilled else None,
         "settings": dict(point.settings),
+        "config": first.experiment.student.model.model_dump(mode="json"),
         **_costs(cards),
         "metrics": _mean([card["metrics"] for card in cards]),
         "spread": _spread([card["metrics"] for card in cards]),

@@ -191,8 +191,9 @@ def caption(found: Json) -> str:
     return (
         f"Differences on the test part, paired by user, with 95 % intervals: ▲ better and ▼ worse at p < .05, "
         f"≈ no significant difference.{several} On the front: no other student is as small (or as "
-        f"quick, to two digits) and as good by {metric_name(found['quality']['metric'])} on the {part} part. Latency "
-        f"of one query on one thread, measured one model after another when nothing else was running."
+        f"quick) and as good by {metric_name(found['quality']['metric'])} on the {part} part. Latency of one query on "
+        f"one thread, measured one model after another when nothing else was running; for the front, students that "
+        f"compute the same count with the lowest of their medians, and two digits count."
     )
 
 
