@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,8 +157,6 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_figures(desk: Path, cli: Com
 def test_other_values_keep_what_is_done_and_a_dry_run_says_what_is_missing(
     desk: Path, cli: Command, finished_sweep: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(finished_sweep, desk / "more")
     before = written(desk / "more")
     more = ("sweep", "e.toml", "--student.dim", "3,4", "--distillation.alpha", "0.5,1", "--out", "more")
@@ -184,19 +183,20 @@ def test_a_dry_run_writes_nothing(desk: Path, cli: Command) -> None:
     assert sorted(desk.iterdir()) == before
 
 
-def test_lists_from_elsewhere_and_seeds_and_a_failure_are_reported(desk: Path, cli: Command, done: Path) -> None:
-    rates = ("--train.learning_rate", "1e-3,1e38", "--seeds", "1,2", "--teacher", done / "labels.parquet")
-    outcome = cli.done("sweep", "e.toml", *rates, "--out", "s", "--set", "split.train_on_validation=false", "--json")
-    rows = json.loads(outcome.out)
-    assert rows[0]["role"] == "teacher"
-    assert rows[0]["bytes"] is None
-    good, bad = rows[1:3], rows[3:]
-    assert [row["seeds"] for row in good] == [[1, 2], [1, 2]]
-    for row in good:
-        low, high = row["spread"]["map"]
-        assert low <= row["metrics"]["map"] <= high
+def test_seeds_validation_lists_from_elsewhere_and_a_failure_are_reported(desk: Path, cli: Command) -> None:
+    validated = ("--seeds", "1,2", "--set", "split.train_on_validation=false", "--json")
+    rows = json.loads(cli.done("sweep", "e.toml", *validated, "--out", "v").out)
+    assert json.loads(Path("v/sweep.json").read_text())["quality"]["part"] == "validation"
+    assert [row["seeds"] for row in rows[1:]] == [[1, 2], [1, 2]]
+    for row in rows:
         assert set(row["validation"]) == set(row["metrics"])
-    assert [list(row["failed"]) for row in bad] == [["1", "2"]] * 2
-    assert "left out: learning rate 1e+38, plain, seed 1: student" in Path("s/sweep.md").read_text()
-    again = cli.done("sweep", "--resume", "--out", "s", "--json")
-    assert "all 8 students are trained already" not in again.err
+    for row in rows[1:]:
+        low, high = row["spread"]["map"]
+        assert low < row["metrics"]["map"] < high
+    rates = ("--train.learning_rate", "1e-3,1e38", "--teacher", desk / "v" / "labels-targets.parquet")
+    lists, *students = json.loads(cli.done("sweep", "e.toml", *rates, *validated, "--out", "s").out)
+    assert (lists["role"], lists["bytes"]) == ("teacher", None)
+    assert [row["metrics"] for row in students[:2]] == [row["metrics"] for row in rows[1:]]
+    assert [list(row["failed"]) for row in students] == [[], [], ["1", "2"], ["1", "2"]]
+    assert "- left out: learning rate 1e+38, plain, seed 1: student" in Path("s/sweep.md").read_text()
+    assert "all 8 students are trained already" in cli.done("sweep", "--resume", "--out", "s").err
