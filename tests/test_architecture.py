@@ -23,6 +23,7 @@ ROWS = (
     {"native"},
     {"search"},
     {"dropout", "rows", "rounding"},
+    {"tables"},
     {"ranker", "seen"},
     {"served", "ensemble"},
     {"listwise", "loss"},

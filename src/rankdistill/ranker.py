@@ -17,9 +17,10 @@ from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.rankings import Rankings, TargetRanks
 from rankdistill.rounding import packed, unpacked
-from rankdistill.rows import RowUpdates, read_rows, score_rows
+from rankdistill.rows import RowUpdates, read_rows, score_items
 from rankdistill.search import Asked, ItemIndex, Relevant
 from rankdistill.search import Precision as SearchPrecision
+from rankdistill.tables import Table, Vectors, whole
 from rankdistill.types import PAD, Floats, Ints, Items
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Ranker(nn.Module):
 
     Config: ClassVar[type[Section]]
     tables: tuple[str, ...] = ()
-    """Parameters that are read by `read` and `score` alone: a training step costs what it reads of them."""
+    """Parameters and tables that are read by `read` and `score` alone: a training step costs what it reads of them."""
     user_table: str | None = None
     """The parameter that has a row for each user, where there is one."""
     served_as: ClassVar[type[nn.Module] | None] = None
@@ -89,8 +90,12 @@ class Ranker(nn.Module):
     def prepare(self, train: Sequences) -> None:
         """Sees the training sequences once, before the first epoch; buffers made here are saved with the model.
 
-        A buffer whose size depends on the sequences is registered empty in `__init__`.
+        A buffer whose size depends on the sequences is registered empty in `__init__`. A model that overrides this
+        calls it, too, for its tables.
         """
+        for module in self.modules():
+            if isinstance(module, Table):
+                module.prepare(train)
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of users [B] and their last items [B, L] (PAD on the left)."""
@@ -127,7 +132,7 @@ class Ranker(nn.Module):
         last = (lengths - 1).clamp_min(0).unsqueeze(2).expand(-1, -1, encoded.shape[2])
         return encoded.gather(1, last).squeeze(1)
 
-    def item_table(self) -> tuple[Tensor, Tensor]:
+    def item_table(self) -> tuple[Vectors, Tensor]:
         """Item vectors [I + 1, D] and biases [I + 1]; row 0 is the padding item."""
         raise NotImplementedError
 
@@ -139,14 +144,9 @@ class Ranker(nn.Module):
             items: item indices; None scores everything, with the padding item in column 0.
         """
         vectors, bias = self.item_table()
-        if items is not None and items.dim() == 2:
-            return score_rows(queries, vectors, bias, items, self.updates)
-        for table in (vectors, bias):
-            if self.updates is not None and self.updates.holds(table):
-                self.updates.bring_up(table, items)
-        if items is None:
-            return torch.addmm(bias, queries, vectors.T)
-        return torch.addmm(bias[items], queries, vectors[items].T)
+        if isinstance(vectors, Table):
+            return vectors.score(queries, bias, items, self.updates)
+        return score_items(queries, vectors, bias, items, self.updates)
 
     def adjust(self, scores: Tensor, users: Tensor, items: Tensor | None = None) -> Tensor:
         """The scores [B, n] as they are for users [B], where `score` is right but for the users' own training items.
@@ -161,9 +161,20 @@ class Ranker(nn.Module):
         """
         return scores
 
-    def read(self, table: Tensor, rows: Tensor) -> Tensor:
+    def read(self, table: Vectors, rows: Tensor) -> Tensor:
         """The rows [..., D] of one of the `tables` with the given indices [...]."""
+        if isinstance(table, Table):
+            return table.read(rows, self.updates)
         return read_rows(table, rows, self.updates)
+
+    @property
+    def read_by_row(self) -> set[str]:
+        """The names of the parameters behind the `tables`."""
+        found = set[str]()
+        for name in self.tables:
+            table = getattr(self, name, None)  # with some options a model lacks one
+            found |= {f"{name}.{part}" for part in table.by_row} if isinstance(table, Table) else {name}
+        return found
 
     @property
     def factorized(self) -> bool:
@@ -266,11 +277,11 @@ def index_of(model: Ranker, queries: Queries, precision: SearchPrecision | None 
         return None
     with _evaluating(model), torch.inference_mode():
         vectors, bias = model.item_table()
-        ranked = np.ones(len(vectors), dtype=np.bool_)
+        ranked = np.ones(len(bias), dtype=np.bool_)
         ranked[PAD] = ranked[queries.exclude.never] = False
         few = queries.rows(0, _TYPICAL)
         typical = _encode(model, few).mean(0) if len(few) else None
-        return ItemIndex(vectors, bias, torch.from_numpy(np.flatnonzero(ranked)), precision, typical)
+        return ItemIndex(whole(vectors), bias, torch.from_numpy(np.flatnonzero(ranked)), precision, typical)
 
 
 def _are_products(model: Ranker, queries: Queries) -> bool:

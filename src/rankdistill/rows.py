@@ -31,14 +31,14 @@ class RowUpdates(Protocol):
 
 
 def read_rows(table: Tensor, rows: Tensor, updates: RowUpdates | None) -> Tensor:
-    """The rows [..., D] of a table [n, D] with the given indices [...].
+    """The rows [..., D] of a table [n, D], or the numbers [...] of a table [n], with the given indices [...].
 
     Raises:
         IndexError: there is no such row.
     """
     rows = _indices(rows, table)
     if updates is None or not updates.holds(table):
-        return embedding(rows, table)
+        return embedding(rows, table) if table.dim() == 2 else table[rows]
     updates.bring_up(table, rows)
     read: Tensor = _Read.apply(table, rows, updates)  # type: ignore[no-untyped-call]
     return read
@@ -61,6 +61,24 @@ def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, upd
         updates.bring_up(bias, rows)
     scores: Tensor = _Score.apply(queries, vectors, bias, rows, updates)  # type: ignore[no-untyped-call]
     return scores
+
+
+def score_items(
+    queries: Tensor, vectors: Tensor, bias: Tensor, items: Tensor | None, updates: RowUpdates | None
+) -> Tensor:
+    """Scores [B, n] of rows [B, n], or of one sample [n] for all queries, or [B, I] of all, for queries [B, D].
+
+    Raises:
+        IndexError: there is no such row.
+    """
+    if items is not None and items.dim() == 2:
+        return score_rows(queries, vectors, bias, items, updates)
+    for table in (vectors, bias):
+        if updates is not None and updates.holds(table):
+            updates.bring_up(table, items)
+    if items is None:
+        return torch.addmm(bias, queries, vectors.T)
+    return torch.addmm(bias[items], queries, vectors[items].T)
 
 
 def _indices(rows: Tensor, table: Tensor) -> Tensor:
@@ -119,9 +137,9 @@ class _Score(Function):
 
 
 def _gathered(table: Tensor, rows: Tensor) -> Tensor:
-    """The rows [..., D], without gradient."""
-    if not native.has_kernels(table):
-        return embedding(rows, table)
+    """The rows [..., D], or numbers [...], without gradient."""
+    if not native.has_kernels(table) or table.dim() == 1:
+        return embedding(rows, table) if table.dim() == 2 else table[rows]
     out = torch.empty(*rows.shape, table.shape[1])
     native.call("gather_rows", table, table.shape[1], rows.contiguous(), rows.numel(), out)
     return out

@@ -9,6 +9,7 @@ from torch.nn.functional import embedding, linear, pad
 
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Ranker, model_state
+from rankdistill.tables import Table, whole
 from rankdistill.types import PAD, Floats, Ints, Items
 
 _RIDGE = 1e-3
@@ -37,7 +38,7 @@ class Served(nn.Module):
         if model.user_table is not None:
             rows = self.model.get_parameter(model.user_table)
             self.register_buffer("rows", torch.cat([rows, torch.zeros_like(rows[:1])]))
-            self.register_buffer("fold", fold_in(self.model.item_table()[0], train, rows))
+            self.register_buffer("fold", fold_in(whole(self.model.item_table()[0]), train, rows))
 
     @property
     def rule(self) -> str:
@@ -61,7 +62,7 @@ class Served(nn.Module):
     def user_rows(self, users: Tensor, history: Tensor) -> Tensor:
         """The users' rows [B, E] of the model's user table; a stranger's is estimated."""
         kept = history.clamp_max(1).to(self.get_buffer("rows").dtype)  # 1 for an item, 0 for PAD
-        sums = (kept.unsqueeze(1) @ embedding(history, self.model.item_table()[0])).squeeze(1)
+        sums = (kept.unsqueeze(1) @ self.model.read(self.model.item_table()[0], history)).squeeze(1)
         means = sums / kept.sum(1, keepdim=True).clamp_min(1)
         fold = self.get_buffer("fold")
         estimated = torch.addmm(fold[-1], means, fold[:-1])
@@ -71,7 +72,10 @@ class Served(nn.Module):
     def score(self, queries: Tensor) -> Tensor:
         """Scores [B, I + 1] of the catalogue; minus infinity for PAD and for items that nobody has in training."""
         if self.model.factorized:
-            return linear(queries, self.model.item_table()[0], self.get_buffer("offset"))
+            vectors, offset = self.model.item_table()[0], self.get_buffer("offset")
+            if isinstance(vectors, Table):
+                return vectors.score(queries, offset, None, None)
+            return linear(queries, vectors, offset)
         return self.model.score(queries) + self.get_buffer("offset")
 
     def adjust(self, scores: Tensor, history: Tensor) -> Tensor:

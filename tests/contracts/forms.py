@@ -10,18 +10,31 @@ import rankdistill as rd
 from rankdistill import plugins
 from rankdistill.config import Section
 
+_TABLES: dict[str, dict[str, Any]] = {
+    "low rank": {"item_table": "low_rank", "rank": 5},
+    "hashed": {"item_table": "hashed", "buckets": 20},
+    "product quantised": {"item_table": "product_quantised", "parts": 10},
+}
 _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "caser": {
+        **_TABLES,
         "tied": {"tied": True},
+        "tied, low rank": {"tied": True, **_TABLES["low rank"]},
+        "tied, hashed": {"tied": True, **_TABLES["hashed"], "hashes": 3},
+        "tied, product quantised": {"tied": True, **_TABLES["product quantised"]},
         "no users": {"user_vectors": False},
         "tied, no users": {"tied": True, "user_vectors": False},
         "int8": {"precision": "int8"},
         "three items": {"history_length": 3},
     },
-    "fossil": {"float16": {"precision": "float16", "dim": 110}, "two items": {"history_length": 2}},
-    "gru4rec": {"untied": {"tied": False, "hidden": 20, "layers": 2}},
-    "sasrec": {"two heads, int8": {"heads": 2, "dim": 110, "precision": "int8"}},
-    "matrix_factorization": {"int8": {"precision": "int8", "dim": 110}},
+    "fossil": {**_TABLES, "float16": {"precision": "float16", "dim": 110}, "two items": {"history_length": 2}},
+    "gru4rec": {
+        "untied": {"tied": False, "hidden": 20, "layers": 2},
+        **_TABLES,
+        "untied, product quantised": {"tied": False, **_TABLES["product quantised"]},
+    },
+    "sasrec": {**_TABLES, "two heads, int8": {"heads": 2, "dim": 110, "precision": "int8"}},
+    "matrix_factorization": {**_TABLES, "int8": {"precision": "int8", "dim": 110}},
 }
 FORMS: dict[str, Section] = {kind: plugins.find("models", kind).Config() for kind in plugins.kinds("models")} | {
     f"{kind}: {name}": plugins.find("models", kind).Config(**options)

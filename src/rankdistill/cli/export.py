@@ -41,7 +41,10 @@ class Index(StrEnum):
 class Kind:
     """What is written, and from which data."""
 
-    precision: Annotated[Precision, typer.Option("--precision", help="Of the large tables.")] = Precision.float32
+    precision: Annotated[
+        Precision | None,
+        typer.Option("--precision", help="Of the large tables; the model's own when left out.", show_default=False),
+    ] = None
     users: Annotated[
         bool, typer.Option("--users/--no-users", help="Whether what the known users have goes into the folder.")
     ] = True
@@ -77,7 +80,8 @@ def export(
     split = load_data(experiment, kind.data)
     ranker = load_ranker(model, split, "cpu")
     index: IndexKind | None = kind.index.value if kind.index else None
-    manifest = write(ranker, out, split, precision=kind.precision.value, users=kind.users, index=index)
+    precision = None if kind.precision is None else kind.precision.value
+    manifest = write(ranker, out, split, precision=precision, users=kind.users, index=index)
     columns = ("precision", "model", "folder", "nDCG@10", "change", "p50 ms", "identical lists", "")
     lines = [
         *costly_precisions(manifest),

@@ -17,6 +17,7 @@ from rankdistill.errors import ExportError
 from rankdistill.extras import extra
 from rankdistill.served import Served
 from rankdistill.serving import layout
+from rankdistill.tables import whole
 
 if TYPE_CHECKING:
     import onnx
@@ -130,7 +131,7 @@ def _ranking(onnx: Any, model: onnx.ModelProto) -> onnx.ModelProto:
 
 def item_vectors(served: Served) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The item vectors [I + 1, D + 1], the bias behind each; items that no list may hold have a bias of -inf."""
-    vectors = served.model.item_table()[0].detach()
+    vectors = whole(served.model.item_table()[0]).detach()
     offset: Tensor = served.get_buffer("offset")
     return torch.cat([vectors, offset.unsqueeze(1)], dim=1).numpy()
 

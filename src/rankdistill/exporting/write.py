@@ -45,7 +45,7 @@ def export(
     out: Path | str,
     split: Split | None = None,
     *,
-    precision: Precision = "float32",
+    precision: Precision | None = None,
     users: bool = True,
     index: IndexKind | IndexOptions | None = None,
 ) -> Json:
@@ -58,7 +58,7 @@ def export(
         model: a trained model.
         out: the folder; an exported one is replaced.
         split: the data it was trained on; None is what `train` or `distill` had.
-        precision: of the large tables in the folder.
+        precision: of the large tables in the folder; None for that of the model, mostly float32.
         users: whether what the known users have goes into the folder, so that they can be asked by their ids.
         index: a faiss index over the item vectors, from which approximate lists come; None for exact lists alone.
 
@@ -74,6 +74,7 @@ def export(
     split = split or model.split
     if split is None:
         raise ConfigError("export: this model was loaded, not trained here; give the split that it was trained on")
+    precision = precision or model.precision
     if precision not in PRECISIONS:
         near = plugins.suggestion(precision, PRECISIONS)
         raise ConfigError(f"precision {precision!r} is none{near} (there are: {', '.join(PRECISIONS)})")

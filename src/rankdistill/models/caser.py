@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
 from rankdistill import native
-from rankdistill.config import LATER, ModelConfig
+from rankdistill.config import LATER
 from rankdistill.dropout import dropout
 from rankdistill.native import caser as kernels
 from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.tables import TableConfig, Vectors, table_of
 
 _SHORT = 8
 """Items of a history at most, for which the filters of all heights are quicker at once."""
@@ -38,7 +39,7 @@ class Caser(Ranker):
     score(i) = E_i (z + P_u) + b'_i. Without `user_vectors`, only the half of W'_i that belongs to z is there.
     """
 
-    class Config(ModelConfig):
+    class Config(TableConfig):
         """Options of Caser; the defaults are the published Gowalla settings of the teacher."""
 
         kind: Literal["caser"] = "caser"
@@ -77,8 +78,9 @@ class Caser(Ranker):
             self.user_vectors = nn.Parameter(torch.randn(catalogue.num_users, dim) / dim)
         else:
             self.user_table = None
+        histories = None
         if not config.tied:
-            self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+            histories = self.history_vectors = table_of(config, rows, dim)
         self.vertical = _uniform((config.vertical_filters, length), fan_in=length)
         self.vertical_bias = _uniform((config.vertical_filters,), fan_in=length)
         heights = range(1, length + 1)
@@ -87,7 +89,7 @@ class Caser(Ranker):
         self.horizontal_bias = nn.ParameterList([_uniform((filters,), fan_in=h * dim) for h in heights])
         self.combine = nn.Linear(config.vertical_filters * dim + filters * length, dim)
         width = 2 * dim if config.user_vectors and not config.tied else dim
-        self.item_vectors = nn.Parameter(torch.randn(rows, width) / width)
+        self.item_vectors = table_of(config, rows, width, like=histories)
         self.item_bias = nn.Parameter(torch.zeros(rows))
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
@@ -123,7 +125,7 @@ class Caser(Ranker):
         horizontal = _ACTIVATIONS[self.config.convolution_activation](features[:, width:])
         return torch.cat([features[:, :width], horizontal], dim=1)
 
-    def item_table(self) -> tuple[Tensor, Tensor]:
+    def item_table(self) -> tuple[Vectors, Tensor]:
         """W' [I + 1, 2d], or [I + 1, d], and b' [I + 1]."""
         return self.item_vectors, self.item_bias
 

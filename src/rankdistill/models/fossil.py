@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
-from rankdistill.config import LATER, ModelConfig
+from rankdistill.config import LATER
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
 from rankdistill.served import Served, once
+from rankdistill.tables import TableConfig, Vectors, table_of
 from rankdistill.types import PAD
 
 
@@ -25,14 +25,14 @@ class ServedFossil(Served):
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """See `Served.encode`."""
         kept = once(history, self.model.catalogue.num_items)
-        long_term = (embedding(history, self.model.history_vectors) * kept.unsqueeze(2)).sum(1)
+        long_term = (self.model.read(self.model.history_vectors, history) * kept.unsqueeze(2)).sum(1)
         return super().encode(users, history) + self.model.scale(kept.sum(1)).unsqueeze(1) * long_term
 
     def adjust(self, scores: Tensor, history: Tensor) -> Tensor:
         """See `Fossil.adjust`."""
         kept = once(history, self.model.catalogue.num_items)
-        history_vectors, item_vectors = self.model.history_vectors, self.model.item_vectors
-        products = (embedding(history, history_vectors) * embedding(history, item_vectors)).sum(2)
+        read, history_vectors, item_vectors = self.model.read, self.model.history_vectors, self.model.item_vectors
+        products = (read(history_vectors, history) * read(item_vectors, history)).sum(2)
         own = self.model.scale(kept.sum(1)).unsqueeze(1) * products * kept
         return scores.scatter_add(1, history, -own)
 
@@ -46,7 +46,7 @@ class Fossil(Ranker):
     counted: 1,480,760 parameters at d = 50 on Gowalla.
     """
 
-    class Config(ModelConfig):
+    class Config(TableConfig):
         """Options of Fossil; the defaults are the published Gowalla settings of the teacher."""
 
         kind: Literal["fossil"] = "fossil"
@@ -64,15 +64,16 @@ class Fossil(Ranker):
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
         length, dim, rows = catalogue.looked_at(config.history_length), config.dim, catalogue.num_items + 1
-        self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.history_vectors = table_of(config, rows, dim)
         self.weights = nn.Parameter(torch.full((length,), 1.0 / length))
         self.user_weights = nn.Parameter(torch.zeros(catalogue.num_users, length))
-        self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.item_vectors = table_of(config, rows, dim, like=self.history_vectors)
         self.item_bias = nn.Parameter(torch.zeros(rows))
         self.own = OwnItems(catalogue.num_users)
 
     def prepare(self, train: Sequences) -> None:
         """Keeps what each user has in training."""
+        super().prepare(train)
         self.own.keep(train)
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ class Fossil(Ranker):
         weights = (self.weights + rows).flip(1) * (history != PAD)
         return (weights.unsqueeze(2) * recent).sum(1)  # quicker than a batch of tiny matrix products
 
-    def item_table(self) -> tuple[Tensor, Tensor]:
+    def item_table(self) -> tuple[Vectors, Tensor]:
         """Q [I + 1, d] and beta [I + 1]."""
         return self.item_vectors, self.item_bias
 

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rankdistill.config import ModelConfig
 from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.tables import TableConfig, Vectors, table_of
 from rankdistill.types import PAD
 
 
@@ -23,7 +23,7 @@ class GRU4Rec(Ranker):
     negatives are what `[ranking_loss]` says.
     """
 
-    class Config(ModelConfig):
+    class Config(TableConfig):
         """Options of GRU4Rec."""
 
         kind: Literal["gru4rec"] = "gru4rec"
@@ -39,10 +39,10 @@ class GRU4Rec(Ranker):
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
         dim, rows, hidden = config.dim, catalogue.num_items + 1, config.hidden or config.dim
-        self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.item_vectors = table_of(config, rows, dim)
         self.item_bias = nn.Parameter(torch.zeros(rows))
         if not config.tied:
-            self.history_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+            self.history_vectors = table_of(config, rows, dim, like=self.item_vectors)
             self.tables = ("history_vectors", *self.tables)
         sizes = [dim, *[hidden] * (config.layers - 1)]
         self.layers = nn.ModuleList(nn.GRU(size, hidden, batch_first=True) for size in sizes)
@@ -60,6 +60,6 @@ class GRU4Rec(Ranker):
     def _dropped(self, values: Tensor) -> Tensor:
         return dropout(values, self.config.dropout) if self.training else values
 
-    def item_table(self) -> tuple[Tensor, Tensor]:
+    def item_table(self) -> tuple[Vectors, Tensor]:
         """V [I + 1, d] and b [I + 1]."""
         return self.item_vectors, self.item_bias

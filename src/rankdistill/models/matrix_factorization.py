@@ -8,14 +8,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rankdistill.config import ModelConfig
 from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.tables import TableConfig, Vectors, table_of
 
 
 class MatrixFactorization(Ranker):
     """score(u, i) = < P_u, Q_i > + b_i. The last items of a query are not looked at."""
 
-    class Config(ModelConfig):
+    class Config(TableConfig):
         """Options of matrix factorisation."""
 
         kind: Literal["matrix_factorization"] = "matrix_factorization"
@@ -29,13 +29,13 @@ class MatrixFactorization(Ranker):
         super().__init__(config, catalogue)
         dim, rows = config.dim, catalogue.num_items + 1
         self.user_vectors = nn.Parameter(torch.randn(catalogue.num_users, dim) / dim)
-        self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.item_vectors = table_of(config, rows, dim)
         self.item_bias = nn.Parameter(torch.zeros(rows))
 
     def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
         """The users' vectors [B, d]."""
         return rows
 
-    def item_table(self) -> tuple[Tensor, Tensor]:
+    def item_table(self) -> tuple[Vectors, Tensor]:
         """Q [I + 1, d] and b [I + 1]."""
         return self.item_vectors, self.item_bias

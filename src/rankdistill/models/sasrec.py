@@ -9,9 +9,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rankdistill.config import ModelConfig
 from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.tables import TableConfig, Vectors, table_of
 from rankdistill.types import PAD
 
 _EPSILON = 1e-8
@@ -31,7 +31,7 @@ class SASRec(Ranker):
     last half of the L items that ranking shows.
     """
 
-    class Config(ModelConfig):
+    class Config(TableConfig):
         """Options of SASRec; the defaults are the published settings for MovieLens-1M."""
 
         kind: Literal["sasrec"] = "sasrec"
@@ -52,7 +52,7 @@ class SASRec(Ranker):
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         super().__init__(config, catalogue)
         dim, rows = config.dim, catalogue.num_items + 1
-        self.item_vectors = nn.Parameter(torch.randn(rows, dim) / dim)
+        self.item_vectors = table_of(config, rows, dim)
         self.positions = nn.Parameter(torch.randn(catalogue.history_length, dim) / dim)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(dim, eps=_EPSILON)
@@ -70,7 +70,7 @@ class SASRec(Ranker):
         normed: Tensor = self.norm(vectors)
         return normed
 
-    def item_table(self) -> tuple[Tensor, Tensor]:
+    def item_table(self) -> tuple[Vectors, Tensor]:
         """E [I + 1, d] and no bias."""
         return self.item_vectors, self.get_buffer("no_bias")
 

@@ -23,8 +23,8 @@ LAZY_FROM = 200_000
 class Adam:
     """Adam with weight decay added to the gradient (Kingma & Ba, 2015), as in `torch.optim.Adam`.
 
-    The tables that a model reads by row (`Ranker.tables`) cost as much as the rows that were read. Up to `LAZY_FROM`
-    rows, the result is that of the ordinary Adam, which moves every row at every step by its momentum and its weight
+    What a model reads by row (`Ranker.read_by_row`) costs as much as the rows that were read. Up to `LAZY_FROM` rows,
+    the result is that of the ordinary Adam, which moves every row at every step by its momentum and its weight
     decay: a row that was not read makes up for what it has missed when it is read next, or at `bring_all_up`. In larger
     tables a row stays as it is until it is read ("lazy" Adam), for it would have missed too much.
 
@@ -39,7 +39,7 @@ class Adam:
         self._learning_rate = config.learning_rate
         self._rates = self._epsilons = torch.zeros(1)
         parameters = {name: each for name, each in model.named_parameters() if each.requires_grad}
-        self._names = [name for name in parameters if name in model.tables and _by_row(parameters[name])]
+        self._names = [name for name in parameters if name in model.read_by_row and _by_row(parameters[name])]
         self._parameters = [parameters[name] for name in self._names]
         self._tables = {each.data_ptr(): _Table.of(each.detach()) for each in self._parameters}
         others = [each for name, each in parameters.items() if name not in self._names]

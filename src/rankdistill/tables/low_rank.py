@@ -1,0 +1,35 @@
+"""Vectors of low rank: a few numbers a row, and one matrix for all."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rankdistill.rows import RowUpdates, read_rows, score_items
+from rankdistill.tables.options import TableConfig
+from rankdistill.tables.table import Table
+
+
+class LowRank(Table):
+    """E = A M, with factors A [n, r] and a matrix M [r, D]: n r + r D numbers.
+
+    A query [D] is scored as M q [r] against the factors: fewer multiplications, too.
+    """
+
+    by_row = ("factors",)
+
+    def __init__(self, options: TableConfig, rows: int, dim: int, like: Table | None) -> None:
+        super().__init__(options, rows, dim, like)
+        assert options.rank is not None
+        self.factors = nn.Parameter(torch.randn(rows, options.rank) / dim)
+        self.matrix = nn.Parameter(torch.randn(options.rank, dim) / math.sqrt(options.rank))
+
+    def read(self, rows: Tensor, updates: RowUpdates | None = None) -> Tensor:
+        """See `Table`."""
+        return read_rows(self.factors, rows, updates) @ self.matrix
+
+    def score(self, queries: Tensor, bias: Tensor, items: Tensor | None, updates: RowUpdates | None) -> Tensor:
+        """See `Table`."""
+        return score_items(queries @ self.matrix.T, self.factors, bias, items, updates)
