@@ -172,8 +172,9 @@ class Ranker(nn.Module):
         """The names of the parameters behind the `tables`."""
         found = set[str]()
         for name in self.tables:
-            table = getattr(self, name, None)  # with some options a model lacks one
-            found |= {f"{name}.{part}" for part in table.by_row} if isinstance(table, Table) else {name}
+            table = getattr(self, name, None)
+            if table is not None:  # with some options a model lacks one
+                found |= {f"{name}.{part}" for part in table.by_row} if isinstance(table, Table) else {name}
         return found
 
     @property

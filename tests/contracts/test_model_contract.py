@@ -247,7 +247,7 @@ def test_a_card_of_another_catalogue_is_refused(form: str, split: rd.Split, tmp_
 def test_its_tables_are_parameters_and_learn_by_row_what_they_learn_as_a_whole(form: str, split: rd.Split) -> None:
     by_row, whole = model_of(form, split), model_of(form, split)
     names = dict(by_row.named_parameters())
-    assert set(by_row.tables) <= set(names) or ":" in form  # with other options it may lack some
+    assert by_row.read_by_row <= set(names)
     if not names:
         return
     ours, config = Adam(by_row, TrainConfig()), TrainConfig()
@@ -265,7 +265,8 @@ def test_its_tables_are_parameters_and_learn_by_row_what_they_learn_as_a_whole(f
     start, aim = model_state(model_of(form, split)), model_state(whole)
     for name in names:
         learned = model_state(by_row)[name]
-        assert (learned - aim[name]).norm() < 1e-3 * (aim[name] - start[name]).norm(), name
+        most = 1e-3 if name in by_row.read_by_row else 1e-2  # where a gradient is zero, Adam follows its rounding
+        assert (learned - aim[name]).norm() < most * (aim[name] - start[name]).norm(), name
 
 
 @pytest.mark.parametrize(

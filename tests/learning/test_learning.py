@@ -158,6 +158,35 @@ def test_fossil_learns_what_follows_what_and_taste_alone_does_not(loss: RankingL
     assert tastes < 0.5 * fossil < fossil < 1.02 * quality(BestPossible(chain), chain)
 
 
+TABLES: dict[str, dict[str, Any]] = {
+    "low_rank": {"rank": 8},
+    "hashed": {"buckets": 25, "hashes": 3},
+    "product_quantised": {"parts": 8},
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_kind_of_table_learns_the_structure_and_none_beats_chance_on_noise(
+    kind: str, chain: rd.Split, noise: rd.Split
+) -> None:
+    given = {"dim": 16, "dropout": 0.001, "activation": "identity", "item_table": kind, **TABLES[kind]}
+    ours = quality(rd.train(rd.Caser.Config(**given), chain, settings(8)), chain)
+    assert ours > 2 * quality(rd.train(Popularity.Config(), chain), chain)
+    assert ours > 0.55 * quality(BestPossible(chain), chain)
+    luck = quality(rd.train(rd.Caser.Config(**given), noise, settings(4)), noise)
+    assert luck == pytest.approx(chance(ITEMS - (LENGTH - 1)), abs=4 * 0.25 / USERS**0.5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"tied": True}, {"user_vectors": False}, {"tied": True, "user_vectors": False, "precision": "int8", "dim": 128}],
+    ids=["tied", "no users", "tied, no users, int8"],
+)
+def test_a_smaller_caser_learns_what_follows_what(given: dict[str, Any], chain: rd.Split) -> None:
+    model = rd.Caser.Config(**{"dim": 32, "dropout": 0.001, "activation": "identity", **given})
+    assert quality(rd.train(model, chain, settings(8)), chain) > 0.7 * quality(BestPossible(chain), chain)
+
+
 @pytest.mark.parametrize(
     ("model", "loss"),
     [

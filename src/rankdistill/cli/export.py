@@ -14,6 +14,7 @@ from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
 from rankdistill.extras import extra
 
 if TYPE_CHECKING:
+    from rankdistill.config import Precision as Kept
     from rankdistill.serving.ann import IndexKind
     from rankdistill.types import Json
 
@@ -80,7 +81,7 @@ def export(
     split = load_data(experiment, kind.data)
     ranker = load_ranker(model, split, "cpu")
     index: IndexKind | None = kind.index.value if kind.index else None
-    precision = None if kind.precision is None else kind.precision.value
+    precision: Kept | None = None if kind.precision is None else kind.precision.value
     manifest = write(ranker, out, split, precision=precision, users=kind.users, index=index)
     columns = ("precision", "model", "folder", "nDCG@10", "change", "p50 ms", "identical lists", "")
     lines = [
