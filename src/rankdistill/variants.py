@@ -189,7 +189,7 @@ class Shared:
 
 def _stamp(experiment: Experiment) -> str:
     """What the data and the teacher depend on."""
-    dump = experiment.model_dump(mode="json", exclude={"student", "distillation"})
+    dump = experiment.model_dump(mode="json", exclude={"student", "distillation", "tracking"})
     teacher = experiment.teacher
     given = state_of(teacher.rankings) if isinstance(teacher, TeacherLists) else None
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
@@ -231,6 +231,7 @@ def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
     validation = stages.validate_model(model, shared.split, settings)
     card = {**load_card(folder), "validation": validation, "stamp": stamp}
     write_json(folder / CARD, card)
+    stages.track_test(variant.experiment, folder)
     return card
 
 

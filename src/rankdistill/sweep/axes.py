@@ -11,7 +11,7 @@ from typing import Any
 from rankdistill.config.toml import to_value
 from rankdistill.errors import ConfigError
 
-SHARED = ("data", "split", "windows", "teacher", "evaluate")
+SHARED = ("data", "split", "windows", "teacher", "evaluate", "tracking")
 """Sections that all students of a sweep have in common."""
 
 
