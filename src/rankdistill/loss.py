@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rankdistill.config import Section
+from rankdistill.config import Range, Section, Tunable
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Ranker
 from rankdistill.seen import SeenItems
@@ -180,21 +180,32 @@ class RankingLossConfig(Section):
     """What every ranking loss has to say of itself."""
 
     kind: str
-    negatives: int = Field(3, ge=0, description="negatives per target, drawn anew every epoch")
+    negatives: Annotated[int, Range(1, 20, log=True)] = Field(
+        3, ge=0, description="negatives per target, drawn anew every epoch"
+    )
 
 
 class DistillationConfig(Section):
     """What every distillation method has to say of itself."""
 
     kind: str
-    k: int = Field(10, ge=1, description="K, the length of the teacher's list")
-    alpha: float = Field(1.0, ge=0, description="the weight of the distillation loss")
+    k: Annotated[int, Range(3, 50, log=True)] = Field(10, ge=1, description="K, the length of the teacher's list")
+    alpha: Annotated[float, Range(0.01, 10.0, log=True)] = Field(
+        1.0, ge=0, description="the weight of the distillation loss"
+    )
     mixing: Literal["sum", "convex"] = Field(
         "sum", description="sum: L_R + alpha L_D; convex: (1 - alpha) L_R + alpha L_D"
     )
     exclude: Literal["targets", "seen"] = Field(
         "targets", description="what the teacher's lists leave out: a query's targets, or all the user's items"
     )
+
+    def search_space(self) -> dict[str, Tunable]:
+        """See `Section.search_space`; a convex alpha is a share, and no factor."""
+        found = super().search_space()
+        if self.mixing == "convex" and "alpha" in found:
+            found["alpha"] = Range(min(0.05, self.alpha), max(0.95, self.alpha))
+        return found
 
     @model_validator(mode="after")
     def _alpha_fits_the_mixing(self) -> DistillationConfig:

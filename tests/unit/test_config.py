@@ -426,7 +426,7 @@ def test_a_section_cannot_be_changed():
 
 def test_the_options_of_a_section_are_described():
     options = {option.key: option for option in describe(Model.Config)}
-    assert options["dim"] == ("dim", "integer (at least 1)", "10", "length of the vectors")
+    assert options["dim"] == ("dim", "integer (at least 1)", "10", "", "length of the vectors")
     assert options["dropout"].type == "number (at least 0, below 1)"
     assert options["activation"].type == '"relu" | "tanh"'
     reader = {option.key: option for option in describe(Reader.Config)}

@@ -102,4 +102,4 @@ def _print_options(kind: str, description: str, config: type[BaseModel], output:
     value = {"kind": kind, "description": description, "options": [option._asdict() for option in options]}
     if not output.as_json:
         typer.echo(f"{kind}: {description}")
-    output.show(value, ("key", "type", "default", "description"), options)
+    output.show(value, ("key", "type", "default", "searched", "description"), options)

@@ -17,20 +17,25 @@ from rankdistill.config.sections import (
     WindowsConfig,
 )
 from rankdistill.config.toml import flat, to_toml
+from rankdistill.config.tuning import Choice, Range, Tunable, Value
 
 __all__ = [
     "LATER",
+    "Choice",
     "DataConfig",
     "EvaluateConfig",
     "Experiment",
     "ModelConfig",
     "Option",
     "Precision",
+    "Range",
     "RoleConfig",
     "Section",
     "SplitConfig",
     "TeacherLists",
     "TrainConfig",
+    "Tunable",
+    "Value",
     "WindowsConfig",
     "describe",
     "flat",

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rankdistill.config.toml import to_value
+from rankdistill.config.tuning import declared
 
 _WORDS: dict[object, str] = {
     int: "integer",
@@ -23,11 +24,12 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 class Option(NamedTuple):
-    """One key of a section."""
+    """One key of a section; `searched` is where `tune` looks for a better value."""
 
     key: str
     type: str
     default: str
+    searched: str
     description: str
 
 
@@ -35,7 +37,9 @@ def describe(config_class: type[BaseModel]) -> list[Option]:
     """The options of a `Config`, in the order of their declaration, without `kind`."""
     fields = config_class.model_fields.items()
     return [
-        Option(key, _type(field), _default(field), field.description or "") for key, field in fields if key != "kind"
+        Option(key, _type(field), _default(field), str(declared(field) or ""), field.description or "")
+        for key, field in fields
+        if key != "kind"
     ]
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from rankdistill import plugins
+from rankdistill.config.tuning import Choice, Range, Tunable, declared
 
 Count = Annotated[int, Field(ge=1)]
 LATER: dict[str, JsonValue] = {"later": True}
@@ -56,6 +57,16 @@ class Section(BaseModel):
         values: dict[str, Any] = dump(self)
         fields = type(self).model_fields
         return {name: value for name, value in values.items() if not _is_new(fields[name], getattr(self, name))}
+
+    def search_space(self) -> dict[str, Tunable]:
+        """What is searched around these options, by key; this point of it is one of them."""
+        found: dict[str, Tunable] = {}
+        for key, field in type(self).model_fields.items():
+            tunable = declared(field)
+            wide = None if tunable is None else tunable.including(getattr(self, key))
+            if wide is not None:
+                found[key] = wide
+        return found
 
 
 def _is_new(field: FieldInfo, value: object) -> bool:
@@ -130,9 +141,13 @@ class TrainConfig(Section):
     """`[train]`: the loop, the same for teacher and student; `[teacher.train]` overrides it for one role."""
 
     epochs: int = Field(default=50, ge=0, description="passes over the training queries")
-    batch_size: Count = Field(default=512, description="queries in a step")
-    learning_rate: float = Field(default=1e-3, gt=0, description="step size of Adam")
-    weight_decay: float = Field(default=1e-6, ge=0, description="L2 penalty of the weights")
+    batch_size: Annotated[Count, Range(128, 2048, log=True)] = Field(default=512, description="queries in a step")
+    learning_rate: Annotated[float, Range(1e-4, 3e-2, log=True)] = Field(
+        default=1e-3, gt=0, description="step size of Adam"
+    )
+    weight_decay: Annotated[float, Range(1e-8, 1e-3, log=True)] = Field(
+        default=1e-6, ge=0, description="L2 penalty of the weights"
+    )
     device: str = Field(
         default="auto",
         description="'cpu', 'cuda', 'cuda:1', ...; 'auto' is cuda where there is one, else cpu",
@@ -177,6 +192,9 @@ class TeacherLists(Section):
     test_rankings: Path | None = Field(
         default=None, description="parquet file of its lists for the test users, for the report"
     )
+    validation_rankings: Path | None = Field(
+        default=None, description="parquet file of its lists for the validation users, for compress --within"
+    )
     on_unknown: Literal["error", "drop"] = Field(
         default="error", description="what to do with users or items that the data does not have"
     )
@@ -188,7 +206,7 @@ Precision = Literal["float32", "float16", "int8"]
 class ModelConfig(Section):
     """Base of the `Config` of a model that learns: what all of them can be told."""
 
-    precision: Precision = Field(
+    precision: Annotated[Precision, Choice(size=True)] = Field(
         default="float32",
         description="how the trained numbers are kept: rounded to 16 bits, or tables to 8 with a scale a row",
         json_schema_extra=LATER,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from rankdistill.config import Choice, Range
 from rankdistill.listwise import places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
@@ -26,14 +27,26 @@ class CD(Loss):
         """Options of collaborative distillation."""
 
         kind: Literal["cd"] = "cd"
-        k: int = Field(100, ge=1, description="K, the length of the teacher's list")
-        alpha: float = Field(0.1, ge=0, description="the weight of the distillation loss")
-        guide: Literal["teacher", "student"] = Field("teacher", description="whose ranks say what is drawn")
-        drawing: Literal["linear", "exponential"] = Field("exponential", description="how the chance falls with rank")
-        decay: float = Field(10.0, gt=0, description="places over which an exponential chance falls to 1/e")
-        items: int = Field(50, ge=1, description="items drawn for each query")
-        scale: float = Field(1.0, gt=0, description="t1, by which the teacher's scores are divided")
-        shift: float = Field(0.0, description="t2, added to the teacher's scores before")
+        k: Annotated[int, Range(20, 200, log=True)] = Field(
+            100, ge=1, description="K, the length of the teacher's list"
+        )
+        alpha: Annotated[float, Range(1e-3, 3.0, log=True)] = Field(
+            0.1, ge=0, description="the weight of the distillation loss"
+        )
+        guide: Annotated[Literal["teacher", "student"], Choice()] = Field(
+            "teacher", description="whose ranks say what is drawn"
+        )
+        drawing: Annotated[Literal["linear", "exponential"], Choice()] = Field(
+            "exponential", description="how the chance falls with rank"
+        )
+        decay: Annotated[float, Range(2.0, 50.0, log=True)] = Field(
+            10.0, gt=0, description="places over which an exponential chance falls to 1/e"
+        )
+        items: Annotated[int, Range(10, 100, log=True)] = Field(50, ge=1, description="items drawn for each query")
+        scale: Annotated[float, Range(0.3, 10.0, log=True)] = Field(
+            1.0, gt=0, description="t1, by which the teacher's scores are divided"
+        )
+        shift: Annotated[float, Range(-3.0, 3.0)] = Field(0.0, description="t2, added to the teacher's scores before")
 
     def __init__(self, config: Config) -> None:
         super().__init__()

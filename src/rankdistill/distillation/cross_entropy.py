@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import listed_cross_entropy
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
@@ -24,8 +25,11 @@ class CrossEntropy(Loss):
         """Options of the cross-entropy over the catalogue."""
 
         kind: Literal["cross_entropy"] = "cross_entropy"
+        k: int = Field(10, ge=1, description="K, the length of the teacher's list, at which this loss does not look")
         measure: Literal["cross_entropy", "kl"] = Field("cross_entropy", description="what is minimised")
-        temperature: float = Field(2.0, gt=0, description="tau, by which both models' scores are divided")
+        temperature: Annotated[float, Range(0.5, 10.0, log=True)] = Field(
+            2.0, gt=0, description="tau, by which both models' scores are divided"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

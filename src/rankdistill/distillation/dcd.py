@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import masked, places_in, relaxed_ranking_loss
 from rankdistill.loss import DistillationConfig, Loss, Step
 
@@ -29,12 +30,24 @@ class DCD(Loss):
         """Options of dual correction distillation."""
 
         kind: Literal["dcd"] = "dcd"
-        k: int = Field(100, ge=1, description="K, the length of the teacher's list")
-        alpha: float = Field(0.01, ge=0, description="the weight of the distillation loss")
-        student_list: int = Field(500, ge=1, description="M, the length of the student's list")
-        head: int = Field(40, ge=1, description="items drawn of those that the student ranks too low")
-        tail: int = Field(40, ge=1, description="items drawn of those that the student ranks too high")
-        temperature: float = Field(10.0, gt=0, description="T, places at which a disagreement counts almost in full")
+        k: Annotated[int, Range(20, 200, log=True)] = Field(
+            100, ge=1, description="K, the length of the teacher's list"
+        )
+        alpha: Annotated[float, Range(1e-4, 1.0, log=True)] = Field(
+            0.01, ge=0, description="the weight of the distillation loss"
+        )
+        student_list: Annotated[int, Range(100, 1000, log=True)] = Field(
+            500, ge=1, description="M, the length of the student's list"
+        )
+        head: Annotated[int, Range(10, 100, log=True)] = Field(
+            40, ge=1, description="items drawn of those that the student ranks too low"
+        )
+        tail: Annotated[int, Range(10, 100, log=True)] = Field(
+            40, ge=1, description="items drawn of those that the student ranks too high"
+        )
+        temperature: Annotated[float, Range(1.0, 100.0, log=True)] = Field(
+            10.0, gt=0, description="T, places at which a disagreement counts almost in full"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

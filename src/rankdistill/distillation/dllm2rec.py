@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rankdistill.config import Range
 from rankdistill.listwise import is_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
@@ -27,10 +28,18 @@ class DLLM2Rec(Loss):
         """Options of these weights."""
 
         kind: Literal["dllm2rec"] = "dllm2rec"
-        position_share: float = Field(0.3, ge=0, description="g_p, the weight of the position")
-        confidence_share: float = Field(0.5, ge=0, description="g_c, the weight of the teacher's confidence")
-        agreement_share: float = Field(0.1, ge=0, description="g_o, the weight of agreement with the student")
-        position_sharpness: float = Field(1.0, gt=0, description="lambda of the position weight, in places")
+        position_share: Annotated[float, Range(0.0, 1.0)] = Field(
+            0.3, ge=0, description="g_p, the weight of the position"
+        )
+        confidence_share: Annotated[float, Range(0.0, 1.0)] = Field(
+            0.5, ge=0, description="g_c, the weight of the teacher's confidence"
+        )
+        agreement_share: Annotated[float, Range(0.0, 1.0)] = Field(
+            0.1, ge=0, description="g_o, the weight of agreement with the student"
+        )
+        position_sharpness: Annotated[float, Range(0.3, 10.0, log=True)] = Field(
+            1.0, gt=0, description="lambda of the position weight, in places"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

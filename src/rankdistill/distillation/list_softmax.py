@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import masked
 from rankdistill.loss import DistillationConfig, Loss, Step
 
@@ -27,8 +28,12 @@ class ListSoftmax(Loss):
         """Options of the softmax over the teacher's list."""
 
         kind: Literal["list_softmax"] = "list_softmax"
-        k: int = Field(100, ge=1, description="K, the length of the teacher's list")
-        decay: float = Field(1.0, ge=0, description="how fast places lose weight; 0 = all alike, 1 = as 1 / place")
+        k: Annotated[int, Range(20, 200, log=True)] = Field(
+            100, ge=1, description="K, the length of the teacher's list"
+        )
+        decay: Annotated[float, Range(0.0, 2.0)] = Field(
+            1.0, ge=0, description="how fast places lose weight; 0 = all alike, 1 = as 1 / place"
+        )
         tail: int = Field(1000, ge=1, description="n, items drawn anew for every batch in place of the catalogue")
 
     def __init__(self, config: Config) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import is_in, masked, relaxed_ranking_loss
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
@@ -25,11 +26,17 @@ class RankDistil(Loss):
         """Options of RankDistil."""
 
         kind: Literal["rankdistil"] = "rankdistil"
-        k: int = Field(40, ge=1, description="K, the length of the teacher's list")
-        alpha: float = Field(0.01, ge=0, description="the weight of the distillation loss")
+        k: Annotated[int, Range(10, 100, log=True)] = Field(40, ge=1, description="K, the length of the teacher's list")
+        alpha: Annotated[float, Range(1e-4, 1.0, log=True)] = Field(
+            0.01, ge=0, description="the weight of the distillation loss"
+        )
         orders: int = Field(8, ge=1, description="orders drawn of each list")
-        temperature: float = Field(1.0, gt=0, description="T, by which the teacher's scores are divided")
-        tail: int = Field(40, ge=0, description="items below the list, drawn anew for every batch")
+        temperature: Annotated[float, Range(0.1, 10.0, log=True)] = Field(
+            1.0, gt=0, description="T, by which the teacher's scores are divided"
+        )
+        tail: Annotated[int, Range(10, 200, log=True)] = Field(
+            40, ge=0, description="items below the list, drawn anew for every batch"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from rankdistill import native
+from rankdistill.config import Choice, Range
 from rankdistill.loss import DistillationConfig, Loss, Step
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -33,14 +34,23 @@ class RankingDistillation(Loss):
         preset: Literal["kdd18-code", "kdd18-paper"] = Field(
             "kdd18-code", description="sets alpha, mixing, exclude and renormalize; single keys override it"
         )
-        weighting: Literal["uniform", "reciprocal", "position", "discrepancy", "hybrid"] = Field(
-            "hybrid", description="how the places of the list are weighted"
+        weighting: Annotated[
+            Literal["uniform", "reciprocal", "position", "discrepancy", "hybrid"],
+            Choice(),
+        ] = Field("hybrid", description="how the places of the list are weighted")
+        position_sharpness: Annotated[float, Range(0.3, 10.0, log=True)] = Field(
+            1.0, gt=0, description="lambda of the position weight, in places"
         )
-        position_sharpness: float = Field(1.0, gt=0, description="lambda of the position weight, in places")
-        discrepancy_sharpness: float = Field(0.1, gt=0, description="mu of the discrepancy weight, per place")
+        discrepancy_sharpness: Annotated[float, Range(0.003, 1.0, log=True)] = Field(
+            0.1, gt=0, description="mu of the discrepancy weight, per place"
+        )
         rank_samples: int = Field(100, ge=1, description="epsilon, items drawn to estimate the student's ranks")
-        warmup_epochs: int = Field(10, ge=0, description="first epochs that use the position weight alone")
-        renormalize: bool = Field(False, description="whether hybrid and discrepancy weights sum to 1 in each list")
+        warmup_epochs: Annotated[int, Range(0, 20)] = Field(
+            10, ge=0, description="first epochs that use the position weight alone"
+        )
+        renormalize: Annotated[bool, Choice()] = Field(
+            False, description="whether hybrid and discrepancy weights sum to 1 in each list"
+        )
 
         @model_validator(mode="before")
         @classmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import is_in, listed_cross_entropy, places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
@@ -28,11 +29,17 @@ class RceKD(Loss):
         """Options of rejuvenated cross-entropy."""
 
         kind: Literal["rce_kd"] = "rce_kd"
-        k: int = Field(100, ge=1, description="K, the length of both lists")
-        student_list: int = Field(300, ge=1, description="M, the length of the student's list that A is drawn from")
-        adaptive: int = Field(100, ge=1, description="L, the items of A")
-        temperature: float = Field(10.0, gt=0, description="T, of the drawing of A")
-        beta: float = Field(1.0, gt=0, description="how soon the weight leaves the teacher's list")
+        k: Annotated[int, Range(20, 200, log=True)] = Field(100, ge=1, description="K, the length of both lists")
+        student_list: Annotated[int, Range(100, 1000, log=True)] = Field(
+            300, ge=1, description="M, the length of the student's list that A is drawn from"
+        )
+        adaptive: Annotated[int, Range(20, 200, log=True)] = Field(100, ge=1, description="L, the items of A")
+        temperature: Annotated[float, Range(1.0, 100.0, log=True)] = Field(
+            10.0, gt=0, description="T, of the drawing of A"
+        )
+        beta: Annotated[float, Range(0.3, 10.0, log=True)] = Field(
+            1.0, gt=0, description="how soon the weight leaves the teacher's list"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import is_in, masked, relaxed_ranking_loss
 from rankdistill.loss import DistillationConfig, Loss, Step
 
@@ -24,9 +25,15 @@ class RRD(Loss):
         """Options of relaxed ranking distillation."""
 
         kind: Literal["rrd"] = "rrd"
-        k: int = Field(40, ge=1, description="K, the length of the teacher's list, all of which is the head")
-        alpha: float = Field(0.01, ge=0, description="the weight of the distillation loss")
-        tail: int = Field(40, ge=0, description="L, items below the list, drawn anew for every batch")
+        k: Annotated[int, Range(10, 100, log=True)] = Field(
+            40, ge=1, description="K, the length of the teacher's list, all of which is the head"
+        )
+        alpha: Annotated[float, Range(1e-4, 1.0, log=True)] = Field(
+            0.01, ge=0, description="the weight of the distillation loss"
+        )
+        tail: Annotated[int, Range(10, 200, log=True)] = Field(
+            40, ge=0, description="L, items below the list, drawn anew for every batch"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rankdistill.config import Range
 from rankdistill.data.popularity import popularity_groups
 from rankdistill.data.sequences import Sequences
 from rankdistill.loss import DistillationConfig, Loss, Step
@@ -27,11 +28,17 @@ class UnKD(Loss):
         """Options of unbiased distillation."""
 
         kind: Literal["unkd"] = "unkd"
-        k: int = Field(100, ge=2, description="K, the length of the teacher's list")
-        alpha: float = Field(0.1, ge=0, description="the weight of the distillation loss")
-        groups: int = Field(4, ge=1, description="G, groups of equal total popularity")
-        pairs: int = Field(30, ge=1, description="pairs drawn for each query")
-        decay: float = Field(20.0, gt=0, description="mu, ranks over which the chance falls to 1/e")
+        k: Annotated[int, Range(20, 200, log=True)] = Field(
+            100, ge=2, description="K, the length of the teacher's list"
+        )
+        alpha: Annotated[float, Range(1e-3, 3.0, log=True)] = Field(
+            0.1, ge=0, description="the weight of the distillation loss"
+        )
+        groups: Annotated[int, Range(2, 8)] = Field(4, ge=1, description="G, groups of equal total popularity")
+        pairs: Annotated[int, Range(10, 100, log=True)] = Field(30, ge=1, description="pairs drawn for each query")
+        decay: Annotated[float, Range(3.0, 100.0, log=True)] = Field(
+            20.0, gt=0, description="mu, ranks over which the chance falls to 1/e"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rankdistill.config import Range
 from rankdistill.loss import Loss, RankingLossConfig, Step
 from rankdistill.types import PAD
 
@@ -25,8 +26,12 @@ class GBCE(Loss):
         """Options of the generalised binary cross-entropy; the paper has 256 negatives."""
 
         kind: Literal["gbce"] = "gbce"
-        negatives: int = Field(64, ge=1, description="negatives per target, drawn anew every epoch")
-        calibration: float = Field(0.75, ge=0, le=1, description="t: 0 is the point-wise loss, 1 the full correction")
+        negatives: Annotated[int, Range(16, 512, log=True)] = Field(
+            64, ge=1, description="negatives per target, drawn anew every epoch"
+        )
+        calibration: Annotated[float, Range(0.0, 1.0)] = Field(
+            0.75, ge=0, le=1, description="t: 0 is the point-wise loss, 1 the full correction"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rankdistill.config import Range
 from rankdistill.loss import Loss, RankingLossConfig, Step
 from rankdistill.types import PAD
 
@@ -22,7 +23,9 @@ class Pairwise(Loss):
         """Options of the pair-wise loss."""
 
         kind: Literal["pairwise"] = "pairwise"
-        negatives: int = Field(3, ge=1, description="negatives per target, drawn anew every epoch")
+        negatives: Annotated[int, Range(1, 20, log=True)] = Field(
+            3, ge=1, description="negatives per target, drawn anew every epoch"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.loss import Loss, RankingLossConfig, Step
 from rankdistill.types import PAD
 
@@ -23,7 +24,9 @@ class Softmax(Loss):
         """Options of the softmax loss."""
 
         kind: Literal["softmax"] = "softmax"
-        negatives: int = Field(100, ge=0, description="negatives per target, drawn anew every epoch; 0 = all items")
+        negatives: Annotated[int, Range(20, 1000, log=True)] = Field(
+            100, ge=0, description="negatives per target, drawn anew every epoch; 0 = all items"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
 from rankdistill import native
-from rankdistill.config import LATER
+from rankdistill.config import LATER, Choice, Range
 from rankdistill.dropout import dropout
 from rankdistill.native import caser as kernels
 from rankdistill.ranker import Catalogue, Ranker
@@ -43,20 +43,26 @@ class Caser(Ranker):
         """Options of Caser; the defaults are the published Gowalla settings of the teacher."""
 
         kind: Literal["caser"] = "caser"
-        dim: int = Field(100, ge=1, description="d, the length of item and user vectors")
-        horizontal_filters: int = Field(16, ge=1, description="horizontal filters of each height")
-        vertical_filters: int = Field(2, ge=1, description="vertical filters")
-        dropout: float = Field(0.5, ge=0, lt=1, description="share of the convolutions' output dropped in training")
-        convolution_activation: Literal["identity", "relu", "tanh", "sigmoid"] = Field(
-            "identity", description="behind the horizontal filters"
+        dim: Annotated[int, Range(4, 256, log=True, size=True)] = Field(
+            100, ge=1, description="d, the length of item and user vectors"
         )
-        activation: Literal["identity", "relu", "tanh", "sigmoid"] = Field(
-            "sigmoid", description="behind the fully connected layer"
+        horizontal_filters: Annotated[int, Range(2, 32, log=True)] = Field(
+            16, ge=1, description="horizontal filters of each height"
         )
-        tied: bool = Field(
+        vertical_filters: Annotated[int, Range(1, 8, log=True)] = Field(2, ge=1, description="vertical filters")
+        dropout: Annotated[float, Range(0.0, 0.8)] = Field(
+            0.5, ge=0, lt=1, description="share of the convolutions' output dropped in training"
+        )
+        convolution_activation: Annotated[
+            Literal["identity", "relu", "tanh", "sigmoid"], Choice("identity", "relu")
+        ] = Field("identity", description="behind the horizontal filters")
+        activation: Annotated[Literal["identity", "relu", "tanh", "sigmoid"], Choice("sigmoid", "relu", "tanh")] = (
+            Field("sigmoid", description="behind the fully connected layer")
+        )
+        tied: Annotated[bool, Choice(size=True)] = Field(
             False, description="one vector an item, in the history and as what is ranked", json_schema_extra=LATER
         )
-        user_vectors: bool = Field(
+        user_vectors: Annotated[bool, Choice(size=True)] = Field(
             True, description="a vector a user; without, the history alone is asked", json_schema_extra=LATER
         )
 

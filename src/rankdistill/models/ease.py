@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from scipy.linalg import lapack
 from torch import Tensor
 from torch.nn.functional import embedding, embedding_bag
 
-from rankdistill.config import Section
+from rankdistill.config import Choice, Range, Section
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError
 from rankdistill.ranker import Catalogue, Ranker
@@ -59,8 +59,10 @@ class EASE(Ranker):
         """Options of EASE^R."""
 
         kind: Literal["ease"] = "ease"
-        l2: float = Field(500.0, ge=0.01, description="lambda, the ridge of the least squares")
-        voters: Literal["training", "history"] = Field(
+        l2: Annotated[float, Range(10.0, 5000.0, log=True)] = Field(
+            500.0, ge=0.01, description="lambda, the ridge of the least squares"
+        )
+        voters: Annotated[Literal["training", "history"], Choice()] = Field(
             "training", description="whose weights are added up: all that the user has, or the last items of the query"
         )
 

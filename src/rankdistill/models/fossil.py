@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rankdistill.config import LATER
+from rankdistill.config import LATER, Range
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
@@ -50,8 +50,12 @@ class Fossil(Ranker):
         """Options of Fossil; the defaults are the published Gowalla settings of the teacher."""
 
         kind: Literal["fossil"] = "fossil"
-        dim: int = Field(50, ge=1, description="d, the length of item vectors")
-        history_exponent: float = Field(0.2, ge=0, le=1, description="a: a user's history is scaled by |H|^-a")
+        dim: Annotated[int, Range(4, 256, log=True, size=True)] = Field(
+            50, ge=1, description="d, the length of item vectors"
+        )
+        history_exponent: Annotated[float, Range(0.0, 1.0)] = Field(
+            0.2, ge=0, le=1, description="a: a user's history is scaled by |H|^-a"
+        )
         history_length: int | None = Field(
             None, ge=1, description="last items with weights; those of [windows] when left out", json_schema_extra=LATER
         )

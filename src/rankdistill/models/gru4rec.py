@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from rankdistill.config import Choice, Range
 from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.tables import TableConfig, Vectors, table_of
@@ -27,11 +28,19 @@ class GRU4Rec(Ranker):
         """Options of GRU4Rec."""
 
         kind: Literal["gru4rec"] = "gru4rec"
-        dim: int = Field(100, ge=1, description="d, the length of item vectors")
+        dim: Annotated[int, Range(4, 256, log=True, size=True)] = Field(
+            100, ge=1, description="d, the length of item vectors"
+        )
         hidden: int | None = Field(None, ge=1, description="the length of the GRU's state; dim when left out")
-        layers: int = Field(1, ge=1, description="GRUs, each reading the states of the one before")
-        dropout: float = Field(0.2, ge=0, lt=1, description="share dropped in training of item vectors and states")
-        tied: bool = Field(True, description="whether items are scored by the vectors that are read")
+        layers: Annotated[int, Range(1, 2)] = Field(
+            1, ge=1, description="GRUs, each reading the states of the one before"
+        )
+        dropout: Annotated[float, Range(0.0, 0.8)] = Field(
+            0.2, ge=0, lt=1, description="share dropped in training of item vectors and states"
+        )
+        tied: Annotated[bool, Choice(size=True)] = Field(
+            True, description="whether items are scored by the vectors that are read"
+        )
 
     config: Config
     tables: tuple[str, ...] = ("item_vectors", "item_bias")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from rankdistill.config import Section
+from rankdistill.config import Range, Section
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
@@ -59,8 +59,12 @@ class ItemKNN(Ranker):
         """Options of item-kNN."""
 
         kind: Literal["item_knn"] = "item_knn"
-        neighbors: int = Field(100, ge=1, description="N, the nearest items that are kept of each item")
-        shrink: float = Field(0.0, ge=0, description="added to the denominator: rare items are less near to others")
+        neighbors: Annotated[int, Range(10, 500, log=True, size=True)] = Field(
+            100, ge=1, description="N, the nearest items that are kept of each item"
+        )
+        shrink: Annotated[float, Range(0.0, 100.0)] = Field(
+            0.0, ge=0, description="added to the denominator: rare items are less near to others"
+        )
 
     config: Config
     served_as = ServedItemKNN

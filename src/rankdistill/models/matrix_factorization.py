@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from rankdistill.config import Range
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.tables import TableConfig, Vectors, table_of
 
@@ -19,7 +20,9 @@ class MatrixFactorization(Ranker):
         """Options of matrix factorisation."""
 
         kind: Literal["matrix_factorization"] = "matrix_factorization"
-        dim: int = Field(50, ge=1, description="d, the length of item and user vectors")
+        dim: Annotated[int, Range(4, 256, log=True, size=True)] = Field(
+            50, ge=1, description="d, the length of item and user vectors"
+        )
 
     config: Config
     user_table = "user_vectors"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from rankdistill.config import Range
 from rankdistill.dropout import dropout
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.tables import TableConfig, Vectors, table_of
@@ -35,10 +36,14 @@ class SASRec(Ranker):
         """Options of SASRec; the defaults are the published settings for MovieLens-1M."""
 
         kind: Literal["sasrec"] = "sasrec"
-        dim: int = Field(50, ge=1, description="d, the length of item vectors")
-        blocks: int = Field(2, ge=1, description="blocks of self-attention")
+        dim: Annotated[int, Range(4, 256, log=True, size=True)] = Field(
+            50, ge=1, description="d, the length of item vectors"
+        )
+        blocks: Annotated[int, Range(1, 3)] = Field(2, ge=1, description="blocks of self-attention")
         heads: int = Field(1, ge=1, description="heads of each attention; they divide dim")
-        dropout: float = Field(0.2, ge=0, lt=1, description="share dropped in training of vectors and attention")
+        dropout: Annotated[float, Range(0.0, 0.8)] = Field(
+            0.2, ge=0, lt=1, description="share dropped in training of vectors and attention"
+        )
 
         @model_validator(mode="after")
         def _heads_divide_dim(self) -> SASRec.Config:
