@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor
 
 from rankdistill import plugins
 from rankdistill.checksums import sha256
@@ -34,7 +35,7 @@ def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, ab
         about: what else the card should say (role, data fingerprint, seconds of training ...).
     """
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(packed(model_state(model), model.precision), temporary)
+        save_file(weights_of(model), temporary)
     user_ids.write(folder / "ids" / "users.parquet")
     item_ids.write(folder / "ids" / "items.parquet")
     weights = folder / WEIGHTS
@@ -55,6 +56,16 @@ def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, ab
         **about,
     }
     write_json(folder / CARD, card)
+
+
+def weights_of(model: Ranker) -> dict[str, Tensor]:
+    """The numbers that a model's file holds."""
+    return packed(model_state(model), model.precision)
+
+
+def bytes_of(model: Ranker) -> int:
+    """How large the file of a model's weights is, trained or not."""
+    return len(save(weights_of(model)))
 
 
 def load_card(folder: Path) -> Json:

@@ -123,27 +123,39 @@ def execute(
     todo = list(tasks)
     if not todo:
         return
+    with workers(processors) as pool:
+        running: dict[Future[str], Task[J]] = {}
+        while todo or running:
+            while len(running) < processors.jobs and (task := _next(todo, list(running.values()))):
+                todo.remove(task)
+                running[pool.submit(work, task.job)] = task
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                finished = len(tasks) - len(todo) - len(running)
+                logger.info("%d of %d: %s %s", finished, len(tasks), task.name, future.result())
+                done()
+
+
+@contextmanager
+def workers(processors: Processors) -> Iterator[ProcessPoolExecutor]:
+    """Processes that do what is submitted; an error in the block ends them, whatever they are at.
+
+    Raises:
+        TrainingError: a process was killed.
+    """
     context = multiprocessing.get_context("spawn")
     arguments = (os.getpid(), processors.threads)
     with ProcessPoolExecutor(processors.jobs, context, _start_worker, arguments) as pool:
-        running: dict[Future[str], Task[J]] = {}
         try:
-            while todo or running:
-                while len(running) < processors.jobs and (task := _next(todo, list(running.values()))):
-                    todo.remove(task)
-                    running[pool.submit(work, task.job)] = task
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    task = running.pop(future)
-                    finished = len(tasks) - len(todo) - len(running)
-                    logger.info("%d of %d: %s %s", finished, len(tasks), task.name, future.result())
-                    done()
-        except BrokenProcessPool as error:
+            yield pool
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                process.terminate()  # what they are at is kept as a checkpoint
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise TrainingError(
                 "a training was killed (out of memory?); start the same command again, perhaps with fewer --jobs"
             ) from error
-        finally:
-            for process in multiprocessing.active_children() if running or todo else ():
-                process.terminate()  # what they are at is kept as a checkpoint
 
 
 def _next(todo: Sequence[Task[J]], running: Sequence[Task[J]]) -> Task[J] | None:

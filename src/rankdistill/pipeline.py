@@ -301,13 +301,21 @@ def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"])
     """
     if k < 1:
         raise ConfigError(f"k = {k} is no length of a list; ask for at least 1")
-    left_out = split.target_length if exclude == "targets" else int(split.train.distinct().lengths.max())
-    items = split.num_items - len(split.untrained_items)
+    items, left_out = split.num_items - len(split.untrained_items), _left_out(split, exclude)
     if k > items - left_out:
         raise ConfigError(
             f"k = {k} is more than the catalogue's {split.num_items:,} items give: {items:,} occur in training, and a "
             f"list leaves out up to {left_out:,} of them (exclude = {exclude!r}); lower k to {items - left_out:,}"
         )
+
+
+def longest_list(split: Split, exclude: Literal["targets", "seen"]) -> int:
+    """The largest K that a teacher can fill for every training query."""
+    return split.num_items - len(split.untrained_items) - _left_out(split, exclude)
+
+
+def _left_out(split: Split, exclude: Literal["targets", "seen"]) -> int:
+    return split.target_length if exclude == "targets" else int(split.train.distinct().lengths.max())
 
 
 def check_fits(model: Ranker, split: Split) -> None:

@@ -16,7 +16,7 @@ import torch
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, flat, to_toml
 from rankdistill.data.popularity import popular_items
 from rankdistill.data.queries import Queries
-from rankdistill.data.splitting import Split
+from rankdistill.data.splitting import Part, Split
 from rankdistill.errors import CheckpointError, DataError, EvaluationError
 from rankdistill.evaluation import halves
 from rankdistill.evaluation.compare import compare_all
@@ -250,6 +250,7 @@ def evaluate_lists(
     *,
     exactly: bool = False,
     on_unknown: Literal["error", "drop"] = "error",
+    part: Part = "test",
 ) -> tuple[Evaluation, Evaluation, Rankings]:
     """Evaluates somebody's recommendations for the test users; returns the values, those of the halves, and the lists.
 
@@ -259,13 +260,14 @@ def evaluate_lists(
         config: the metrics.
         exactly: refuse a metric that the lists are not deep enough for, instead of leaving it out with a warning.
         on_unknown: what to do with users and items that the data does not have.
+        part: whether for the test users, or for those of the validation part.
 
     Raises:
-        RankingsError: the file does not fit the data, or a test user has no list.
+        RankingsError: the file does not fit the data, or a user has no list.
         EvaluationError: a metric needs deeper lists.
     """
     lists = read_lists(path, split, on_unknown)
-    queries = split.queries("test", exclude_seen=config.exclude_seen)
+    queries = split.queries(part, exclude_seen=config.exclude_seen)
     lists = lists.for_queries(queries.ids, split.user_ids)
     ranks = ranks_in_lists(lists, queries.by_user())
     metrics = config.metrics if exactly else _within(config.metrics, lists.depth, path)
