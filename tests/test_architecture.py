@@ -34,7 +34,7 @@ ROWS = (
     {"stages", "report", "api", "exporting", "estimate"},
     {"workflow", "reproduction", "doctor", "bench"},
     {"variants"},
-    {"sweep"},
+    {"sweep", "tuning"},
     {"cli"},
     {"__main__"},
 )

@@ -90,7 +90,7 @@ def test_an_interruption_exits_with_130_and_says_how_to_go_on(cli: Command, monk
     assert outcome.status == 130
     assert outcome.err == (
         "rankdistill: interrupted; the same command goes on where it stopped with --resume (run, train, distill) "
-        "or by itself (sweep, reproduce)\n"
+        "or by itself (sweep, tune, compress, reproduce)\n"
     )
 
 

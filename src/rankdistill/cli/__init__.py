@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rankdistill.cli.bench import bench
+from rankdistill.cli.compress import compress
 from rankdistill.cli.demo import demo
 from rankdistill.cli.distill import distill
 from rankdistill.cli.doctor import doctor
@@ -27,6 +28,7 @@ from rankdistill.cli.serve import serve
 from rankdistill.cli.show import show
 from rankdistill.cli.sweep import sweep
 from rankdistill.cli.train import train
+from rankdistill.cli.tune import tune
 from rankdistill.cli.verb import verb
 from rankdistill.processor import let_threads_sleep
 
@@ -49,6 +51,8 @@ for _function in (
     label,
     fuse,
     distill,
+    tune,
+    compress,
     evaluate,
     report,
     sweep,

@@ -43,7 +43,7 @@ def failures(*, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         complain(
             "interrupted; the same command goes on where it stopped with --resume (run, train, distill) or by itself "
-            "(sweep, reproduce)"
+            "(sweep, tune, compress, reproduce)"
         )
         raise typer.Exit(INTERRUPTED) from None
     except (RankDistillError, MemoryError, OSError, RuntimeError, ModuleNotFoundError) as error:

@@ -1,0 +1,1 @@
+"""Settings and sizes searched on validation data: `tune` and `compress`."""

@@ -1,0 +1,168 @@
+"""`compress`: the smallest student that is good enough, or the best one that is small enough."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from rankdistill import workflow
+from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, TeacherLists, to_toml
+from rankdistill.data.splitting import Split
+from rankdistill.errors import ConfigError
+from rankdistill.extras import extra
+from rankdistill.files import write_json, write_text
+from rankdistill.model_folder import load_model
+from rankdistill.stages import evaluate_lists
+from rankdistill.teaching import check_student
+from rankdistill.tuning import goal as goals
+from rankdistill.tuning import outcome
+from rankdistill.tuning.goal import Goal
+from rankdistill.tuning.search import Budget, Search
+from rankdistill.tuning.sizes import Sizes, ladder_of
+from rankdistill.tuning.smallest import Smallest
+from rankdistill.tuning.space import Space, point_of
+from rankdistill.tuning.trials import Ledger, Trial
+from rankdistill.tuning.tune import (
+    Asked,
+    begun_with,
+    check_metric,
+    prepare_data,
+    prepare_teacher,
+    settled,
+    template_of,
+)
+from rankdistill.tuning.work import validated
+from rankdistill.types import Json
+
+logger = logging.getLogger(__name__)
+
+
+def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
+    """Searches sizes and settings on validation data, then runs the student that was found.
+
+    Goes on where an earlier call in the same folder stopped. Writes `compress.json`, `compress.md`, `search/` and,
+    where the goal was met, `final/`, a run folder; else `closest.toml`.
+
+    Args:
+        asked: what is searched; sizes are.
+        goal: what the student is to be.
+        budget: how long.
+        out: the folder.
+
+    Returns:
+        The content of `compress.json`.
+
+    Raises:
+        ConfigError: Optuna is not installed, or the goal contradicts itself or the experiment.
+        TrainingError: every trial failed.
+    """
+    extra("optuna", "tune")
+    experiment = asked.experiment
+    check_metric(goal.metric)
+    workflow.check_metrics(experiment)
+    check_student(experiment.student.model)
+    _check_teacher(experiment, goal)
+    search = out / "search"
+    begun = begun_with(asked, asked.space(), goal.metric)
+    ledger = Ledger.open(search / "trials.json", begun | {f"goal {key}": each for key, each in goal.as_json().items()})
+    split = prepare_data(experiment, search)
+    sizes = Sizes(experiment, split, timed=goal.under_ms is not None)
+    _check_sizes(sizes, goal, asked.space())
+    sources, space = prepare_teacher(asked, asked.space(), split, search)
+    teacher = _quality_of_teacher(experiment, goal.metric, split, sources.teacher)
+    own = point_of(experiment, space)
+    ladder = ladder_of(experiment, space, own)
+    strategy = Smallest(sizes, goal, goal.bar(teacher), ladder, own, _teacher_bytes(sizes))
+    _log_goal(goal, teacher, strategy.least)
+    template = replace(template_of(asked, goal.metric, sources, search), timed=sizes.timed)
+    Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
+    found = outcome.of_search(ledger, strategy, space, teacher)
+    chosen = strategy.chosen(ledger.trials)
+    if chosen is None:
+        write_text(out / "closest.toml", to_toml(_final(experiment, strategy.closest(ledger.trials), goal)))
+    else:
+        _take_over(out, experiment)
+        workflow.run(_final(experiment, chosen, goal), out / "final", resume=True)
+        found |= outcome.of_run(out / "final", goal, split.user_ids)
+    found["sentences"] = outcome.sentences(found, out)
+    write_json(out / "compress.json", found)
+    write_text(out / "compress.md", outcome.markdown(found))
+    return found
+
+
+def _check_teacher(experiment: Experiment, goal: Goal) -> None:
+    """Refuses a share of a quality that is not known.
+
+    Raises:
+        ConfigError: of a teacher that is lists, those for the validation or test users are missing.
+    """
+    teacher = experiment.teacher
+    if goal.within is None or not isinstance(teacher, TeacherLists):
+        return
+    for key, part in (("validation_rankings", "validation"), ("test_rankings", "test")):
+        if getattr(teacher, key) is None:
+            raise ConfigError(
+                f"{goal}: how good the teacher is cannot be known of {teacher.rankings.name} alone; name its lists for "
+                f"the {part} users in [teacher] {key}, or ask with --under-mb or --under-ms alone"
+            )
+
+
+def _check_sizes(sizes: Sizes, goal: Goal, space: Space) -> None:
+    experiment = sizes.experiment
+    teacher = sizes.of(experiment.teacher.model) if isinstance(experiment.teacher, RoleConfig) else None
+    smallest = sizes.smallest(space, point_of(experiment, space))
+    goals.check(goal, smallest, sizes.of(experiment.student.model), teacher)
+
+
+def _teacher_bytes(sizes: Sizes) -> float:
+    teacher = sizes.experiment.teacher
+    return sizes.of(teacher.model).bytes if isinstance(teacher, RoleConfig) else float("inf")
+
+
+def _quality_of_teacher(experiment: Experiment, metric: str, split: Split, folder: Path | None) -> float | None:
+    """The teacher's metric on the validation users; None where it is not known."""
+    exclude_seen = experiment.evaluate.exclude_seen
+    if folder is not None:
+        return validated(load_model(folder)[0], split, metric, exclude_seen=exclude_seen).mean()[metric]
+    teacher = experiment.teacher
+    if not isinstance(teacher, TeacherLists) or teacher.validation_rankings is None:
+        return None
+    settings = EvaluateConfig(metrics=(metric,), exclude_seen=exclude_seen)
+    path = teacher.validation_rankings
+    return evaluate_lists(path, split, settings, exactly=True, on_unknown=teacher.on_unknown, part="validation")[
+        0
+    ].mean()[metric]
+
+
+def _log_goal(goal: Goal, teacher: float | None, least: float | None) -> None:
+    if least is None:
+        logger.info("%s: searching the best student that fits, by %s on validation users", goal, goal.metric)
+    else:
+        logger.info(
+            "%s: the teacher has %s %.4f on validation users; a student needs %.4f", goal, goal.metric, teacher, least
+        )
+
+
+def _final(experiment: Experiment, trial: Trial, goal: Goal) -> Experiment:
+    """The experiment that is run with a trial's settings; it measures the goal's metric."""
+    found = settled(experiment, trial, "distilled")
+    metrics = found.evaluate.metrics
+    if goal.metric in metrics:
+        return found
+    return found.model_copy(update={"evaluate": found.evaluate.model_copy(update={"metrics": (*metrics, goal.metric)})})
+
+
+def _take_over(out: Path, experiment: Experiment) -> None:
+    """Where the final models learn from the same data, the teacher of the search is that of the run, too."""
+    search, final = out / "search", out / "final"
+    if experiment.split.train_on_validation or final.exists() or not isinstance(experiment.teacher, RoleConfig):
+        return
+    kept = ("data", "teacher", "stages.json")
+    for name in kept:
+        source = search / name
+        if source.is_dir():
+            shutil.copytree(source, final / name)
+        else:
+            shutil.copy2(source, final / name)

@@ -1,0 +1,137 @@
+"""What a student is to be: nearly as good as its teacher, small, quick; and whether that can be asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rankdistill.errors import ConfigError
+from rankdistill.types import Json
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is asked of a student.
+
+    Attributes:
+        within: the share of the teacher's metric that may be lost; None asks for the best student that fits.
+        under_mb: the most that its weights' file may take, in million bytes.
+        under_ms: the most that a query may take, median.
+        metric: by which quality is measured.
+    """
+
+    within: float | None = None
+    under_mb: float | None = None
+    under_ms: float | None = None
+    metric: str = "ndcg@10"
+
+    @classmethod
+    def read(cls, within: str | None, under_mb: float | None, under_ms: float | None, metric: str) -> Goal:
+        """The goal as it is written: `1%`, `1.1`, `0.2`.
+
+        Raises:
+            ConfigError: none is named, or one that nothing can meet.
+        """
+        if within is None and under_mb is None and under_ms is None:
+            raise ConfigError("no goal: name one or more of --within 1%, --under-mb 1.1 and --under-ms 0.2")
+        for name, limit, unit in (("--under-mb", under_mb, "MB"), ("--under-ms", under_ms, "ms")):
+            if limit is not None and limit <= 0:
+                raise ConfigError(f"{name} {limit:g}: no student takes {limit:g} {unit}; name a number above 0")
+        return cls(None if within is None else _share(within), under_mb, under_ms, metric)
+
+    @property
+    def most_bytes(self) -> float:
+        """The largest file that is allowed."""
+        return float("inf") if self.under_mb is None else self.under_mb * MEGABYTE
+
+    def fits(self, size: int, latency_ms: float | None) -> bool:
+        """Whether a student is as small and as quick as asked."""
+        slow = self.under_ms is not None and latency_ms is not None and latency_ms > self.under_ms
+        return size <= self.most_bytes and not slow
+
+    def bar(self, teacher: float | None) -> float | None:
+        """What the student's metric must reach, for that of its teacher; None where any will do."""
+        return None if self.within is None or teacher is None else (1 - self.within) * teacher
+
+    def __str__(self) -> str:
+        parts = [
+            "" if self.within is None else f"--within {100 * self.within:.4g}%",
+            "" if self.under_mb is None else f"--under-mb {self.under_mb:g}",
+            "" if self.under_ms is None else f"--under-ms {self.under_ms:g}",
+        ]
+        return " ".join(part for part in parts if part)
+
+    def as_json(self) -> Json:
+        """The goal by its options' names."""
+        return {
+            "within": self.within,
+            "under_mb": self.under_mb,
+            "under_ms": self.under_ms,
+            "metric": self.metric,
+        }
+
+
+def _share(written: str) -> float:
+    match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*%\s*", written)
+    if match is None:
+        raise ConfigError(f"--within {written}: write a percentage of the teacher's metric, such as 1%")
+    share = float(match[1]) / 100
+    if share <= 0:
+        raise ConfigError(
+            f"--within {written}: asks a student to be as good as its teacher or better, which none can promise; name "
+            f"a loss above 0%"
+        )
+    if share >= 1:
+        raise ConfigError(f"--within {written}: any student is within that; name a loss below 100%")
+    return share
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model in words, how large it is and, where that matters, how long a query takes it."""
+
+    name: str
+    bytes: int
+    latency_ms: float | None = None
+
+
+def check(goal: Goal, smallest: Model, given: Model, teacher: Model | None) -> None:
+    """Refuses a goal that contradicts itself or the experiment, before anything is trained.
+
+    Args:
+        goal: what is asked.
+        smallest: the smallest student that is searched.
+        given: the student of the experiment.
+        teacher: None where its lists alone are known.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if goal.under_mb is not None and smallest.bytes > goal.most_bytes:
+        raise ConfigError(
+            f"--under-mb {goal.under_mb:g}: the smallest student that is searched, {smallest.name}, has "
+            f"{_mb(smallest.bytes)} MB; ask for more, or widen the sizes with --key student.dim=1..64:log"
+        )
+    if goal.under_ms is not None and smallest.latency_ms is not None and smallest.latency_ms > goal.under_ms:
+        raise ConfigError(
+            f"--under-ms {goal.under_ms:g}: the smallest student that is searched, {smallest.name}, takes "
+            f"{smallest.latency_ms:.3f} ms a query here; ask for more"
+        )
+    if teacher is None:
+        return
+    if given.bytes >= teacher.bytes:
+        raise ConfigError(
+            f"[student] {given.name} has {_mb(given.bytes)} MB and its teacher {teacher.name} {_mb(teacher.bytes)} MB: "
+            f"there is nothing to compress; name a smaller student, such as --set student.dim=8"
+        )
+    if goal.under_mb is not None and goal.most_bytes >= teacher.bytes:
+        raise ConfigError(
+            f"--under-mb {goal.under_mb:g}: the teacher itself, {teacher.name}, has {_mb(teacher.bytes)} MB; ask for "
+            f"less"
+        )
+
+
+def _mb(size: int) -> str:
+    return f"{size / MEGABYTE:.3g}"

@@ -1,0 +1,169 @@
+"""What a compression came to, as JSON, Markdown and sentences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rankdistill.evaluation.compare import bootstrap_means
+from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.ids import IdMap
+from rankdistill.report.numerals import metric as figure
+from rankdistill.report.numerals import metric_name
+from rankdistill.tuning.goal import MEGABYTE, Goal
+from rankdistill.tuning.output import settings_in_words
+from rankdistill.tuning.space import Space
+from rankdistill.tuning.trials import Ledger, Trial
+from rankdistill.types import Json
+
+if TYPE_CHECKING:
+    from rankdistill.tuning.smallest import Smallest
+
+_RESAMPLES = 10_000
+
+
+def of_search(ledger: Ledger, strategy: Smallest, space: Space, teacher: float | None) -> Json:
+    """The goal, the trials from the smallest student on, and what was chosen or came closest."""
+    chosen = strategy.chosen(ledger.trials)
+    finite = strategy.teacher_bytes < float("inf")
+    trials = sorted((each for each in ledger.trials if each.bytes is not None), key=lambda each: each.bytes or 0)
+    return {
+        "goal": {"asked": str(strategy.goal), **strategy.goal.as_json()},
+        "met": chosen is not None,
+        "teacher": {"validation": teacher, "bytes": int(strategy.teacher_bytes) if finite else None},
+        "needed": strategy.least,
+        "space": {address: str(tunable) for address, tunable in space.items()},
+        "seconds": round(ledger.seconds, 1),
+        "chosen": _row(chosen or strategy.closest(ledger.trials), strategy),
+        "trials": [_row(trial, strategy) for trial in trials],
+        "failed": sum(trial.state == "failed" for trial in ledger.trials),
+    }
+
+
+def _row(trial: Trial, strategy: Smallest) -> Json:
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "validation": trial.value,
+        "parameters": trial.parameters,
+        "bytes": trial.bytes,
+        "latency_ms": trial.latency_ms,
+        "epochs": trial.epochs,
+        "best_epoch": trial.best_epoch,
+        "seconds": trial.seconds,
+        "met": strategy.meets(trial),
+        "settings": trial.point,
+    }
+
+
+def of_run(folder: Path, goal: Goal, users: IdMap) -> Json:
+    """The figures of the final run, and how sure it is that the student is within the goal."""
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    rows = [{key: row.get(key) for key in _KEPT} for row in report["rows"]]
+    files = {role: folder / role / "evaluation.parquet" for role in ("distilled", "teacher")}
+    sure = None
+    if all(path.exists() for path in files.values()):
+        distilled, teacher = (Evaluation.read(path, users) for path in files.values())
+        sure = sureness(distilled, teacher, goal)
+    return {"test": rows, "sure": sure, "report": str(folder / "report.html")}
+
+
+_KEPT = ("role", "kind", "parameters", "bytes", "metrics", "latency_ms", "train_seconds")
+
+
+def sureness(distilled: Evaluation, teacher: Evaluation, goal: Goal) -> Json:
+    """How much of the teacher's metric is lost on the test users, from 10,000 paired resamples of them.
+
+    `probability` is the share of resamples in which the student is within the goal.
+    """
+    pairs = np.stack([each.values[goal.metric] for each in (distilled, teacher)], axis=1)
+    means = bootstrap_means(pairs, _RESAMPLES, np.random.default_rng(0))
+    lost = 1 - means[:, 0] / means[:, 1]
+    low, high = np.quantile(lost, [0.025, 0.975])
+    whole = pairs.mean(0)
+    return {
+        "metric": goal.metric,
+        "lost": float(1 - whole[0] / whole[1]),
+        "low": float(low),
+        "high": float(high),
+        "probability": None if goal.within is None else float((lost <= goal.within).mean()),
+        "users": len(pairs),
+    }
+
+
+def sentences(found: Json, out: Path) -> list[str]:
+    """What came of it, for somebody who reads nothing else."""
+    name, chosen = metric_name(found["goal"]["metric"]), found["chosen"]
+    size = _size(chosen, found["teacher"]["bytes"])
+    quality = f"{name} {figure(chosen['validation'])} on the validation users{_share(chosen, found)}"
+    if not found["met"]:
+        return [
+            f"no student met {found['goal']['asked']} in {len(found['trials'])} trials; the closest is trial "
+            f"{chosen['number']}: {size}, {quality}"
+            + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
+            f"its settings: {settings_in_words(chosen['settings'])}",
+            "give it more --minutes or --trials, a larger student, another method, or a goal that is less tight",
+            f"`rankdistill run {out / 'closest.toml'}` makes it",
+        ]
+    sought = "the best student that fits" if found["goal"]["within"] is None else "the smallest student that meets"
+    lines = [
+        f"{sought} {found['goal']['asked']}: {size}, {quality} (trial {chosen['number']} of {len(found['trials'])})",
+        f"its settings: {settings_in_words(chosen['settings'])}",
+    ]
+    sure = found.get("sure")
+    if sure is not None:
+        lost = f"{100 * sure['lost']:.1f}% [{100 * sure['low']:.1f}%, {100 * sure['high']:.1f}%]"
+        lines.append(f"on the {sure['users']:,} test users, looked at once, it loses {lost} of the teacher's {name}")
+        if sure["probability"] is not None:
+            lines.append(
+                f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
+                f"(10,000 paired resamples of these users)"
+            )
+    return lines
+
+
+def _share(chosen: Json, found: Json) -> str:
+    teacher = found["teacher"]["validation"]
+    return "" if not teacher else f", {100 * chosen['validation'] / teacher:.1f}% of the teacher's {figure(teacher)}"
+
+
+def _size(row: Json, teacher: int | None) -> str:
+    of_teacher = f" ({100 * row['bytes'] / teacher:.1f}% of the teacher's)" if teacher else ""
+    latency = "" if row["latency_ms"] is None else f", {row['latency_ms']:.3f} ms a query"
+    return f"{row['parameters']:,} parameters in {row['bytes'] / MEGABYTE:.3g} MB{of_teacher}{latency}"
+
+
+def markdown(found: Json) -> str:
+    """The same as a page."""
+    name = metric_name(found["goal"]["metric"])
+    page = [f"# {found['goal']['asked']}", "", *(f"- {line}" for line in found["sentences"]), ""]
+    if "test" in found:
+        metric = found["goal"]["metric"]
+        page += [f"| on the test users | {name} | parameters | bytes |", "|---|---:|---:|---:|"]
+        page += [
+            f"| {row['role']} | {_cell(row['metrics'].get(metric))} | {_whole(row['parameters'])} | "
+            f"{_whole(row['bytes'])} |"
+            for row in found["test"]
+        ]
+        page += ["", "The plain student has the settings of the distilled one, which were chosen for that one.", ""]
+    page += [
+        f"| trial | {name} on validation users | met | bytes | parameters | epochs | s | settings |",
+        "|---:|---:|---|---:|---:|---:|---:|---|",
+    ]
+    page += [
+        f"| {row['number']} | {_cell(row['validation'])} | {'yes' if row['met'] else row['state']} | {row['bytes']} | "
+        f"{row['parameters']} | {row['epochs']} | {row['seconds']:.0f} | {settings_in_words(row['settings'])} |"
+        for row in found["trials"]
+    ]
+    return "\n".join([*page, ""])
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

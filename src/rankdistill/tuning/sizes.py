@@ -1,0 +1,102 @@
+"""How large a student is at a point of a search, before anything is trained."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from rankdistill import plugins
+from rankdistill.config import Choice, Experiment, Range, Section
+from rankdistill.data.splitting import Split
+from rankdistill.latency import measure_latency
+from rankdistill.model_folder import bytes_of
+from rankdistill.pipeline import build
+from rankdistill.tuning.goal import Model
+from rankdistill.tuning.search import is_whole
+from rankdistill.tuning.space import Point, Space, at, is_valid
+
+_STEPS = 48
+"""Of the ladder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of untrained models; each is built once.
+
+    Attributes:
+        experiment: whose settings hold where a point says nothing.
+        split: the data.
+        timed: whether queries are timed.
+    """
+
+    experiment: Experiment
+    split: Split
+    timed: bool
+    _known: dict[str, Model] = field(default_factory=dict)
+
+    def at(self, point: Point) -> Model | None:
+        """The student at a point; None where there is none: its values do not go together."""
+        return self.of(at(self.experiment, point).student.model) if is_valid(self.experiment, point) else None
+
+    def of(self, config: Section) -> Model:
+        """The model of a `Config`."""
+        key = config.model_dump_json()
+        if key not in self._known:
+            model = build(config, self.split, self.experiment.seed)
+            queries = self.split.queries("validation", exclude_seen=self.experiment.evaluate.exclude_seen)
+            latency = measure_latency(model, queries).p50 if self.timed else None
+            self._known[key] = Model(name_of(config), bytes_of(model), latency)
+        return self._known[key]
+
+    def smallest(self, space: Space, own: Point) -> Model:
+        """The smallest student of the space: its ranges at their low ends, whichever sizes are chosen from."""
+        of_model = {
+            address: each for address, each in space.items() if address.count(".") == 1 and "student." in address
+        }
+        ranges = {address: each.low for address, each in of_model.items() if isinstance(each, Range)}
+        chosen = {address: each.values for address, each in of_model.items() if isinstance(each, Choice) and each.size}
+        picks = itertools.product(*chosen.values())
+        lows = ({**ranges, **dict(zip(chosen, values, strict=True))} for values in picks)
+        models = (self.at({**own, **_typed(low, own)}) for low in lows)
+        return min((model for model in models if model is not None), key=lambda model: model.bytes)
+
+    def largest_below(self, ladder: list[Point], most: float) -> int:
+        """The last step of a ladder whose student has at most so many bytes; -1 where none has."""
+        low, high = -1, len(ladder) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            model = self.at(ladder[middle])
+            if model is not None and model.bytes <= most:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+def name_of(config: Section) -> str:
+    """A model in words."""
+    dim = getattr(config, "dim", None)
+    return plugins.kind_of(config) + ("" if dim is None else f" with dim = {dim}")
+
+
+def _typed(values: Point, own: Point) -> Point:
+    return {address: type(own[address])(value) for address, value in values.items()}
+
+
+def ladder_of(experiment: Experiment, space: Space, own: Point) -> list[Point]:
+    """The point itself made smaller and larger, in its ranges of sizes alone, from the smallest to the largest."""
+    ranges = {address: each for address, each in space.items() if isinstance(each, Range) and each.size}
+    steps: list[Point] = []
+    for step in range(_STEPS + 1):
+        values = {name: _between(each, step / _STEPS, whole=is_whole(own[name], each)) for name, each in ranges.items()}
+        if (point := {**own, **values}) not in steps and is_valid(experiment, point):
+            steps.append(point)
+    if own not in steps:
+        steps.append(own)
+    return sorted(steps, key=lambda point: [point[name] for name in ranges])
+
+
+def _between(tunable: Range, share: float, *, whole: bool) -> float:
+    low, high = tunable.low, tunable.high
+    value = low * (high / low) ** share if tunable.log else low + share * (high - low)
+    return round(value) if whole else value

@@ -1,0 +1,113 @@
+"""What `compress` is after: a strategy for a search of sizes and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rankdistill.errors import TrainingError
+from rankdistill.tuning.goal import Goal
+from rankdistill.tuning.sizes import Sizes
+from rankdistill.tuning.space import Point
+from rankdistill.tuning.trials import Trial
+from rankdistill.tuning.watching import lowest_bar, median_bar
+
+_PATIENCE = 0.95
+"""A trial goes on while it is no further than this behind every student that met the goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smallest:
+    """The smallest student that is good enough, or the best one that fits where no quality is asked.
+
+    The experiment's own settings are tried first, at ever smaller sizes, the interval halved each time; then whatever
+    is proposed that would be smaller than what met the goal. What cannot fit is never trained.
+
+    Attributes:
+        sizes: of the students.
+        goal: what is asked.
+        least: what the metric must reach on validation users; None where any will do.
+        ladder: the experiment's own settings, from the smallest to the largest student.
+        own: the experiment's own point.
+        teacher_bytes: a student is smaller than that.
+    """
+
+    sizes: Sizes
+    goal: Goal
+    least: float | None
+    ladder: list[Point]
+    own: Point
+    teacher_bytes: float
+
+    def meets(self, trial: Trial) -> bool:
+        """Whether a trial is what is sought."""
+        if not trial.counts or trial.value is None or trial.bytes is None:
+            return False
+        good = self.least is None or trial.value >= self.least
+        return good and self.goal.fits(trial.bytes, trial.latency_ms)
+
+    def chosen(self, tried: Sequence[Trial]) -> Trial | None:
+        """The smallest that meets the goal, or the best where no quality is asked; None where none does."""
+        met = [trial for trial in tried if self.meets(trial)]
+        if not met:
+            return None
+        if self.least is None:
+            return max(met, key=lambda trial: (trial.value or 0.0, -(trial.bytes or 0)))
+        return min(met, key=lambda trial: (trial.bytes or 0, -(trial.value or 0.0)))
+
+    def closest(self, tried: Sequence[Trial]) -> Trial:
+        """The best of those that do not meet the goal.
+
+        Raises:
+            TrainingError: no trial has a value.
+        """
+        able = [trial for trial in tried if trial.value is not None]
+        if not able:
+            why = tried[0].note if tried else "no trial was begun; give more --minutes or --trials"
+            raise TrainingError(f"no trial came to an end: {why}")
+        return max(able, key=lambda trial: trial.value or 0.0)
+
+    def first(self, tried: Sequence[Trial], running: Sequence[Point]) -> Point | None:
+        """See `Strategy.first`."""
+        if running:
+            return None
+        most = min(self.goal.most_bytes, self.teacher_bytes - 1)
+        start = self.sizes.largest_below(self.ladder, most)
+        if self.least is not None:
+            start = min(start, self.ladder.index(self.own))
+        if start < 0:
+            return None
+        done = {self.ladder.index(trial.point): trial for trial in tried if trial.point in self.ladder}
+        if start not in done:
+            return self.ladder[start]
+        if self.least is None or not self.meets(done[start]):
+            return None
+        enough = min(step for step, trial in done.items() if self.meets(trial))
+        lacking = max((step for step, trial in done.items() if step < enough), default=-1)
+        return self.ladder[(lacking + enough) // 2] if enough - lacking > 1 else None
+
+    def refused(self, point: Point, tried: Sequence[Trial]) -> bool:
+        """See `Strategy.refused`."""
+        model = self.sizes.at(point)
+        if model is None or model.bytes >= self.teacher_bytes or not self.goal.fits(model.bytes, model.latency_ms):
+            return True
+        best = self.chosen(tried)
+        return self.least is not None and best is not None and model.bytes >= (best.bytes or 0)
+
+    def score(self, trial: Trial) -> float | None:
+        """See `Strategy.score`: quality until it is enough, then smallness."""
+        if trial.value is None or self.least is None or trial.bytes is None:
+            return trial.value
+        if self.meets(trial):
+            return (
+                2.0 - trial.bytes / self.teacher_bytes if self.teacher_bytes < float("inf") else 1.0 + 1.0 / trial.bytes
+            )
+        return min(trial.value / self.least, 1.0)
+
+    def bar(self, tried: Sequence[Trial]) -> tuple[float, ...]:
+        """See `Strategy.bar`."""
+        if self.least is None:
+            return median_bar([trial.curve for trial in tried])
+        met = [trial.curve for trial in tried if self.meets(trial)]
+        bar = lowest_bar(met, _PATIENCE) if met else median_bar([trial.curve for trial in tried])
+        return tuple(min(value, self.least) for value in bar)  # what is good enough already goes on

@@ -1,0 +1,211 @@
+"""What is searched of an experiment, and the experiment at a point of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from pydantic import ValidationError
+
+from rankdistill import plugins
+from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section, Tunable, Value
+from rankdistill.config.mistakes import mistaken_key, reason
+from rankdistill.errors import ConfigError
+from rankdistill.runs import Role
+
+Space: TypeAlias = dict[str, Tunable]
+"""By address, such as `student.train.learning_rate`."""
+Point: TypeAlias = dict[str, Value]
+"""A value for each address."""
+
+
+def space_of(experiment: Experiment, role: Role, *, sizes: bool) -> Space:
+    """What is worth searching for the model of one role, as the models, losses and methods say.
+
+    The ranking loss is left alone where a teacher that is trained with it is distilled: it would be another teacher.
+
+    Args:
+        experiment: its own point is in the space.
+        role: whose settings.
+        sizes: whether the options that decide the model's size are searched, too.
+    """
+    name, model = place_of(role), role_config(experiment, role)
+    learns = plugins.behind("models", model.model).learns
+    sections: dict[str, Section] = {name: model.model}
+    if learns:
+        sections[f"{name}.train"] = model.train
+    if learns and (role != "distilled" or not isinstance(experiment.teacher, RoleConfig)):
+        sections["ranking_loss"] = experiment.ranking_loss
+    if role == "distilled":
+        sections["distillation"] = experiment.distillation
+    return {
+        f"{place}.{key}": tunable
+        for place, section in sections.items()
+        for key, tunable in section.search_space().items()
+        if sizes or not tunable.size
+    }
+
+
+def place_of(role: Role) -> str:
+    """The section of the model that is trained for a role."""
+    return "teacher" if role == "teacher" else "student"
+
+
+def role_config(experiment: Experiment, role: Role) -> RoleConfig:
+    """The model that is trained for a role.
+
+    Raises:
+        ConfigError: the teacher is none that is trained.
+    """
+    found = getattr(experiment, place_of(role))
+    if not isinstance(found, RoleConfig):
+        raise ConfigError("[teacher] names lists, which have no settings; name a model, or tune the student")
+    return found
+
+
+def address_of(name: str, role: Role) -> str:
+    """The address of a key as it is written: `train.learning_rate` is that of the role's model.
+
+    >>> address_of("train.learning_rate", "distilled"), address_of("distillation.k", "distilled")
+    ('student.train.learning_rate', 'distillation.k')
+    """
+    return f"{place_of(role)}.{name}" if name.startswith("train.") else name
+
+
+def changed(space: Space, keys: Sequence[str], fixed: Sequence[str], experiment: Experiment, role: Role) -> Space:
+    """The space without what `fixed` names (`a.b=value`), and with the ranges that `keys` give.
+
+    Raises:
+        ConfigError: a key is not known, its range is none, or a value of it is not allowed.
+    """
+    held = {address_of(text.partition("=")[0].strip(), role) for text in fixed}
+    found = {address: each for address, each in space.items() if address not in held}
+    for text in keys:
+        name, equals, written = (part.strip() for part in text.partition("="))
+        address = address_of(name, role)
+        place, dot, key = address.rpartition(".")
+        if not equals or not dot or not written:
+            raise ConfigError(f"--key {text!r}: write it as a.b=low..high, a.b=low..high:log or a.b=one,other")
+        section = section_at(experiment, place, text)
+        if key not in type(section).model_fields or key == "kind":
+            near = plugins.suggestion(key, type(section).model_fields)
+            raise ConfigError(f"--key {text!r}: [{place}] has no key {key!r}{near}")
+        tunable = _tunable(text, written, log=getattr(found.get(address), "log", False))
+        for value in edges(tunable):
+            try:
+                at(experiment, {address: value})
+            except ConfigError as error:
+                raise ConfigError(f"--key {text!r}: {error}") from error
+        found[address] = _with(tunable, getattr(section, key), text)
+    return found
+
+
+def _tunable(text: str, written: str, *, log: bool) -> Tunable:
+    ends, _, scale = written.partition(":")
+    low, dots, high = ends.partition("..")
+    try:
+        if not dots:
+            return Choice(*(_value(each.strip()) for each in written.split(",")))
+        if scale not in ("", "log"):
+            raise ValueError(f"{scale!r} is no scale; write log, or leave it out")
+        first, last = (_value(end.strip()) for end in (low, high))
+        if isinstance(first, bool | str) or isinstance(last, bool | str):
+            raise ValueError(f"{ends!r} are no numbers")
+        return Range(first, last, log=bool(scale) or (log and first > 0))
+    except ValueError as error:
+        raise ConfigError(f"--key {text!r}: {error}") from error
+
+
+def _value(written: str) -> Value:
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
+    return value if isinstance(value, bool | int | float | str) else written
+
+
+def _with(tunable: Tunable, value: object, text: str) -> Tunable:
+    wide = tunable.including(value) if isinstance(value, bool | int | float | str) else tunable
+    if wide is None:
+        raise ConfigError(f"--key {text!r}: the experiment has {value}, which is on no log scale; --set another one")
+    return wide
+
+
+def edges(tunable: Tunable) -> tuple[Value, ...]:
+    """The values at the ends of a range, or all of a choice."""
+    return (tunable.low, tunable.high) if isinstance(tunable, Range) else tunable.values
+
+
+def limited(space: Space, address: str, most: int) -> Space:
+    """The space with no values above `most` at an address."""
+    tunable = space.get(address)
+    if not isinstance(tunable, Range) or tunable.high <= most:
+        return space
+    if tunable.low >= most:
+        return {name: each for name, each in space.items() if name != address}
+    return {**space, address: replace(tunable, high=most)}
+
+
+def section_at(experiment: Experiment, place: str, source: str = "") -> Section:
+    """The section at `student`, `student.train`, `distillation`, ...
+
+    Raises:
+        ConfigError: there is none, or nothing in it can be searched.
+    """
+    name, _, rest = place.partition(".")
+    section = getattr(experiment, name, None)
+    if isinstance(section, RoleConfig) and rest in ("", "train"):
+        return section.train if rest else section.model
+    if name in ("ranking_loss", "distillation") and not rest and isinstance(section, Section):
+        return section
+    raise ConfigError(f"--key {source!r}: there is nothing to search at [{place}]; [student], [student.train], ...")
+
+
+def point_of(experiment: Experiment, space: Space) -> Point:
+    """The experiment's own values."""
+    return {address: getattr(section_at(experiment, address.rpartition(".")[0]), _key(address)) for address in space}
+
+
+def _key(address: str) -> str:
+    return address.rpartition(".")[2]
+
+
+def at(experiment: Experiment, point: Mapping[str, Value]) -> Experiment:
+    """The experiment with the values of a point.
+
+    Raises:
+        ConfigError: a value is out of its option's range, or does not go with another one.
+    """
+    changes: dict[str, dict[str, Value]] = {}
+    for address, value in point.items():
+        changes.setdefault(address.rpartition(".")[0], {})[_key(address)] = value
+    sections: dict[str, Section] = {}
+    for place, values in changes.items():
+        new = _validated(section_at(experiment, place), values, place)
+        name, _, rest = place.partition(".")
+        if name in ("teacher", "student"):
+            role = sections.get(name, getattr(experiment, name))
+            sections[name] = role.model_copy(update={"train" if rest else "model": new})
+        else:
+            sections[name] = new
+    return experiment.model_copy(update=sections)
+
+
+def is_valid(experiment: Experiment, point: Mapping[str, Value]) -> bool:
+    """Whether the values of a point are allowed, and go together."""
+    try:
+        at(experiment, point)
+    except ConfigError:
+        return False
+    return True
+
+
+def _validated(section: Section, values: dict[str, Value], place: str) -> Section:
+    try:
+        return type(section).model_validate({**dict(section), **values})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = mistaken_key(first)
+        raise ConfigError(f"[{place}] {key + ': ' if key else ''}{reason(first)}") from error

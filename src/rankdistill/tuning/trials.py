@@ -1,0 +1,103 @@
+"""What was tried: the trials of a search, in a file that grows by whole trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from rankdistill.errors import StorageError
+from rankdistill.files import read_object, write_json
+from rankdistill.tuning.space import Point
+from rankdistill.types import Json
+
+State: TypeAlias = Literal["complete", "stopped", "pruned", "failed"]
+"""Trained to its end, or to that of the budget; left behind by the others; its loss was no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One point, and how a model with these settings did on the validation users.
+
+    Attributes:
+        number: from 1, in the order in which points were taken up.
+        point: the settings.
+        state: how it ended.
+        value: of the metric; None where nothing was measured.
+        curve: the metric behind each epoch that was validated.
+        best_epoch: the epoch whose numbers were measured.
+        epochs: how many were trained.
+        seconds: that it took in all.
+        parameters: of the model.
+        bytes: of its weights' file.
+        latency_ms: the median of a query, where it matters.
+        note: why it was not trained to its end.
+    """
+
+    number: int
+    point: Point
+    state: State
+    value: float | None = None
+    curve: tuple[float, ...] = ()
+    best_epoch: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    parameters: int | None = None
+    bytes: int | None = None
+    latency_ms: float | None = None
+    note: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can be the best: it was trained as long as it was to be, or as the budget let it."""
+        return self.state in ("complete", "stopped")
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The trials of a search so far; each is on disk when `add` returns.
+
+    Attributes:
+        path: `trials.json`.
+        begun_with: what the outcome of a trial depends on; a search goes on with the same alone.
+        trials: by number.
+    """
+
+    path: Path
+    begun_with: Json
+    trials: list[Trial] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path, begun_with: Json) -> Ledger:
+        """What is in the file, or an empty ledger.
+
+        Raises:
+            StorageError: the file is of a search with other data or settings.
+        """
+        found = read_object(path)
+        if not found:
+            return cls(path, begun_with)
+        earlier = found.get("begun_with", {})
+        for key in sorted({*earlier, *begun_with}):
+            if earlier.get(key) != begun_with.get(key):
+                raise StorageError(
+                    f"{path}: this search was begun with {key} = {earlier.get(key)!r} and cannot go on with "
+                    f"{begun_with.get(key)!r}; put that back, or name another --out"
+                )
+        trials = [_trial(each) for each in found.get("trials", [])]
+        return cls(path, begun_with, trials)
+
+    def add(self, trial: Trial) -> None:
+        """Keeps a trial."""
+        self.trials = sorted([*self.trials, trial], key=lambda each: each.number)
+        write_json(self.path, {"begun_with": self.begun_with, "trials": [asdict(each) for each in self.trials]})
+
+    @property
+    def seconds(self) -> float:
+        """Spent on all trials."""
+        return sum(trial.seconds for trial in self.trials)
+
+
+def _trial(kept: Mapping[str, Any]) -> Trial:
+    return Trial(**{**kept, "curve": tuple(kept["curve"])})

@@ -1,0 +1,257 @@
+"""`tune`: the settings of one role that do best on the validation users."""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rankdistill.config import Experiment, TeacherLists, to_toml
+from rankdistill.data.splitting import Split
+from rankdistill.errors import ConfigError, DataError, TrainingError
+from rankdistill.evaluation.metrics import Metric
+from rankdistill.extras import extra
+from rankdistill.files import write_json, write_text
+from rankdistill.loss import DistillationConfig
+from rankdistill.model_folder import CARD
+from rankdistill.pipeline import longest_list
+from rankdistill.runs import Role, RunFolder
+from rankdistill.stages import read_lists
+from rankdistill.tuning import output
+from rankdistill.tuning.search import Budget, Search
+from rankdistill.tuning.space import (
+    Point,
+    Space,
+    at,
+    changed,
+    is_valid,
+    limited,
+    place_of,
+    point_of,
+    role_config,
+    space_of,
+)
+from rankdistill.tuning.trials import Ledger, Trial
+from rankdistill.tuning.watching import median_bar
+from rankdistill.tuning.work import Job, Sources
+from rankdistill.types import Json
+from rankdistill.variants import Shared, Variant
+from rankdistill.workflow import Run, check_metrics
+
+logger = logging.getLogger(__name__)
+
+_GRACE = 0.1
+"""Share of the validations in which no trial is compared with others."""
+_LEAST_GRACE = 3
+_K = "distillation.k"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be searched.
+
+    Attributes:
+        experiment: its settings are the first trial.
+        role: whose settings.
+        keys: `a.b=low..high`, ranges in the place of what the code says, or beside it.
+        fixed: `a.b=value`, settings that are kept.
+        sizes: whether sizes are searched, too.
+        written: what is written with the best settings in the place of `experiment`, where its teacher is another.
+    """
+
+    experiment: Experiment
+    role: Role
+    keys: Sequence[str] = ()
+    fixed: Sequence[str] = ()
+    sizes: bool = False
+    written: Experiment | None = None
+
+    def space(self) -> Space:
+        """See `space_of`.
+
+        Raises:
+            ConfigError: a key is wrong, or nothing is left to search.
+        """
+        found = space_of(self.experiment, self.role, sizes=self.sizes)
+        found = changed(found, self.keys, self.fixed, self.experiment, self.role)
+        if not found:
+            raise ConfigError(
+                f"--role {self.role}: there is nothing to search; name a key and its range with --key, as in "
+                f"--key train.learning_rate=1e-4..1e-2:log"
+            )
+        return found
+
+
+def validation_only(experiment: Experiment) -> Experiment:
+    """The experiment with its validation part kept apart: settings are chosen by nothing else."""
+    apart = experiment.split.model_copy(update={"train_on_validation": False})
+    return experiment.model_copy(update={"split": apart})
+
+
+def prepare_data(experiment: Experiment, out: Path) -> Split:
+    """The data with its validation part kept apart, also as `data/` in a folder.
+
+    Raises:
+        DataError: there is no validation part.
+    """
+    experiment = validation_only(experiment)
+    split = Run(experiment, RunFolder.at(out), resume=True).prepare()
+    if split.validation is None or not len(split.queries("validation", exclude_seen=experiment.evaluate.exclude_seen)):
+        raise DataError(
+            f"{split.source}: there is no validation part, and settings are chosen by nothing else; split with [split] "
+            f"fractions such as [0.7, 0.1, 0.2], or bring one"
+        )
+    return split
+
+
+def prepare_teacher(asked: Asked, space: Space, split: Split, out: Path) -> tuple[Sources, Space]:
+    """For a distilled student the teacher and its lists, as long as any trial needs them.
+
+    Returns:
+        Where trials find what they share; and the space, in which no list is longer than there is.
+    """
+    experiment = validation_only(asked.experiment)
+    data = RunFolder(out).data.absolute()
+    if asked.role != "distilled":
+        return Sources(data), space
+    method, teacher = experiment.distillation, experiment.teacher
+    assert isinstance(method, DistillationConfig)
+    most = longest_list(split, method.exclude)
+    foreign = teacher if isinstance(teacher, TeacherLists) and not (teacher.rankings / CARD).is_file() else None
+    if foreign is not None:
+        lists = read_lists(foreign.rankings, split, foreign.on_unknown)
+        most = min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
+    space = limited(space, _K, max(most, method.k))
+    longest = at(experiment, {_K: int(getattr(space.get(_K), "high", method.k))})
+    Shared.make(longest, [Variant(longest, distilled=True)], out)
+    if foreign is not None:
+        return Sources(data, foreign.rankings.absolute(), None, foreign.on_unknown), space
+    labels = out / f"labels-{method.exclude}.parquet"
+    return Sources(data, labels.absolute(), out.absolute() / "teacher"), space
+
+
+def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
+    """Searches until the budget is spent; goes on where an earlier call in the same folder stopped.
+
+    Writes `best.toml`, `trials.json` and `trials.md`.
+
+    Args:
+        asked: what is searched.
+        metric: what is to be high on the validation users; None is the one that picks the best epoch.
+        budget: how long.
+        out: the folder.
+
+    Returns:
+        What is also in `tune.json`.
+
+    Raises:
+        ConfigError: Optuna is not installed, or a key is wrong.
+        TrainingError: every trial failed.
+    """
+    extra("optuna", "tune")
+    experiment = asked.experiment
+    chosen = metric or role_config(experiment, asked.role).train.validation_metric
+    check_metric(chosen)
+    check_metrics(experiment)
+    space = asked.space()
+    ledger = Ledger.open(out / "trials.json", begun_with(asked, space, chosen))
+    sources, space = prepare_teacher(asked, space, prepare_data(experiment, out), out)
+    template = template_of(asked, chosen, sources, out)
+    search = Search(space, experiment, Best(experiment, point_of(experiment, space)), experiment.seed, template)
+    logger.info("searching %d settings of the %s model by %s on validation users", len(space), asked.role, chosen)
+    search.run(ledger, budget)
+    best = best_of(ledger.trials)
+    write_text(out / "best.toml", to_toml(settled(asked.written or experiment, best, asked.role)))
+    found = output.of_trials(ledger, space, best, template)
+    write_json(out / "tune.json", found)
+    write_text(out / "trials.md", output.markdown(found))
+    return found
+
+
+def check_metric(name: str) -> None:
+    """Refuses what no validation user has a value of.
+
+    Raises:
+        EvaluationError: there is no such metric.
+        ConfigError: it is no value of a user.
+    """
+    if Metric.parse(name).name == "coverage":
+        raise ConfigError(f"--metric {name}: is no value of a user; take one such as 'ndcg@10'")
+
+
+def template_of(asked: Asked, metric: str, sources: Sources, out: Path) -> Job:
+    """What the trials have in common; their values go to `trials/` in a folder."""
+    train = role_config(asked.experiment, asked.role).train
+    grace = max(_LEAST_GRACE, round(_GRACE * train.epochs / train.validate_every))
+    base, folder = validation_only(asked.experiment), (out / "trials").absolute()
+    return Job(0, {}, base, asked.role, metric, sources, folder, grace=grace)
+
+
+def begun_with(asked: Asked, space: Space, metric: str) -> Json:
+    """All that the outcome of a trial depends on, but its point; processors and how long to search are free."""
+    searched = {f"search in {address}": str(tunable) for address, tunable in space.items()}
+    return {"role": asked.role, "metric": metric, **searched, **_settings(validation_only(asked.experiment))}
+
+
+def _settings(experiment: Experiment) -> Json:
+    """The settings of an experiment that trials depend on, by address."""
+    free = ("device", "threads", "metrics", "depth", "bootstrap_samples")
+    found: Json = {}
+    for name, section in tomllib.loads(to_toml(experiment)).items():
+        flat = (
+            {f"{name}.{key}": value for key, value in section.items()} if isinstance(section, dict) else {name: section}
+        )
+        own = flat.pop(f"{name}.train", {})
+        found |= flat | {f"{name}.train.{key}": value for key, value in own.items()}
+    return {key: value for key, value in found.items() if key.rpartition(".")[2] not in free}
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best value: the experiment's own settings first, then what is proposed."""
+
+    experiment: Experiment
+    own: Point
+
+    def first(self, tried: Sequence[Trial], running: Sequence[Point]) -> Point | None:
+        """See `Strategy.first`."""
+        return None if tried or running else self.own
+
+    def refused(self, point: Point, tried: Sequence[Trial]) -> bool:
+        """See `Strategy.refused`: values that do not go together."""
+        return not is_valid(self.experiment, point)
+
+    def score(self, trial: Trial) -> float | None:
+        """See `Strategy.score`."""
+        return trial.value
+
+    def bar(self, tried: Sequence[Trial]) -> tuple[float, ...]:
+        """See `Strategy.bar`."""
+        return median_bar([trial.curve for trial in tried])
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The trial with the best value; of equal ones the first.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    able = [trial for trial in trials if trial.counts and trial.value is not None]
+    if not able:
+        why = trials[0].note if trials else "no trial was begun; give more --minutes or --trials"
+        raise TrainingError(f"no trial came to an end: {why}")
+    return max(able, key=lambda trial: trial.value or 0.0)
+
+
+def settled(experiment: Experiment, trial: Trial, role: Role) -> Experiment:
+    """The experiment with a trial's settings, as it is to be run.
+
+    Where the final model learns from the validation part, too, no validation can pick its best epoch: it is trained
+    for as many epochs as were best in the trial.
+    """
+    found = at(experiment, trial.point)
+    if not experiment.split.train_on_validation or not trial.best_epoch:
+        return found
+    return at(found, {f"{place_of(role)}.train.epochs": trial.best_epoch})

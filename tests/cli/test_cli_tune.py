@@ -1,0 +1,197 @@
+"""`tune` and `compress` from the command line: what they leave, go on with, and refuse."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import Command
+
+from rankdistill.cli.compress import NOT_MET
+from rankdistill.config import load
+from rankdistill.tuning.goal import Goal
+
+FACTORS = ("--set", "student={kind='matrix_factorization',dim=8}", "--set", "train.learning_rate=0.01")
+TUNE = ("tune", "e.toml", "--role", "student", "--out", "tuned", *FACTORS)
+COMPRESS = (
+    *("compress", "e.toml", "--set", "teacher={kind='matrix_factorization',dim=16}"),
+    *("--set", "distillation={k=3,warmup_epochs=0}", "--key", "student.dim=2..8", *FACTORS),
+)
+
+
+def trials(folder: Path) -> list[dict[str, object]]:
+    kept = json.loads((folder / "trials.json").read_text())["trials"]
+    return [{key: value for key, value in each.items() if key != "seconds"} for each in kept]
+
+
+def without_optuna(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = (
+        "import sys; sys.modules['optuna'] = None\nfrom rankdistill.cli import main\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", [TUNE, (*COMPRESS, "--under-mb", "0.002", "--out", "small")])
+def test_without_optuna_the_install_line_is_said_before_anything_is_done(desk: Path, command: tuple[str, ...]) -> None:
+    ended = without_optuna(*command)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "rankdistill: optuna is not installed; pip install 'rankdistill[tune]'"
+    assert {path.name for path in desk.iterdir()} == {"e.toml", "events.csv"}
+
+
+class TestWithOptuna:
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        pytest.importorskip("optuna")
+
+    def test_tune_ends_with_settings_that_run_takes(self, desk: Path, cli: Command) -> None:
+        outcome = cli.done(*TUNE, "--trials", "3")
+        assert "best: trial " in outcome.out
+        assert "settings: tuned/best.toml" in outcome.out
+        best = load(desk / "tuned" / "best.toml")
+        assert best.split.train_on_validation
+        page = (desk / "tuned" / "trials.md").read_text()
+        assert page.startswith("# Settings of the student\n")
+        assert "| `student.train.weight_decay` | 1e-08 to 0.001, log |" in page
+        cli.done("run", "tuned/best.toml", "--out", "run")
+
+    def test_what_is_set_is_not_searched(self, desk: Path, cli: Command) -> None:
+        found = json.loads(cli.done(*TUNE, "--trials", "2", "--json").out)
+        assert "student.train.learning_rate" not in found["space"]
+        assert all(load(desk / "tuned" / "best.toml").train.learning_rate == 0.01 for _ in found["ranking"])
+
+    def test_a_search_that_is_killed_goes_on_as_if_it_had_not_been(self, desk: Path, cli: Command) -> None:
+        command = [sys.executable, "-m", "rankdistill", *TUNE, "--trials", "6"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        seen = next((line for line in process.stderr if line.startswith("trial 3: ")), None)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        assert seen is not None
+        assert not (desk / "tuned" / "best.toml").exists()
+        cli.done(*TUNE, "--trials", "6")
+        whole = [*TUNE[:5], "whole", *TUNE[6:]]
+        cli.done(*whole, "--trials", "6")
+        assert trials(desk / "tuned") == trials(desk / "whole")
+        assert (desk / "tuned" / "best.toml").read_text() == (desk / "whole" / "best.toml").read_text()
+
+    def test_two_trials_at_once_are_all_kept(self, desk: Path, cli: Command) -> None:
+        cli.done(*TUNE, "--trials", "4", "--jobs", "2")
+        assert [each["number"] for each in trials(desk / "tuned")] == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("named", ["lists", "model"])
+    def test_a_distilled_student_is_tuned_for_a_given_teacher(self, desk: Path, cli: Command, named: str) -> None:
+        apart = ("--set", "split.train_on_validation=false")
+        cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)
+        cli.done("label", "teacher", "--k", "6", "--out", "lists.parquet", "--config", "e.toml", *apart)
+        teacher = {"lists": "lists.parquet", "model": "teacher"}[named]
+        command = ("tune", "e.toml", "--role", "distilled", "--out", "tuned", "--teacher", teacher, *FACTORS)
+        found = json.loads(cli.done(*command, "--set", "distillation.k=3", "--trials", "2", "--json").out)
+        assert found["trials"] == 2
+        best = load(desk / "tuned" / "best.toml")
+        assert hasattr(best.teacher, "rankings") == (named == "lists")
+
+    @pytest.mark.parametrize(
+        ("options", "line"),
+        [
+            (
+                ("--key", "student.dimm=1..2"),
+                "--key 'student.dimm=1..2': [student] has no key 'dimm'; did you mean 'dim'?",
+            ),
+            (("--teacher", "x.parquet"), "--teacher is of no use to --role student; it is for --role distilled"),
+            (("--metric", "coverage@10"), "--metric coverage@10: is no value of a user; take one such as 'ndcg@10'"),
+            (
+                ("--set", "split.fractions=[0.8,0.0,0.2]"),
+                "events.csv: there is no validation part, and settings are chosen by nothing else; split with [split] "
+                "fractions such as [0.7, 0.1, 0.2], or bring one",
+            ),
+        ],
+    )
+    def test_what_cannot_be_tuned_is_one_line(
+        self, desk: Path, cli: Command, options: tuple[str, ...], line: str
+    ) -> None:
+        assert cli.refusal(*TUNE, "--trials", "2", *options) == line
+
+    def test_compress_ends_with_a_smaller_student_and_its_run(self, desk: Path, cli: Command) -> None:
+        outcome = cli.done(*COMPRESS, "--within", "60%", "--trials", "6", "--out", "small")
+        found = json.loads((desk / "small" / "compress.json").read_text())
+        assert found["met"]
+        assert found["chosen"]["settings"]["student.dim"] < 8
+        assert found["chosen"]["validation"] >= found["needed"] == pytest.approx(0.4 * found["teacher"]["validation"])
+        met = [row for row in found["trials"] if row["met"]]
+        assert found["chosen"]["bytes"] == min(row["bytes"] for row in met)
+        final = {row["role"]: row for row in found["test"]}
+        assert set(final) == {"teacher", "student", "distilled"}
+        assert final["distilled"]["bytes"] == final["student"]["bytes"] == found["chosen"]["bytes"]
+        assert final["distilled"]["bytes"] < final["teacher"]["bytes"]
+        assert 0 <= found["sure"]["probability"] <= 1
+        assert (desk / "small" / "final" / "report.html").exists()
+        assert "the smallest student that meets --within 60%: " in outcome.out
+        again = cli.done(*COMPRESS, "--within", "60%", "--trials", "6", "--out", "small")
+        assert json.loads((desk / "small" / "compress.json").read_text())["chosen"] == found["chosen"]
+        assert "distilled: up to date" in again.err
+
+    def test_compress_gives_the_best_student_that_fits(self, desk: Path, cli: Command) -> None:
+        cli.done(*COMPRESS, "--under-mb", "0.002", "--trials", "4", "--out", "small")
+        found = json.loads((desk / "small" / "compress.json").read_text())
+        assert all(row["bytes"] <= 2000 for row in found["trials"])
+        assert found["chosen"]["validation"] == max(row["validation"] for row in found["trials"])
+        assert found["sure"]["probability"] is None
+
+    def test_a_goal_that_no_student_meets_ends_with_what_came_closest(
+        self, desk: Path, cli: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Goal, "bar", lambda goal, teacher: 2.0)  # no metric is above 1
+        outcome = cli(*COMPRESS, "--within", "1%", "--under-mb", "0.0012", "--trials", "2", "--out", "small")
+        assert outcome.status == NOT_MET
+        assert "no student met --within 1% --under-mb 0.0012 in 2 trials; the closest is trial " in outcome.out
+        assert load(desk / "small" / "closest.toml").student.model.dim < 8
+        assert not (desk / "small" / "final").exists()
+
+    @pytest.mark.parametrize(
+        ("goal", "line"),
+        [
+            ((), "no goal: name one or more of --within 1%, --under-mb 1.1 and --under-ms 0.2"),
+            (
+                ("--within", "0%"),
+                "--within 0%: asks a student to be as good as its teacher or better, which none can promise; name a "
+                "loss above 0%",
+            ),
+            (
+                ("--within", "-2%"),
+                "--within -2%: asks a student to be as good as its teacher or better, which none can promise; name a "
+                "loss above 0%",
+            ),
+            (("--under-ms", "0"), "--under-ms 0: no student takes 0 ms; name a number above 0"),
+            (
+                ("--under-mb", "0.0001"),
+                "--under-mb 0.0001: the smallest student that is searched, matrix_factorization with dim = 2, has "
+                "0.000748 MB; ask for more, or widen the sizes with --key student.dim=1..64:log",
+            ),
+            (
+                ("--under-mb", "9"),
+                "--under-mb 9: the teacher itself, matrix_factorization with dim = 16, has 0.00361 MB; ask for less",
+            ),
+            (
+                ("--within", "1%", "--set", "student.dim=16"),
+                "[student] matrix_factorization with dim = 16 has 0.00361 MB and its teacher matrix_factorization with "
+                "dim = 16 0.00361 MB: there is nothing to compress; name a smaller student, such as --set "
+                "student.dim=8",
+            ),
+            (
+                ("--within", "1%", "--set", "teacher={rankings='events.csv'}"),
+                "--within 1%: how good the teacher is cannot be known of events.csv alone; name its lists for the "
+                "validation users in [teacher] validation_rankings, or ask with --under-mb or --under-ms alone",
+            ),
+        ],
+    )
+    def test_a_goal_that_contradicts_itself_is_refused_before_anything_is_trained(
+        self, desk: Path, cli: Command, goal: tuple[str, ...], line: str
+    ) -> None:
+        assert cli.refusal(*COMPRESS, *goal, "--out", "small") == line
+        assert not (desk / "small" / "search" / "teacher").exists()

@@ -1,0 +1,427 @@
+"""A search on validation data: its space, its trials, what it finds, and that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rankdistill.config import Choice, Experiment, Range, load, parse
+from rankdistill.errors import ConfigError, DataError, StorageError
+from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.pipeline import evaluate, label, prepare, train
+from rankdistill.ranker import rank
+from rankdistill.tuning.compress import compress
+from rankdistill.tuning.goal import Goal, Model, check
+from rankdistill.tuning.outcome import sureness
+from rankdistill.tuning.proposing import propose
+from rankdistill.tuning.search import Budget
+from rankdistill.tuning.sizes import Sizes, ladder_of
+from rankdistill.tuning.space import Point, at, changed, is_valid, limited, point_of, space_of
+from rankdistill.tuning.trials import Ledger, Trial
+from rankdistill.tuning.tune import Asked, best_of, settled, tune, validation_only
+from rankdistill.tuning.watching import Watch, lowest_bar, median_bar
+
+pytest.importorskip("optuna")
+
+FACTORS = {"kind": "matrix_factorization", "dim": 4}
+
+
+def experiment(**changes: Any) -> Experiment:
+    sections: dict[str, Any] = {
+        "data": {"kind": "synthetic", "users": 60, "items": 40, "length": 15},
+        "teacher": {**FACTORS, "dim": 8},
+        "student": FACTORS,
+        "distillation": {"k": 3, "warmup_epochs": 0},
+        "train": {"epochs": 4, "learning_rate": 0.01, "batch_size": 128, "threads": 1, "device": "cpu"},
+        "evaluate": {"metrics": ["ndcg@10", "map"], "bootstrap_samples": 10},
+    }
+    for key, value in changes.items():
+        replaced = not isinstance(value, dict) or "kind" in value or "rankings" in value
+        sections[key] = value if replaced else {**sections.get(key, {}), **value}
+    return parse(sections, "test")
+
+
+def trial(number: int, value: float, **fields: Any) -> Trial:
+    return replace(Trial(number, {}, "complete", value), **fields)
+
+
+class TestSpace:
+    def test_a_distilled_student_is_searched_without_its_size_and_without_its_teachers_loss(self) -> None:
+        space = space_of(experiment(), "distilled", sizes=False)
+        assert {address.rpartition(".")[0] for address in space} == {"student.train", "distillation"}
+        assert "student.dim" in space_of(experiment(), "distilled", sizes=True)
+        assert "ranking_loss.negatives" not in space
+        assert "ranking_loss.negatives" in space_of(experiment(), "student", sizes=False)
+
+    def test_a_foreign_teacher_s_student_may_have_another_loss(self, tmp_path: Path) -> None:
+        lists = experiment(teacher={"rankings": str(tmp_path / "lists.parquet")})
+        assert "ranking_loss.negatives" in space_of(lists, "distilled", sizes=False)
+        with pytest.raises(ConfigError, match="names lists, which have no settings"):
+            space_of(lists, "teacher", sizes=False)
+
+    def test_a_teacher_without_gradients_has_its_own_options_alone(self) -> None:
+        space = space_of(experiment(teacher={"kind": "item_knn"}), "teacher", sizes=True)
+        assert set(space) == {"teacher.neighbors", "teacher.shrink"}
+
+    def test_the_experiment_is_a_point_of_its_space_and_every_point_an_experiment(self) -> None:
+        own, space = experiment(), space_of(experiment(), "distilled", sizes=True)
+        assert at(own, point_of(own, space)) == own
+        moved = at(own, {"student.dim": 2, "student.train.epochs": 9, "distillation.k": 5})
+        assert (moved.student.model.dim, moved.student.train.epochs, moved.distillation.k) == (2, 9, 5)
+        assert (moved.train.epochs, moved.teacher) == (4, own.teacher)
+
+    @pytest.mark.parametrize(
+        ("key", "address", "found"),
+        [
+            ("student.dim=2..16", "student.dim", Range(2, 16)),
+            ("student.dim=2..16:log", "student.dim", Range(2, 16, log=True)),
+            ("train.learning_rate=1e-3..1", "student.train.learning_rate", Range(1e-3, 1, log=True)),
+            ("student.train.epochs=5..9", "student.train.epochs", Range(4, 9)),
+            ("distillation.weighting=position,hybrid", "distillation.weighting", Choice("position", "hybrid")),
+            ("distillation.mixing=sum,convex", "distillation.mixing", Choice("sum", "convex")),
+            ("distillation.k=3,5,7", "distillation.k", Choice(3, 5, 7)),
+        ],
+    )
+    def test_a_key_is_searched_where_the_command_line_says(self, key: str, address: str, found: object) -> None:
+        own = experiment()
+        space = changed(space_of(own, "distilled", sizes=False), [key], [], own, "distilled")
+        assert space[address] == found
+
+    @pytest.mark.parametrize(
+        ("key", "message"),
+        [
+            ("student.dim", "--key 'student.dim': write it as a.b=low..high, a.b=low..high:log or a.b=one,other"),
+            ("student.dimm=1..2", "--key 'student.dimm=1..2': [student] has no key 'dimm'; did you mean 'dim'?"),
+            ("data.users=1..2", "--key 'data.users=1..2': there is nothing to search at [data]"),
+            ("student.dim=9..2", "is no range: low has to be below high"),
+            ("student.dim=0..9", "[student] dim: 0 is out of range (at least 1)"),
+            ("student.dim=a..b", "'a..b' are no numbers"),
+            ("student.dim=1..9:ln", "'ln' is no scale; write log, or leave it out"),
+            ("distillation.weighting=position,x", "'x' is not 'uniform'"),
+            ("distillation.weighting=position", "is no choice: give two different values or more"),
+        ],
+    )
+    def test_a_key_that_cannot_be_searched_is_refused_by_name(self, key: str, message: str) -> None:
+        own = experiment()
+        with pytest.raises(ConfigError) as caught:
+            changed({}, [key], [], own, "distilled")
+        assert message in str(caught.value)
+
+    def test_what_is_set_is_kept(self) -> None:
+        own = experiment()
+        fixed = ["train.learning_rate=0.01", "distillation.alpha=1.0", "seed=3"]
+        space = changed(space_of(own, "distilled", sizes=False), [], fixed, own, "distilled")
+        assert not {"student.train.learning_rate", "distillation.alpha"} & set(space)
+        assert "student.train.weight_decay" in space
+
+    def test_a_list_is_no_longer_than_there_is(self) -> None:
+        space = {"distillation.k": Range(3, 50, log=True)}
+        assert limited(space, "distillation.k", 20) == {"distillation.k": Range(3, 20, log=True)}
+        assert limited(space, "distillation.k", 3) == {}
+        assert limited(space, "distillation.k", 90) == space
+
+    def test_values_that_do_not_go_together_are_no_point(self) -> None:
+        assert not is_valid(experiment(), {"distillation.alpha": 2.0, "distillation.mixing": "convex"})
+        assert is_valid(experiment(), {"distillation.alpha": 0.5, "distillation.mixing": "convex"})
+
+
+class TestProposals:
+    SPACE = {"a": Range(1, 64, log=True), "b": Range(0.0, 1.0), "c": Choice("x", "y")}  # noqa: RUF012
+
+    def ask(self, trials: Sequence[Trial], seed: int = 0, running: Sequence[Point] = ()) -> Point:
+        return propose(self.SPACE, {"a"}, trials, running, lambda each: each.value, [seed, len(trials)])
+
+    def history(self, count: int, seed: int = 0) -> list[Trial]:
+        trials: list[Trial] = []
+        for number in range(1, count + 1):
+            point = self.ask(trials, seed)
+            assert isinstance(point["b"], float)
+            trials.append(trial(number, 1 - abs(point["b"] - 0.25), point=point))
+        return trials
+
+    def test_the_same_trials_and_seed_give_the_same_proposal_and_others_another(self) -> None:
+        trials = self.history(3)
+        assert self.ask(trials) == self.ask(trials)
+        assert self.ask(trials) != self.ask(trials, seed=1)
+
+    def test_proposals_come_nearer_to_what_is_good(self) -> None:
+        searches = [self.history(24, seed) for seed in range(5)]
+        early, late = (
+            np.mean([1 - (each.value or 0) for search in searches for each in search[part]])
+            for part in (slice(0, 8), slice(16, 24))
+        )
+        assert late < 0.7 * early
+
+    def test_a_proposal_lies_in_the_space_and_integers_stay_whole(self) -> None:
+        for point in (each.point for each in self.history(12)):
+            assert isinstance(point["a"], int)
+            assert 1 <= point["a"] <= 64
+            assert 0 <= float(point["b"]) <= 1
+            assert point["c"] in ("x", "y")
+
+    def test_a_trial_without_a_value_is_no_hindrance(self) -> None:
+        failed = Trial(1, {"a": 3, "b": 0.5, "c": "x"}, "failed")
+        assert set(self.ask([failed])) == set(self.SPACE)
+
+
+class TestWatching:
+    def watched(self, values: Sequence[float], bar: Sequence[float], grace: int = 0) -> Watch:
+        from rankdistill.training import StopTraining
+
+        watch = Watch("map", bar, grace, None)
+        for epoch, value in enumerate(values, start=1):
+            try:
+                watch.on_epoch({"epoch": epoch, "validation": {"map": value}})
+            except StopTraining:
+                break
+        return watch
+
+    def test_what_is_behind_the_others_is_stopped_and_what_has_been_ahead_is_not(self) -> None:
+        bar = (0.1, 0.2, 0.3)
+        behind = self.watched([0.1, 0.1, 0.5], bar)
+        assert (behind.behind, behind.curve) == (True, [0.1, 0.1])
+        ahead = self.watched([0.4, 0.1, 0.1, 0.0], bar)
+        assert (ahead.behind, len(ahead.curve)) == (False, 4)
+
+    def test_nothing_is_stopped_before_its_grace_is_over(self) -> None:
+        assert len(self.watched([0.0, 0.0, 0.0, 0.0], (1.0,) * 4, grace=2).curve) == 3
+
+    def test_a_training_out_of_time_is_stopped_behind_its_first_validation(self) -> None:
+        from rankdistill.training import StopTraining
+
+        watch = Watch("map", (), 0, -1.0)
+        watch.on_epoch({"epoch": 1})
+        with pytest.raises(StopTraining):
+            watch.on_epoch({"epoch": 2, "validation": {"map": 0.1}})
+        assert (watch.late, watch.behind) == (True, False)
+
+    def test_the_bar_is_the_median_of_at_least_four(self) -> None:
+        curves = [[0.1, 0.4], [0.3, 0.2], [0.2, 0.5], [0.4, 0.6]]
+        assert median_bar(curves) == pytest.approx((0.25, 0.45))
+        assert median_bar(curves[:3]) == ()
+
+    def test_the_lowest_bar_is_a_share_of_the_lowest(self) -> None:
+        assert lowest_bar([[0.2, 0.4], [0.3]], 0.5) == pytest.approx((0.1, 0.15))
+        assert lowest_bar([], 0.5) == ()
+
+
+class TestTuning:
+    ASKED = Asked(
+        experiment(student={**FACTORS, "dim": 8}, train={"epochs": 6, "learning_rate": 1e-5, "batch_size": 64}),
+        "student",
+        fixed=["train.batch_size=64", "train.weight_decay=1e-6"],
+    )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def found(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        out = tmp_path_factory.mktemp("tuned")
+        tune(cls.ASKED, None, Budget(trials=10), out)
+        return out
+
+    def test_a_learning_rate_far_too_low_is_found_out(self, found: Path) -> None:
+        ledger = Ledger.open(found / "trials.json", _begun(found))
+        best, first = best_of(ledger.trials), ledger.trials[0]
+        assert first.point["student.train.learning_rate"] == 1e-5
+        assert (best.value or 0) > 1.1 * (first.value or 0)
+        assert float(best.point["student.train.learning_rate"]) > 1e-3
+
+    def test_the_best_settings_are_an_experiment_that_runs_on_all_that_it_may_learn_from(self, found: Path) -> None:
+        best = load(found / "best.toml")
+        ledger = Ledger.open(found / "trials.json", _begun(found))
+        assert best == settled(self.ASKED.experiment, best_of(ledger.trials), "student")
+        assert best.split.train_on_validation
+        assert best.student.train.epochs == best_of(ledger.trials).best_epoch
+        assert best.teacher == self.ASKED.experiment.teacher
+
+    def test_each_trial_is_measured_on_validation_users_alone(self, found: Path) -> None:
+        split = prepare(validation_only(self.ASKED.experiment))
+        ledger = Ledger.open(found / "trials.json", _begun(found))
+        for each in ledger.trials:
+            kept = Evaluation.read(found / "trials" / f"{each.number:04}.parquet", split.user_ids)
+            np.testing.assert_array_equal(kept.users, split.queries("validation").users)
+            assert kept.mean()["map"] == pytest.approx(each.value)
+
+    def test_no_training_of_a_search_sees_the_validation_part(self) -> None:
+        given = self.ASKED.experiment
+        assert given.split.train_on_validation
+        assert prepare(validation_only(given)).validation is not None
+        assert validation_only(given).student == given.student
+
+    def test_a_search_that_goes_on_is_the_one_that_was_not_stopped(self, found: Path, tmp_path: Path) -> None:
+        tune(self.ASKED, None, Budget(trials=4), tmp_path)
+        tune(self.ASKED, None, Budget(trials=10), tmp_path)
+        pairs = zip(
+            *(Ledger.open(each / "trials.json", _begun(each)).trials for each in (found, tmp_path)), strict=True
+        )
+        assert all(replace(one, seconds=0) == replace(other, seconds=0) for one, other in pairs)
+
+    def test_a_search_goes_on_with_the_same_question_alone(self, found: Path) -> None:
+        given = self.ASKED.experiment
+        longer = at(given, {"student.train.epochs": 7})
+        other = replace(self.ASKED, experiment=longer)
+        with pytest.raises(StorageError) as caught:
+            tune(other, None, Budget(trials=10), found)
+        assert "this search was begun with student.train.epochs = None and cannot go on with 7" in str(caught.value)
+
+    def test_the_budget_in_minutes_lets_the_first_trial_end(self, tmp_path: Path) -> None:
+        tune(self.ASKED, None, Budget(minutes=1e-6), tmp_path)
+        (only,) = Ledger.open(tmp_path / "trials.json", _begun(tmp_path)).trials
+        assert (only.state, only.epochs) == ("complete", 6)
+
+    def test_a_loss_that_is_no_number_is_a_failed_trial(self, tmp_path: Path) -> None:
+        wild = replace(self.ASKED, keys=["train.learning_rate=1e30,1e-2"], experiment=experiment())
+        found = tune(wild, None, Budget(trials=8), tmp_path)
+        assert found["failed"] > 0
+        assert found["best"]["settings"]["student.train.learning_rate"] == 0.01
+
+    def test_a_distilled_student_learns_from_one_set_of_lists(self, tmp_path: Path) -> None:
+        asked = Asked(experiment(), "distilled", keys=["distillation.k=2..12"])
+        found = tune(asked, "ndcg@10", Budget(trials=3), tmp_path)
+        assert found["metric"] == "ndcg@10"
+        assert len(list(tmp_path.glob("labels-*.parquet"))) == 1
+        assert found["trials"] == 3
+
+    def test_data_without_a_validation_part_is_refused(self, tmp_path: Path) -> None:
+        asked = Asked(experiment(split={"fractions": [0.8, 0.0, 0.2]}), "student")
+        with pytest.raises(DataError, match="there is no validation part, and settings are chosen by nothing else"):
+            tune(asked, None, Budget(trials=2), tmp_path)
+
+    def test_a_model_without_options_is_refused(self, tmp_path: Path) -> None:
+        asked = Asked(experiment(teacher={"kind": "popularity"}), "teacher")
+        with pytest.raises(ConfigError, match="--role teacher: there is nothing to search"):
+            tune(asked, None, Budget(trials=2), tmp_path)
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    import json
+
+    begun: dict[str, Any] = json.loads((folder / "trials.json").read_text())["begun_with"]
+    return begun
+
+
+class TestGoal:
+    SMALL, GIVEN, TEACHER = Model("a", 1_000_000, 0.1), Model("b", 2_000_000, 0.2), Model("c", 8_000_000, 0.4)
+
+    @pytest.mark.parametrize(
+        ("asked", "message"),
+        [
+            ((None, None, None), "no goal: name one or more of --within 1%, --under-mb 1.1 and --under-ms 0.2"),
+            (("0%", None, None), "asks a student to be as good as its teacher or better, which none can promise"),
+            (("-1%", None, None), "asks a student to be as good as its teacher or better, which none can promise"),
+            (("100%", None, None), "any student is within that; name a loss below 100%"),
+            (("0.01", None, None), "write a percentage of the teacher's metric, such as 1%"),
+            ((None, 0.0, None), "--under-mb 0: no student takes 0 MB; name a number above 0"),
+            ((None, None, -1.0), "--under-ms -1: no student takes -1 ms; name a number above 0"),
+        ],
+    )
+    def test_a_goal_that_is_none_is_refused(self, asked: tuple[Any, Any, Any], message: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            Goal.read(*asked, "map")
+        assert message in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("goal", "message"),
+        [
+            (Goal(under_mb=0.5), "--under-mb 0.5: the smallest student that is searched, a, has 1 MB; ask for more"),
+            (Goal(under_ms=0.05), "--under-ms 0.05: the smallest student that is searched, a, takes 0.100 ms a query"),
+            (Goal(under_mb=8.0), "--under-mb 8: the teacher itself, c, has 8 MB; ask for less"),
+        ],
+    )
+    def test_a_goal_that_contradicts_the_experiment_is_refused(self, goal: Goal, message: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            check(goal, self.SMALL, self.GIVEN, self.TEACHER)
+        assert str(caught.value).startswith(message)
+
+    def test_a_student_as_large_as_its_teacher_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="there is nothing to compress; name a smaller student"):
+            check(Goal(within=0.01), self.SMALL, self.TEACHER, self.TEACHER)
+        check(Goal(within=0.01, under_mb=2), self.SMALL, self.GIVEN, self.TEACHER)
+        check(Goal(under_mb=9), self.SMALL, self.GIVEN, None)
+
+    def test_how_sure_it_is_counts_the_resamples_within_the_goal(self) -> None:
+        generator = np.random.default_rng(0)
+        teacher = generator.uniform(0.2, 0.8, 400)
+        lost = 0.05 + generator.normal(0, 0.2, 400)
+        one, other = (Evaluation(np.arange(400), {"map": values}, {}) for values in (teacher * (1 - lost), teacher))
+        sure = [sureness(one, other, Goal(within=share, metric="map")) for share in (0.01, 0.05, 0.09)]
+        assert [each["lost"] for each in sure] == [pytest.approx(sure[0]["lost"])] * 3
+        assert sure[0]["low"] < sure[0]["lost"] < sure[0]["high"]
+        assert sure[0]["probability"] < 0.1
+        assert 0.1 < sure[1]["probability"] < 0.9
+        assert sure[2]["probability"] > 0.9
+        assert sureness(one, other, Goal(under_mb=1, metric="map"))["probability"] is None
+
+
+class TestSizes:
+    def sizes(self, own: Experiment) -> Sizes:
+        return Sizes(own, prepare(validation_only(own)), timed=False)
+
+    def test_the_bytes_of_an_untrained_model_are_those_of_its_file(self, tmp_path: Path) -> None:
+        from rankdistill.model_folder import bytes_of, load_card, save_model
+        from rankdistill.pipeline import build
+
+        own = experiment()
+        split = prepare(validation_only(own))
+        model = build(own.student.model, split, 0)
+        save_model(tmp_path, model, split.user_ids, split.item_ids, {})
+        assert bytes_of(model) == load_card(tmp_path)["bytes"]
+
+    def test_a_ladder_goes_from_the_smallest_student_to_the_largest_and_has_the_given_one(self) -> None:
+        own = experiment()
+        space = space_of(own, "distilled", sizes=True)
+        point = point_of(own, space)
+        ladder = ladder_of(own, space, point)
+        dims = [each["student.dim"] for each in ladder]
+        assert dims == sorted(set(dims), key=int)
+        assert (dims[0], dims[-1]) == (4, 256)
+        assert point in ladder
+        assert all({**each, "student.dim": 4} == point for each in ladder)
+        sizes = self.sizes(own)
+        sizable = [model.bytes for each in ladder[:8] if (model := sizes.at(each))]
+        assert sizable == sorted(sizable)
+        assert sizes.largest_below(ladder[:8], sizable[3]) == 3
+        assert sizes.largest_below(ladder[:8], sizable[0] - 1) == -1
+
+    def test_the_smallest_student_has_the_smallest_of_all_that_decides_the_size(self) -> None:
+        own = experiment(student={"kind": "caser", "dim": 16}, teacher={"kind": "caser", "dim": 32})
+        space = space_of(own, "distilled", sizes=True)
+        smallest = self.sizes(own).smallest(space, point_of(own, space))
+        others = [self.sizes(own).at({**point_of(own, space), "student.dim": 4, "student.tied": True})]
+        assert smallest.bytes < min(model.bytes for model in others if model)
+
+
+def test_a_best_toml_is_plain_toml(tmp_path: Path) -> None:
+    tune(Asked(experiment(), "teacher"), None, Budget(trials=2), tmp_path)
+    assert tomllib.loads((tmp_path / "best.toml").read_text())["teacher"]["kind"] == "matrix_factorization"
+
+
+def test_lists_of_a_foreign_teacher_are_compressed_where_its_quality_is_known(tmp_path: Path) -> None:
+    apart = experiment(split={"train_on_validation": False})
+    split = prepare(apart)
+    teacher = train(apart.teacher.model, split)
+    label(teacher, split, k=6).write(tmp_path / "lists.parquet", split.user_ids, split.item_ids, positions=True)
+    for part in ("validation", "test"):
+        lists = rank(teacher, split.queries(part), 20)
+        lists.write(tmp_path / f"{part}.parquet", split.user_ids, split.item_ids)
+    files = {"rankings": "lists", "validation_rankings": "validation", "test_rankings": "test"}
+    foreign = experiment(
+        split={"train_on_validation": False},
+        teacher={key: str(tmp_path / f"{name}.parquet") for key, name in files.items()},
+    )
+    asked = Asked(foreign, "distilled", keys=["student.dim=2..8"], sizes=True)
+    found = compress(asked, Goal(within=0.5), Budget(trials=2), tmp_path / "small")
+    lists = rank(teacher, split.queries("validation"), 20)
+    assert found["teacher"]["validation"] == pytest.approx(
+        evaluate(lists, split.validation, ["ndcg@10"]).mean()["ndcg@10"]
+    )
+    assert found["teacher"]["bytes"] is None
+    assert found["met"]
+    assert found["space"]["distillation.k"] == "3 to 6, log"
+    assert 0 <= found["sure"]["probability"] <= 1
