@@ -46,6 +46,7 @@ class Batch:
         teacher_items: [B, K], the teacher's list, best first; K = 0 without a teacher.
         teacher_scores: [B, K], the teacher's own scores of that list, where they are known.
         shared: the sequences that the queries are parts of, for a causal model; None where each is encoded by itself.
+        easier_items: [B, M - 1, K], lists that are easier to learn, the easiest first, where there are some.
     """
 
     users: Tensor
@@ -55,6 +56,7 @@ class Batch:
     teacher_items: Tensor
     teacher_scores: Tensor | None = None
     shared: Shared | None = None
+    easier_items: Tensor | None = None
 
     def encoded_by(self, model: Ranker) -> Tensor:
         """The vectors [B, D] of the queries."""
@@ -214,8 +216,9 @@ class DistillationConfig(Section):
         return self
 
 
-Needs: TypeAlias = Literal["lists", "scores", "model"]
-"""What a distillation method has to have of the teacher: its lists, their scores as well, or the model itself."""
+Needs: TypeAlias = Literal["lists", "several", "scores", "model"]
+"""What a distillation method has to have of the teacher: its lists, easier ones besides (`Rankings.easier`), their
+scores as well, or the model itself."""
 
 
 class Loss(nn.Module, ABC):

@@ -29,7 +29,7 @@ from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossCon
 from rankdistill.ranker import Catalogue, Ranker, index_of, rank
 from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
 from rankdistill.teaching import Distillation, check_student
-from rankdistill.training import Callback, Checkpoint, FitResult, Session, TrainingData, Validate, fit
+from rankdistill.training import Callback, Checkpoint, FitResult, Keep, Session, TrainingData, Validate, fit
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ class Settings:
         name: what to call the model in the log.
         exclude_seen: whether validation leaves out what a user has already.
         callbacks: who is told of the training as it goes on.
+        keep: keeps the model as it is after one of `TrainConfig.kept_epochs`.
     """
 
     loss: RankingLossConfig | None = None
@@ -100,6 +101,7 @@ class Settings:
     name: str = "model"
     exclude_seen: bool = True
     callbacks: tuple[Callback, ...] = ()
+    keep: Keep | None = None
 
 
 def train(model: Section, split: Split, settings: Settings | None = None) -> Ranker:
@@ -160,6 +162,7 @@ def fit_model(
         settings.checkpoint,
         settings.callbacks,
         settings_of(model, split, settings, distillation),
+        settings.keep,
     )
     objective = _objective(loss, distillation)
     objective.prepare(split.train, split.num_items)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from rankdistill.pipeline import (
     evaluate,
     evaluate_halves,
     fit_model,
+    label,
     ranks_in_lists,
     training_seed,
 )
@@ -42,7 +44,7 @@ from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
 from rankdistill.teaching import Distillation, needs_of
 from rankdistill.tracker import tracker_of
-from rankdistill.training import Checkpoint
+from rankdistill.training import Checkpoint, Keep
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     distillation = None if lists is None else Distillation(lists, experiment.distillation, teacher)
     checkpoint = Checkpoint(task.folder, made_with, resume=task.resume)
     tracker = tracker_of(experiment.tracking, task.folder)
+    keep = _keeper(task, split)
     write_text(task.folder / "config.toml", to_toml(experiment))
     model, result = fit_model(
         task.model.model,
@@ -91,6 +94,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
             task.role,
             experiment.evaluate.exclude_seen,
             () if tracker is None else (tracker,),
+            keep,
         ),
         distillation,
     )
@@ -121,6 +125,25 @@ def go_on_training(task: Assignment, split: Split, lists: Rankings | None, teach
     except CheckpointError as error:
         logger.warning("%s; started over", error)
         return train_model(replace(task, resume=False), split, lists, teacher)
+
+
+def _keeper(task: Assignment, split: Split) -> Keep:
+    """Saves the model of an epoch as a model folder `epochs/N`; those of an earlier training are removed."""
+    place = task.folder / "epochs"
+    if not task.resume:
+        shutil.rmtree(place, ignore_errors=True)
+
+    def keep(model: Ranker, epoch: int) -> None:
+        about = {"role": task.role, "fingerprint": split.fingerprint, "epoch": epoch}
+        save_model(place / str(epoch), model, split.user_ids, split.item_ids, about)
+
+    return keep
+
+
+def kept_models(folder: Path) -> list[Path]:
+    """The model folders of earlier epochs of a model, the earliest first."""
+    found = [card.parent for card in (folder / "epochs").glob(f"*/{CARD}") if card.parent.name.isdecimal()]
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def _finished(task: Assignment, settings: Json) -> Ranker | None:
@@ -162,8 +185,10 @@ def digest_of(lists: Rankings, method: Section) -> str:
     """A short hash of what a method learns from lists: their scores, too, where it needs more than the lists."""
     digest = hashlib.sha256(np.ascontiguousarray(lists.query_ids).data)
     digest.update(np.ascontiguousarray(lists.items).data)
-    if needs_of(method) != "lists" and lists.scores is not None:
+    if needs_of(method) in ("scores", "model") and lists.scores is not None:
         digest.update(np.ascontiguousarray(lists.scores).data)
+    for easier in lists.easier if needs_of(method) == "several" else ():
+        digest.update(np.ascontiguousarray(easier.items).data)
     return digest.hexdigest()[:16]
 
 
@@ -278,6 +303,28 @@ def evaluate_lists(
 def read_lists(path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error") -> Rankings:
     """Anybody's lists for this data; see `Rankings.read`."""
     return Rankings.read(path, split.item_ids, split.user_ids, on_unknown=on_unknown, fingerprint=split.fingerprint)
+
+
+def lists_to_climb(
+    sources: Sequence[Path],
+    split: Split,
+    method: DistillationConfig,
+    device: str,
+    on_unknown: Literal["error", "drop"] = "error",
+) -> Rankings:
+    """The lists of several files and model folders, the easiest first, as the last of them and its `easier` ones.
+
+    A model that is the only source comes after the models of its earlier epochs, where they were kept.
+    """
+    if len(sources) == 1:
+        sources = [*kept_models(sources[0]), *sources]
+    found = [
+        label(load_ranker(source, split, device), split, k=method.k, exclude=method.exclude)
+        if (source / CARD).is_file()
+        else read_lists(source, split, on_unknown)
+        for source in sources
+    ]
+    return replace(found[-1], easier=tuple(found[:-1]))
 
 
 def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:

@@ -40,7 +40,7 @@ class Distillation:
 
         Raises:
             RankingsError: the lists do not fit the data, or lack the scores that the method needs.
-            ConfigError: the method needs the teacher itself.
+            ConfigError: the method needs the teacher itself, or several lists for each query.
         """
         config, needs = self.config, needs_of(self.config)
         if needs == "scores" and self.lists.scores is None:
@@ -56,13 +56,28 @@ class Distillation:
                 f"({', '.join(_methods_that_need('lists', 'scores'))})"
             )
         lists = self.lists if needs == "scores" else replace(self.lists, scores=None)
-        return teacher_items(lists, split, config.k, config.exclude)
+        found = teacher_items(lists, split, config.k, config.exclude)
+        if needs != "several":
+            return found
+        if not lists.easier:
+            raise ConfigError(lacks_easier(config, lists.source))
+        easier = (teacher_items(replace(each, scores=None), split, config.k, config.exclude) for each in lists.easier)
+        return replace(found, easier=tuple(each.items for each in easier))
 
 
 def needs_of(method: Section) -> Needs:
     """What the method of a `Config` has to have of the teacher."""
     needs: Needs = plugins.behind("distillation", method).needs
     return needs
+
+
+def lacks_easier(method: Section, source: str) -> str:
+    """What is wrong with one list a query where a method climbs from easy lists to hard ones."""
+    return (
+        f"{source}: one list for each query, and [distillation] kind = {plugins.kind_of(method)!r} climbs from easy "
+        f"lists to hard ones; set [teacher.train] checkpoints = 3, name files in [teacher] easier, give --teacher "
+        f"several times, or take another method ({', '.join(_methods_that_need('lists'))})"
+    )
 
 
 def _methods_that_need(*needs: Needs) -> list[str]:

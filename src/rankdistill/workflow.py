@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from rankdistill import stages
 from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
-from rankdistill.errors import EvaluationError, RankDistillError
+from rankdistill.errors import ConfigError, EvaluationError, RankDistillError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.evaluation.metrics import Metric
@@ -24,7 +24,7 @@ from rankdistill.pipeline import check_list_length, label, prepare, training_see
 from rankdistill.rankings import Rankings
 from rankdistill.report import Report, build, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
-from rankdistill.teaching import Distillation, check_student, needs_of
+from rankdistill.teaching import Distillation, check_student, lacks_easier, needs_of
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     method = experiment.distillation
     assert isinstance(method, DistillationConfig)
     check_list_length(split, method.k, method.exclude)
+    check_climb(experiment)
     if isinstance(experiment.teacher, TeacherLists):
         lists = work.read_lists(experiment.teacher, split)
         work.train("student", experiment.student, split)
@@ -89,6 +90,18 @@ def _warn(report: Report) -> None:
     for each in report.runs:
         for warning in each.warnings:
             logger.warning(warning)
+
+
+def check_climb(experiment: Experiment) -> None:
+    """Refuses a method that climbs from easy lists to hard ones where a teacher will have one list for each query.
+
+    Raises:
+        ConfigError: the teacher is a model of which no earlier epochs are kept.
+    """
+    teacher, method = experiment.teacher, experiment.distillation
+    alone = isinstance(teacher, RoleConfig) and not teacher.train.kept_epochs
+    if alone and needs_of(method) == "several":
+        raise ConfigError(lacks_easier(method, "[teacher]"))
 
 
 def check_metrics(experiment: Experiment) -> None:
@@ -200,8 +213,16 @@ class Run:
 
     def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:
         """The teacher's lists for the training queries, as a method asks for them, into the file `path`."""
+        teacher = self.folder.model("teacher")
+        lists = self._label(teacher, split, method, path)
+        kept = stages.kept_models(teacher)
+        files = [path.with_name(f"{path.stem}-epoch-{model.name}.parquet") for model in kept]
+        easier = (self._label(model, split, method, file) for model, file in zip(kept, files, strict=True))
+        return replace(lists, easier=tuple(easier))
+
+    def _label(self, model: Path, split: Split, method: DistillationConfig, path: Path) -> Rankings:
         folder, own = self.folder, getattr(self.experiment.teacher, "train", self.experiment.student.train)
-        teacher, card = load_model(folder.model("teacher"), own.device)
+        teacher, card = load_model(model, own.device)
         stamp = stamp_of(
             teacher=card["sha256"],
             data=split.fingerprint,
@@ -224,6 +245,8 @@ class Run:
         method = self.experiment.distillation
         assert isinstance(method, DistillationConfig)
         lists = stages.read_lists(teacher.rankings, split, teacher.on_unknown)
+        easier = (stages.read_lists(path, split, teacher.on_unknown) for path in teacher.easier)
+        lists = replace(lists, easier=tuple(easier))
         Distillation(lists, method).items_for(split)
         self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}

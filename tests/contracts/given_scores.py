@@ -39,14 +39,25 @@ class GivenTeacher(GivenScores):
 
 
 def batch_of(
-    targets: list[list[int]], negatives: list[list[int]], teacher: list[list[int]], given: Tensor | None = None
+    targets: list[list[int]],
+    negatives: list[list[int]],
+    teacher: list[list[int]],
+    given: Tensor | None = None,
+    easier: list[list[list[int]]] | None = None,
 ) -> Batch:
-    """A batch of users 0; `given` are the teacher's scores [n, I + 1] of the whole catalogue."""
+    """A batch of users 0; `given` are the teacher's scores [n, I + 1] of the whole catalogue, `easier` other lists."""
     rows = len(targets)
     empty: list[list[int]] = [[]] * rows
     groups = [torch.tensor(group or empty, dtype=torch.int64) for group in (targets, negatives, teacher)]
     scores = None if given is None else given.gather(1, groups[2])
-    return Batch(torch.zeros(rows, dtype=torch.int64), torch.zeros(rows, 3, dtype=torch.int64), *groups, scores)
+    lists = None if easier is None else torch.tensor(easier, dtype=torch.int64)
+    return Batch(
+        torch.zeros(rows, dtype=torch.int64),
+        torch.zeros(rows, 3, dtype=torch.int64),
+        *groups,
+        scores,
+        easier_items=lists,
+    )
 
 
 def step_of(scores: Tensor, batch: Batch, *, epoch: int = 50, seed: int = 0, given: Tensor | None = None) -> Step:
@@ -60,4 +71,5 @@ def twice(batch: Batch) -> Batch:
     """Every query two times."""
     groups = (batch.users, batch.history, batch.targets, batch.negatives, batch.teacher_items)
     scores = None if batch.teacher_scores is None else torch.cat([batch.teacher_scores] * 2)
-    return Batch(*(torch.cat([group, group]) for group in groups), scores)
+    easier = None if batch.easier_items is None else torch.cat([batch.easier_items] * 2)
+    return Batch(*(torch.cat([group, group]) for group in groups), scores, easier_items=easier)

@@ -22,7 +22,9 @@ LISTS = [[5, 6, 7, 8], [9, 10, 11, 12], [1, 20, 19, 4]]
 GIVEN = torch.linspace(1, -1, 21, dtype=torch.float64).repeat(3, 1)
 """The teacher's scores: highest for the items of its lists, in their order."""
 GIVEN.scatter_(1, torch.tensor(LISTS), torch.tensor([[5.0, 4.0, 3.5, 3.0]] * 3, dtype=torch.float64))
-BATCH = batch_of([[13], [2], [3]], [[4], [5], [6]], LISTS, GIVEN)
+EASIER = [[each[::-1], each[1:] + each[:1]] for each in LISTS]
+"""Two lists for each query that are easier to learn."""
+BATCH = batch_of([[13], [2], [3]], [[4], [5], [6]], LISTS, GIVEN, EASIER)
 TRAIN = Sequences.from_pairs(np.repeat(np.arange(6), 4), 1 + np.arange(24) % 20, 6)
 EPOCHS = [1, 50]
 SEEDS = range(200)

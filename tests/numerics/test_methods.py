@@ -19,6 +19,7 @@ from rankdistill.distillation.cross_entropy import CrossEntropy
 from rankdistill.distillation.dcd import DCD
 from rankdistill.distillation.dllm2rec import DLLM2Rec
 from rankdistill.distillation.list_softmax import ListSoftmax
+from rankdistill.distillation.hetcomp import HetComp
 from rankdistill.distillation.margin_mse import MarginMSE
 from rankdistill.distillation.rankdistil import RankDistil
 from rankdistill.distillation.rce_kd import RceKD
@@ -355,3 +356,83 @@ class TestRankDistil:
             chances = [math.exp(score / 2.0) for score in given]
             for column, chance in enumerate(chances):
                 assert row.count(column) / 4000 == pytest.approx(chance / sum(chances), abs=0.035)
+
+
+def climbing(k: int, levels: int, *, of: int = 0) -> Step:
+    """A step with easier lists: the first is the student's own list, disturbed, the later ones nearer the teacher's."""
+    step = step_of(k, of=of)
+    numbers, listed = np.random.default_rng(of), step.batch.teacher_items.tolist()
+    rows = []
+    for own, last in zip(own_lists(step, k), listed, strict=True):
+        lists = []
+        for level in range(levels):
+            kept = numbers.random(k) < level / levels
+            mixed = [there if keep else here for here, there, keep in zip(own, last, kept, strict=True)]
+            rest = [item for item in own + last if item not in mixed]
+            unique = list(dict.fromkeys(mixed))
+            lists.append((unique + rest)[:k])
+        rows.append(lists)
+    return replace(step, batch=replace(step.batch, easier_items=torch.tensor(rows)))
+
+
+def naive_ndcg(own: list[int], listed: list[int]) -> float:
+    def gain(place: int) -> float:
+        return float(2 ** math.exp(-(place - 1) / 10) - 1)
+
+    found = sum(gain(listed.index(item) + 1) / math.log2(at + 2) for at, item in enumerate(own) if item in listed)
+    return found / sum(gain(at + 1) / math.log2(at + 2) for at in range(len(own)))
+
+
+def naive_hetcomp(scores: list[float], targets: list[int], lists: list[list[int]], own: list[int], r: float) -> float:
+    """The loss of one query, and the climb, item by item."""
+    reached = [number for number, each in enumerate(lists, start=1) if naive_ndcg(own, each) >= r]
+    level = min(len(lists), 1 + max(reached, default=0))
+    listed = lists[level - 1]
+    others = [scores[item] for item in range(1, ITEMS + 1) if item not in listed and item not in targets]
+    loss = sum(oracles.relaxed_ranking([scores[item]], others) for item in targets)
+    if level == len(lists):
+        return loss + oracles.relaxed_ranking([scores[item] for item in listed], others)
+    return loss + sum(oracles.relaxed_ranking([scores[item]], others) for item in listed)
+
+
+@pytest.mark.parametrize("reached", [0.0, 0.3, 0.6, 0.9, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_hetcomp(reached: float, seed: int) -> None:
+    step = climbing(8, 3, of=seed)
+    batch, own = step.batch, own_lists(step, 8)
+    assert batch.easier_items is not None
+    wanted = [
+        naive_hetcomp(scores, targets, [*easier, last], mine, reached)
+        for scores, targets, easier, last, mine in zip(
+            step.queries.tolist(),
+            batch.targets.tolist(),
+            batch.easier_items.tolist(),
+            batch.teacher_items.tolist(),
+            own,
+            strict=True,
+        )
+    ]
+    found = HetComp(HetComp.Config(k=8, reached=reached))(step)
+    assert found.item() == pytest.approx(mean(wanted), abs=1e-10)
+
+
+def test_hetcomp_climbs_as_the_student_reaches_list_after_list() -> None:
+    step, method = climbing(8, 2), HetComp(HetComp.Config(k=8, reached=0.9))
+    first = torch.arange(1, 9).expand(QUERIES, -1)
+    lists = [first, first + 8, first + 16]  # with nothing in common
+    batch = replace(step.batch, easier_items=torch.stack(lists[:2], dim=1), teacher_items=lists[2], targets=first + 24)
+    places = []
+    for learned in (first + 40, *lists):
+        high = torch.linspace(19, 12, 8, dtype=torch.float64).expand(QUERIES, -1)
+        scores = torch.zeros_like(step.queries).scatter(1, learned, high)
+        target, final = method.target(replace(step, batch=batch, queries=scores, student=Table(scores)))
+        places += [number for number, each in enumerate(lists) if torch.equal(target, each)]
+        assert final.tolist() == [places[-1] == 2] * QUERIES
+    assert places == [0, 1, 2, 2]
+
+
+def test_hetcomp_passes_over_targets_that_are_none() -> None:
+    step = climbing(6, 2)
+    padded = replace(step.batch, targets=torch.cat([torch.zeros_like(step.batch.targets), step.batch.targets], dim=1))
+    method = HetComp(HetComp.Config(k=6))
+    assert method(replace(step, batch=padded)).item() == pytest.approx(method(step).item())

@@ -20,8 +20,9 @@ def distill(
         typer.Option(
             "--teacher",
             metavar="FILE.parquet|MODEL_DIR",
-            help="The teacher's lists, from label or elsewhere; or the teacher itself, a folder that train made, which "
-            "may be repeated.",
+            help="The teacher's lists, from label or elsewhere; or the teacher itself, a folder that train made. "
+            "Repeated, folders are one teacher; for a method that climbs from easy lists to hard ones, the easiest "
+            "comes first.",
         ),
     ],
     out: Folder,
@@ -43,7 +44,7 @@ def distill(
     from rankdistill.loss import DistillationConfig
     from rankdistill.model_folder import CARD
     from rankdistill.pipeline import label
-    from rankdistill.teaching import Distillation, check_student
+    from rankdistill.teaching import Distillation, check_student, needs_of
     from rankdistill.workflow import check_metrics, warn_of
 
     assert isinstance(experiment.teacher, TeacherLists)
@@ -53,7 +54,10 @@ def distill(
     use_processor(experiment)
     split = load_data(experiment, training.data)
     method, model = experiment.distillation, None
-    if all((each / CARD).is_file() for each in teacher):
+    if needs_of(method) == "several":
+        on_unknown = experiment.teacher.on_unknown
+        lists = stages.lists_to_climb(teacher, split, method, experiment.student.train.device, on_unknown)
+    elif all((each / CARD).is_file() for each in teacher):
         model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)
     elif len(teacher) == 1:

@@ -45,11 +45,10 @@ class Section(BaseModel):
     def _from_toml(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, list) and _takes(annotation, tuple):
-            return tuple(value)
+            paths = Path in get_args(annotation)
+            return tuple(_located(each, info) if paths and isinstance(each, str) else each for each in value)
         if isinstance(value, str) and _takes(annotation, Path) and not _takes(annotation, str):
-            locate = (info.context or {}).get("locate")
-            path = Path(value).expanduser()
-            return locate(info.field_name, path) if locate else path
+            return _located(value, info)
         return value
 
     @model_serializer(mode="wrap")
@@ -72,6 +71,13 @@ class Section(BaseModel):
 def _is_new(field: FieldInfo, value: object) -> bool:
     extra = field.json_schema_extra
     return isinstance(extra, dict) and bool(extra.get("later")) and value == field.default
+
+
+def _located(text: str, info: ValidationInfo) -> Path:
+    locate = (info.context or {}).get("locate")
+    path = Path(text).expanduser()
+    located: Path = locate(info.field_name, path) if locate else path
+    return located
 
 
 def _takes(annotation: object, wanted: type) -> bool:
@@ -158,6 +164,18 @@ class TrainConfig(Section):
     )
     validate_every: Count = Field(default=1, description="epochs between two validations")
     validation_metric: str = Field(default="map", description="the metric that picks the best epoch")
+    checkpoints: int = Field(
+        default=0,
+        ge=0,
+        description="models of earlier epochs to keep, evenly spaced, whose lists a method may climb",
+        json_schema_extra=LATER,
+    )
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose models are kept, without the last."""
+        parts = self.checkpoints + 1
+        return sorted({self.epochs * part // parts for part in range(1, parts)} - {0, self.epochs})
 
     @field_validator("device")
     @classmethod
@@ -197,6 +215,11 @@ class TeacherLists(Section):
     )
     on_unknown: Literal["error", "drop"] = Field(
         default="error", description="what to do with users or items that the data does not have"
+    )
+    easier: tuple[Path, ...] = Field(
+        default=(),
+        description="files of lists that are easier to learn, the easiest first, for a method that climbs them",
+        json_schema_extra=LATER,
     )
 
 

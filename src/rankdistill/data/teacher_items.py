@@ -25,10 +25,12 @@ class TeacherItems:
     Attributes:
         items: [n, K], the teacher's, best first.
         scores: [n, K], the teacher's own, where its lists have them.
+        easier: [n, K] each, from lists that are easier to learn, the easiest first.
     """
 
     items: Items
     scores: Floats | None = None
+    easier: tuple[Items, ...] = ()
 
 
 def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:

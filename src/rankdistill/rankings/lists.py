@@ -58,6 +58,8 @@ class Rankings:
         user_ids: the map that `query_ids` was packed with, where it is not the data set's own (a file read alone).
         fingerprint: of the training sequences the lists were made for; None where the file does not say.
         source: the file or model, for error messages.
+        easier: lists for the same queries that are easier to learn, the easiest first: of the same teacher's earlier
+            epochs, or of weaker teachers.
     """
 
     query_ids: Ints
@@ -67,6 +69,7 @@ class Rankings:
     user_ids: IdMap | None = None
     fingerprint: str | None = None
     source: str = "rankings"
+    easier: tuple[Rankings, ...] = ()
 
     def __len__(self) -> int:
         return len(self.query_ids)

@@ -32,6 +32,7 @@ from rankdistill.types import Ints, Json
 logger = logging.getLogger(__name__)
 
 Validate: TypeAlias = Callable[[Ranker], dict[str, float]]
+Keep: TypeAlias = Callable[[Ranker, int], None]
 _STEPS_A_CHECK = 50
 
 
@@ -66,6 +67,7 @@ class TrainingData:
         nothing = np.zeros((len(windows), 0), dtype=np.int32)
         items = nothing if self.taught is None else self.taught.items
         scores = None if self.taught is None else self.taught.scores
+        easier = () if self.taught is None else self.taught.easier
 
         def move(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
@@ -82,6 +84,7 @@ class TrainingData:
                 move(items[rows]),
                 None if scores is None else torch.from_numpy(scores[rows]).to(device),
                 shared,
+                move(np.stack([each[rows] for each in easier], axis=1)) if easier else None,
             )
 
     def _parts(self, size: int, generator: np.random.Generator, causal: bool) -> Iterator[tuple[Ints, Segments | None]]:
@@ -103,6 +106,7 @@ class Session:
         checkpoint: where an unfinished training is kept.
         callbacks: who is told of the training as it goes on.
         settings: what the callbacks are told that the training depends on, flat.
+        keep: keeps the model as it is after one of `TrainConfig.kept_epochs`.
     """
 
     seed: int
@@ -111,6 +115,7 @@ class Session:
     checkpoint: Checkpoint | None = None
     callbacks: tuple[Callback, ...] = ()
     settings: Json = field(default_factory=dict)
+    keep: Keep | None = None
 
 
 def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainConfig, session: Session) -> FitResult:
@@ -152,6 +157,8 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
             if session.validate is not None and (number % config.validate_every == 0 or number == config.epochs):
                 row["validation"] = session.validate(model)
                 _remember_best(progress, row, config.validation_metric, model)
+            if session.keep is not None and number in config.kept_epochs:
+                session.keep(model, number)
             progress.rows.append(row)
             logger.info(_line(name, row, config))
             if checkpoint:
