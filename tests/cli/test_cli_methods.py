@@ -12,6 +12,7 @@ from commands import Command
 from rankdistill import plugins
 
 METHODS = {kind: plugins.find("distillation", kind).needs for kind in plugins.kinds("distillation")}
+CLIMBS = [kind for kind, needs in METHODS.items() if needs == "several"]
 SMALL = {"k": 5, "student_list": 6, "head": 3, "tail": 3, "adaptive": 3, "items": 4}
 
 
@@ -32,7 +33,7 @@ def test_the_table_of_methods_says_what_each_needs(cli: Command) -> None:
     assert cli.done("show", "distillation").out.split()[:4] == ["group", "kind", "needs", "description"]
 
 
-@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("kind", [kind for kind in METHODS if kind not in CLIMBS])
 def test_a_method_gets_what_it_needs_of_lists_or_is_refused(kind: str, done: Path, cli: Command) -> None:
     lists = {"lists": without_scores(done), "scores": done / "labels.parquet", "model": done / "teacher"}
     for given, path in lists.items():
@@ -116,3 +117,50 @@ def test_what_is_read_is_not_overwritten_however_it_is_named(done: Path, cli: Co
     for out in (done / ".." / done / "labels.parquet", Path("link.parquet")):
         assert "that file is read; name another one to write" in cli.refusal("fuse", lists, "--out", out)
     assert lists.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", CLIMBS)
+def test_a_method_that_climbs_refuses_one_list_a_query_by_name(kind: str, done: Path, cli: Command) -> None:
+    without_scores(done)
+    said = f"one list for each query, and [distillation] kind = '{kind}' climbs from easy lists to hard ones; set"
+    for teacher in ("lists.parquet", done / "teacher"):
+        assert said in cli.refusal("distill", "e.toml", "--teacher", teacher, "--out", "no", *options(kind))
+    assert f"[teacher]: {said}" in cli.refusal("run", "e.toml", "--out", "no", *options(kind))
+    lists = "teacher={rankings = 'lists.parquet'}"
+    assert said in cli.refusal("run", "e.toml", "--out", "again", "--set", lists, *options(kind))
+    assert not Path("no/distilled").exists()
+
+
+@pytest.mark.parametrize("kind", CLIMBS)
+def test_a_method_that_climbs_takes_files_models_or_both_the_easiest_first(kind: str, done: Path, cli: Command) -> None:
+    easy, hard = done / "student", done / "teacher"
+    cli.done("label", easy, "--k", "5", "--out", "easy.parquet")
+    cli.done("label", hard, "--k", "5", "--out", "hard.parquet")
+    for out, first, last in (
+        ("files", "easy.parquet", "hard.parquet"),
+        ("models", easy, hard),
+        ("both", easy, "hard.parquet"),
+    ):
+        cli.done("distill", "e.toml", "--teacher", first, "--teacher", last, "--out", out, *options(kind))
+    cli.done("distill", "e.toml", "--teacher", hard, "--teacher", easy, "--out", "turned", *options(kind))
+    weights = {out: Path(out, "model.safetensors").read_bytes() for out in ("files", "models", "both", "turned")}
+    assert weights["files"] == weights["models"] == weights["both"] != weights["turned"]
+
+
+@pytest.mark.parametrize("kind", CLIMBS)
+def test_a_run_climbs_the_lists_of_its_teachers_earlier_epochs(kind: str, desk: Path, cli: Command) -> None:
+    kept = ("--set", "teacher.train.checkpoints=2", *options(kind))
+    cli.done("run", "e.toml", "--out", "run", *kept)
+    assert sorted(path.name for path in Path("run/teacher/epochs").iterdir()) == ["1", "2"]
+    assert Path("run/labels-epoch-1.parquet").exists()
+    weights = Path("run/distilled/model.safetensors").read_bytes()
+    cli.done("run", "e.toml", "--out", "run", *kept)
+    assert set(json.loads(Path("run/run.json").read_text())["skipped"]) >= {"distilled", "labels", "labels-epoch-2"}
+    cli.done("distill", "e.toml", "--teacher", "run/teacher", "--out", "alone", *options(kind))
+    files = [part for number in (1, 2) for part in ("--teacher", f"run/labels-epoch-{number}.parquet")]
+    cli.done("distill", "e.toml", *files, "--teacher", "run/labels.parquet", "--out", "files", *options(kind))
+    easier = "['run/labels-epoch-1.parquet', 'run/labels-epoch-2.parquet']"
+    lists = f"teacher={{rankings = 'run/labels.parquet', easier = {easier}}}"
+    cli.done("run", "e.toml", "--out", "foreign", "--set", lists, *options(kind))
+    for same in ("alone", "files", "foreign/distilled"):
+        assert Path(same, "model.safetensors").read_bytes() == weights, same

@@ -18,8 +18,8 @@ from rankdistill.distillation.cd import CD
 from rankdistill.distillation.cross_entropy import CrossEntropy
 from rankdistill.distillation.dcd import DCD
 from rankdistill.distillation.dllm2rec import DLLM2Rec
-from rankdistill.distillation.list_softmax import ListSoftmax
 from rankdistill.distillation.hetcomp import HetComp
+from rankdistill.distillation.list_softmax import ListSoftmax
 from rankdistill.distillation.margin_mse import MarginMSE
 from rankdistill.distillation.rankdistil import RankDistil
 from rankdistill.distillation.rce_kd import RceKD
