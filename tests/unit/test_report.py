@@ -92,10 +92,10 @@ def test_the_json_has_one_row_a_model_and_the_keys_that_scripts_rely_on(run: Fak
 
 def test_popular_and_unpopular_items_are_on_the_page_and_in_the_markdown(run: FakeRun, tmp_path: Path) -> None:
     text = page_of(run.write())
-    assert "nDCG@10, unpopular items" in text
+    assert "nDCG@10, unpopular" in text
     written = (tmp_path / "out" / "report.md").read_text()
-    rows = [line for line in written.splitlines() if "popular items |" in line]
-    assert [line.split(" |")[0] for line in rows[::3]] == ["| nDCG@10, popular items", "| nDCG@10, unpopular items"]
+    rows = [line for line in written.splitlines() if "popular |" in line]
+    assert [line.split(" |")[0] for line in rows[::3]] == ["| nDCG@10, popular", "| nDCG@10, unpopular"]
     assert "≈" not in rows[0]
     assert "▲ +.0112 \\[+.0072, +.0152\\] p = .012" in rows[0]
     for said in (text, written):

@@ -115,7 +115,8 @@ def halves(run: Run) -> list[Quality]:
     rows = []
     for name in run.half_metric_names():
         half, _, measure = name.partition("/")
-        rows.append(_quality(run, name, f"{metric_name(measure)}, {HALF_NAMES.get(half, half)}"))
+        half = HALF_NAMES.get(half, half).removesuffix(" items")
+        rows.append(_quality(run, name, f"{metric_name(measure)}, {half}"))
     return rows
 
 
