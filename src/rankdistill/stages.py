@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, flat, to_toml
+from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, Section, TeacherLists, flat, to_toml
 from rankdistill.data.popularity import popular_items
 from rankdistill.data.queries import Queries
 from rankdistill.data.splitting import Part, Split
@@ -303,6 +303,24 @@ def evaluate_lists(
 def read_lists(path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error") -> Rankings:
     """Anybody's lists for this data; see `Rankings.read`."""
     return Rankings.read(path, split.item_ids, split.user_ids, on_unknown=on_unknown, fingerprint=split.fingerprint)
+
+
+def read_teacher(teacher: TeacherLists, split: Split) -> Rankings:
+    """The lists that an experiment names in the place of a teacher, with the easier ones that it names."""
+    easier = tuple(read_lists(path, split, teacher.on_unknown) for path in teacher.easier)
+    return replace(read_lists(teacher.rankings, split, teacher.on_unknown), easier=easier)
+
+
+def labels_of_epoch(labels: Path, epoch: str) -> Path:
+    """The file of the lists that the teacher made after an epoch, beside that of its last ones."""
+    return labels.with_name(f"{labels.stem}-epoch-{epoch}.parquet")
+
+
+def read_labels(path: Path, split: Split) -> Rankings:
+    """Our teacher's lists, with those of its earlier epochs that lie beside them."""
+    epochs = [file.stem.rpartition("-")[2] for file in path.parent.glob(labels_of_epoch(path, "*").name)]
+    files = [labels_of_epoch(path, epoch) for epoch in sorted(epochs, key=int)]
+    return replace(read_lists(path, split), easier=tuple(read_lists(file, split) for file in files))
 
 
 def lists_to_climb(

@@ -20,7 +20,7 @@ from rankdistill.rankings import Rankings
 from rankdistill.runs import Role, RunFolder, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, needs_of
 from rankdistill.types import Json
-from rankdistill.workflow import Run, check_metrics
+from rankdistill.workflow import Run, check_climb, check_metrics
 
 _SHARED = "shared"
 _DIGITS = 8
@@ -72,10 +72,11 @@ class Variant:
 
         Raises:
             EvaluationError: there is no such metric.
-            ConfigError: nothing can be distilled into this kind of student.
+            ConfigError: nothing can be distilled into this kind of student, or its method lacks easier lists.
         """
         check_metrics(self.experiment)
         if self.distilled:
+            check_climb(self.experiment)
             check_student(self.experiment.student.model)
 
 
@@ -161,10 +162,10 @@ class Shared:
         known = not isinstance(teacher, TeacherLists) or _is_model(teacher)
         lists = {}
         if exclude is not None and known:
-            lists[exclude] = stages.read_lists(_labels(folder, exclude), split)
+            lists[exclude] = stages.read_labels(_labels(folder, exclude), split)
         elif exclude is not None:
             assert isinstance(teacher, TeacherLists)
-            lists[exclude] = stages.read_lists(teacher.rankings, split, teacher.on_unknown)
+            lists[exclude] = stages.read_teacher(teacher, split)
         return cls(folder, split, folder.model("teacher") if known else None, lists)
 
     def lists_for(self, variant: Variant) -> Rankings | None:
@@ -191,7 +192,9 @@ def _stamp(experiment: Experiment) -> str:
     """What the data and the teacher depend on."""
     dump = experiment.model_dump(mode="json", exclude={"student", "distillation", "tracking"})
     teacher = experiment.teacher
-    given = state_of(teacher.rankings) if isinstance(teacher, TeacherLists) else None
+    given = None
+    if isinstance(teacher, TeacherLists):
+        given = [state for path in (teacher.rankings, *teacher.easier) for state in state_of(path)]
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
 
 

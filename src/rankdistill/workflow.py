@@ -215,9 +215,10 @@ class Run:
         """The teacher's lists for the training queries, as a method asks for them, into the file `path`."""
         teacher = self.folder.model("teacher")
         lists = self._label(teacher, split, method, path)
-        kept = stages.kept_models(teacher)
-        files = [path.with_name(f"{path.stem}-epoch-{model.name}.parquet") for model in kept]
-        easier = (self._label(model, split, method, file) for model, file in zip(kept, files, strict=True))
+        files = {stages.labels_of_epoch(path, model.name): model for model in stages.kept_models(teacher)}
+        for other in set(path.parent.glob(stages.labels_of_epoch(path, "*").name)) - set(files):
+            other.unlink()  # of an earlier teacher
+        easier = (self._label(model, split, method, file) for file, model in files.items())
         return replace(lists, easier=tuple(easier))
 
     def _label(self, model: Path, split: Split, method: DistillationConfig, path: Path) -> Rankings:
@@ -244,9 +245,7 @@ class Run:
         """Somebody else's lists, checked before anything is trained."""
         method = self.experiment.distillation
         assert isinstance(method, DistillationConfig)
-        lists = stages.read_lists(teacher.rankings, split, teacher.on_unknown)
-        easier = (stages.read_lists(path, split, teacher.on_unknown) for path in teacher.easier)
-        lists = replace(lists, easier=tuple(easier))
+        lists = stages.read_teacher(teacher, split)
         Distillation(lists, method).items_for(split)
         self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}

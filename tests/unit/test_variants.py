@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rankdistill.config import Experiment, parse
-from rankdistill.errors import CheckpointError, RankingsError
+from rankdistill.errors import CheckpointError, ConfigError, RankingsError
 from rankdistill.model_folder import load_card, load_model
 from rankdistill.pipeline import label
 from rankdistill.variants import Shared, Variant, is_done, train_variant
@@ -121,3 +121,23 @@ def test_somebodys_lists_are_checked_for_every_variant_first(shared: Shared, tmp
     assert made.lists_for(variants()[1]) is made.lists["targets"]
     with pytest.raises(RankingsError, match="shorter than k = 4"):
         Shared.make(given, [*variants(), *variants("distillation.k=4")], tmp_path / "lists")
+
+
+def test_a_variant_that_climbs_has_the_lists_of_the_teachers_earlier_epochs_in_another_process_too(
+    tmp_path: Path,
+) -> None:
+    from rankdistill.workflow import run
+
+    climbs = experiment("distillation={kind = 'hetcomp', k = 3, alpha = 1.0}", "teacher.train.checkpoints=1")
+    variant = Variant(climbs, True)
+    made = Shared.make(climbs, [variant], tmp_path / "shared")
+    opened = Shared.open(climbs, tmp_path / "shared", "targets")
+    run(climbs, tmp_path / "run")
+    alone = load_card(tmp_path / "run" / "distilled")["sha256"]
+    for name, shared in (("made", made), ("opened", opened)):
+        assert train_variant(variant, shared, tmp_path / name)["sha256"] == alone
+
+
+def test_a_variant_that_climbs_is_refused_before_anything_is_trained_where_there_is_nothing_to_climb() -> None:
+    with pytest.raises(ConfigError, match="climbs from easy lists to hard ones"):
+        Variant(experiment("distillation={kind = 'hetcomp', k = 3}"), True).check()

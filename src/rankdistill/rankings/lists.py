@@ -164,7 +164,8 @@ class Rankings:
     def cut(self, k: int) -> Rankings:
         """The first `k` places of every list."""
         scores = None if self.scores is None else self.scores[:, :k]
-        return replace(self, items=self.items[:, :k], scores=scores)
+        easier = tuple(each.cut(k) for each in self.easier)
+        return replace(self, items=self.items[:, :k], scores=scores, easier=easier)
 
     @classmethod
     def read(
