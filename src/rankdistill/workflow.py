@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.rankings import Rankings
-from rankdistill.report import Report, build, write
+from rankdistill.report import build, together, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, lacks_easier, needs_of
 from rankdistill.types import Json
@@ -70,26 +70,22 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     page = out / "report.html"
     report = build([out])
     write(report, page)
-    _warn(report)
+    for warning in report.runs[0].warnings:
+        logger.warning(warning)
     return page
 
 
-def warn_of(folder: Path, teachers: Sequence[Path] = ()) -> None:
-    """Logs what speaks against a distilled student, as far as what lies beside it can tell.
+def warn_of(folder: Path, teacher: Path | None) -> None:
+    """Logs what speaks against a distilled student, as far as what is at hand can tell.
 
-    That are its teachers, where they are model folders, and the plain student of the same data in a folder `student`
-    beside its own.
+    That is its teacher, where it is one model folder, and the plain student of the same data in a folder `student` beside
+    its own.
     """
-    beside_it = [folder.parent / "student", *teachers]
+    beside_it = [folder.parent / "student", *([] if teacher is None else [teacher])]
     data = load_card(folder)["fingerprint"]
     known = [each for each in beside_it if (each / CARD).is_file() and load_card(each).get("fingerprint") == data]
-    _warn(build([folder, *known]))
-
-
-def _warn(report: Report) -> None:
-    for each in report.runs:
-        for warning in each.warnings:
-            logger.warning(warning)
+    for warning in together([folder, *known]).warnings:
+        logger.warning(warning)
 
 
 def check_climb(experiment: Experiment) -> None:

@@ -209,3 +209,26 @@ def test_prepared_data_of_another_split_is_refused(desk: Path, cli: Command, don
         "train", "e.toml", "--role", "student", "--out", "m", "--data", "prepared", "--set", "split.kind=leave_last_out"
     )
     assert line.startswith("prepared: prepared with split.kind = 'user_fractions', and the experiment has")
+
+
+def test_evaluate_shows_popular_and_unpopular_items(cli: Command, done: Path) -> None:
+    about = json.loads(cli.done("evaluate", done / "student", "--json").out)
+    card = json.loads((done / "student" / "model.json").read_text())
+    assert about["halves"] == card["halves"]
+    of_lists = ("evaluate", done / "student" / "rankings.parquet", "--config", "e.toml", "--metrics", "ndcg@10")
+    shown = json.loads(cli.done(*of_lists, "--out", "values.parquet", "--json").out)["halves"]
+    assert shown["tail"]["metrics"]["ndcg@10"] == pytest.approx(card["halves"]["tail"]["metrics"]["ndcg@10"])
+    assert Path("values-halves.parquet").exists()
+    words = cli.done(*of_lists, "--out", "values.parquet").out
+    assert f"unpopular items, {card['halves']['tail']['users']} users: nDCG@10 ." in words
+
+
+def test_distill_warns_of_what_its_teacher_and_the_plain_student_beside_it_tell(cli: Command, done: Path) -> None:
+    larger = ("--set", "student.dim=6", "--set", "distillation.alpha=0")
+    command = ("distill", "e.toml", "--teacher", done / "teacher", *larger)
+    alone = cli.done(*command, "--out", "alone").err
+    assert "The student is larger than its teacher: " in alone
+    assert "Distillation made no" not in alone
+    cli.done("train", "e.toml", "--role", "student", "--out", "beside/student", *larger)
+    beside = cli.done(*command, "--out", "beside/distilled").err
+    assert "Distillation made no significant difference: " in beside or "Distillation did harm: " in beside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 import rankdistill as rd
-from rankdistill import workflow
+from rankdistill import plugins, workflow
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
 from rankdistill.pipeline import prepare
@@ -108,11 +109,13 @@ def test_a_student_that_learns_nothing_by_gradient_is_refused_before_anything_is
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workflow, "prepare", lambda experiment: pytest.fail("the data was read"))
+    able = [kind for kind in plugins.kinds("models") if plugins.find("models", kind).learns]
+    assert "caser" in able
     with pytest.raises(ConfigError) as caught:
         run(experiment(tmp_path, student={"kind": kind}), tmp_path / "run")
     assert str(caught.value) == (
         f"[student] kind = '{kind}' learns nothing by gradient, so nothing can be distilled into it; "
-        "take one of caser, fossil, matrix_factorization"
+        f"take one of {', '.join(able)}"
     )
     assert not (tmp_path / "run" / "config.toml").exists()
 
@@ -210,3 +213,29 @@ def test_a_model_of_other_data_is_refused_as_a_teacher() -> None:
     with pytest.raises(rd.RankDistillError, match="was trained on other data"):
         rd.label(model, splits[1], k=3)
     assert len(rd.label(model, splits[0], k=3)) == len(splits[0].windows)
+
+
+def test_a_run_ends_with_the_warnings_of_its_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log(tmp_path, 0, range(0, 30))
+    with caplog.at_level(logging.WARNING, "rankdistill"):
+        run(experiment(tmp_path, student={"dim": 9}), tmp_path / "run")
+    (about,) = json.loads((tmp_path / "run" / "report.json").read_text())["runs"]
+    assert [record.getMessage() for record in caplog.records] == about["warnings"]
+    assert [warning for warning in about["warnings"] if warning.startswith("The student is larger than its teacher: ")]
+
+
+def test_a_run_measures_popular_and_unpopular_items_of_all_three_models(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    for row in report["rows"]:
+        card = json.loads((tmp_path / "run" / row["role"] / "model.json").read_text())
+        for half in ("head", "tail"):
+            assert row["halves"][half] == pytest.approx(card["halves"][half]["metrics"])
+    compared = {(made["a"], made["b"], made["metric"]) for made in report["comparisons"]}
+    assert ("distilled", "student", "tail/ndcg@10") in compared
+    assert ("student", "teacher", "head/map") in compared
+    (tmp_path / "run" / "student" / "evaluation-halves.parquet").unlink()
+    run(experiment(tmp_path), tmp_path / "run")
+    skipped = json.loads((tmp_path / "run" / "run.json").read_text())["skipped"]
+    assert ("student evaluation" in skipped, "teacher evaluation" in skipped) == (False, True)

@@ -69,5 +69,5 @@ def distill(
     ranker = stages.train_model(task, split, lists, model)
     stages.evaluate_model(out, ranker, split, experiment.evaluate)
     stages.track_test(experiment, out)
-    warn_of(out, teacher)
+    warn_of(out, teacher[-1] if len(teacher) == 1 or lists.easier else None)
     print_model(out, output)

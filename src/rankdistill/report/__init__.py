@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rankdistill.report.collect import build
+from rankdistill.report.collect import build, together
 from rankdistill.report.output import write
 from rankdistill.report.run import Report
 
-__all__ = ["Report", "build", "write"]
+__all__ = ["Report", "build", "together", "write"]

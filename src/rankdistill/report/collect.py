@@ -40,6 +40,12 @@ def build(folders: Sequence[Path]) -> Report:
     return Report(tuple(replace(run, warnings=doubts(run)) for run in runs))
 
 
+def together(folders: Sequence[Path]) -> Run:
+    """Model folders as one run, wherever they lie."""
+    run = _run(None, folders, {})
+    return replace(run, warnings=doubts(run))
+
+
 def _names(homes: Sequence[Path]) -> dict[Path, str]:
     """The runs' names: their folders', with as many of the folders above as tell them apart."""
     depth = 1
