@@ -78,8 +78,8 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
 def warn_of(folder: Path, teacher: Path | None) -> None:
     """Logs what speaks against a distilled student, as far as what is at hand can tell.
 
-    That is its teacher, where it is one model folder, and the plain student of the same data in a folder `student` beside
-    its own.
+    That is its teacher, where it is one model folder, and the plain student of the same data in a folder `student`
+    beside its own.
     """
     beside_it = [folder.parent / "student", *([] if teacher is None else [teacher])]
     data = load_card(folder)["fingerprint"]
