@@ -52,8 +52,8 @@ def config(dim: int) -> rd.Caser.Config:
     return rd.Caser.Config(dim=dim, horizontal_filters=4, dropout=0.001, activation="identity")
 
 
-def settings(epochs: int, loss: RankingLossConfig | None = None) -> rd.Settings:
-    train = TrainConfig(epochs=epochs, batch_size=128, learning_rate=0.02, device="cpu")
+def settings(epochs: int, loss: RankingLossConfig | None = None, learning_rate: float = 0.02) -> rd.Settings:
+    train = TrainConfig(epochs=epochs, batch_size=128, learning_rate=learning_rate, device="cpu")
     return rd.Settings(loss=loss or rd.Pointwise.Config(negatives=5), train=train)
 
 
@@ -118,13 +118,19 @@ def test_caser_beats_popularity_by_far_and_comes_near_the_best_there_is(chain: r
     assert 0.7 * best < ours < 1.02 * best
 
 
-@pytest.mark.parametrize("model", [rd.SASRec.Config(dim=32, dropout=0.1), rd.GRU4Rec.Config(dim=32, dropout=0.1)])
-@pytest.mark.parametrize("loss", [None, rd.GBCE.Config(negatives=10)])
+@pytest.mark.parametrize(
+    ("model", "loss", "learning_rate"),
+    [
+        (rd.SASRec.Config(dim=32, dropout=0.1), None, 0.005),
+        (rd.SASRec.Config(dim=32, dropout=0.1), rd.GBCE.Config(negatives=5), 0.005),
+        (rd.GRU4Rec.Config(dim=32, dropout=0.1), None, 0.02),
+    ],
+)
 def test_sequential_models_beat_popularity_by_far_and_come_near_the_best_there_is(
-    model: Section, loss: RankingLossConfig | None, chain: rd.Split
+    model: Section, loss: RankingLossConfig | None, learning_rate: float, chain: rd.Split
 ) -> None:
     sequences = replace(chain, history_length=LENGTH, min_history=1)
-    ours = quality(rd.train(model, sequences, settings(8, loss)), sequences)
+    ours = quality(rd.train(model, sequences, settings(8, loss, learning_rate)), sequences)
     best = quality(BestPossible(chain), chain)
     assert ours > 2.5 * quality(rd.train(Popularity.Config(), chain), chain)
     assert 0.7 * best < ours < 1.02 * best
