@@ -402,6 +402,7 @@ def describe_data(split: Split, experiment: Experiment) -> Json:
         "split": split.description,
         "history_length": split.history_length,
         "target_length": split.target_length,
+        "min_history": split.min_history,
         "notes": [f"left out: {each}" for each in split.dropped],
     }
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -228,6 +229,32 @@ def test_every_model_is_exported_and_answers_anybody(kind: str, split: rd.Split,
     assert len(found.items) == 5
     assert set(found.items) <= set(known[6:20])
     assert len(exported.recommend(histories=[known[:6]], exclude_seen=False, k=40)[0].items) >= 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("sasrec", {"heads": 2}),
+        ("gru4rec", {"tied": False, "hidden": 12, "layers": 2}),
+        ("caser", {"history_length": 3}),
+    ],
+)
+def test_a_model_of_long_windows_answers_histories_of_any_length(
+    kind: str, options: dict[str, Any], split: rd.Split, tmp_path: Path
+) -> None:
+    long = replace(split, history_length=14, min_history=1)
+    model = rd.train(plugins.find("models", kind).Config(**options), long, rd.Settings(train=rd.TrainConfig(epochs=1)))
+    manifest = rd.export(model, tmp_path / kind, users=False)
+    parity = manifest["precisions"]["float32"]["parity"]
+    assert parity["identical_lists"] == parity["users"] == split.num_users
+    exported, production = Recommender(tmp_path / kind), served(model, split.train)
+    known = split.item_ids.values.to_list()
+    for length in (0, 1, 2, 13, 14, 15, 30):
+        (found,) = exported.recommend(histories=[known[:length]], k=5)
+        items, scores = production.best(split.num_users, np.arange(1, length + 1, dtype=np.int32), 5)
+        assert found.items == [known[item - 1] for item in items], length
+        np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5)
 
 
 def test_a_precision_that_costs_more_than_a_hundredth_of_the_quality_is_named() -> None:

@@ -115,3 +115,11 @@ def test_the_windows_of_a_share_come_from_anywhere() -> None:
 
 def test_no_window_has_no_part() -> None:
     assert len(windows_of([[]], 2, 1).part(0.5)) == 0
+
+
+def test_the_windows_of_a_split_are_those_asked_for() -> None:
+    log = rd.read("synthetic", users=60, items=40, length=15)
+    split = log.split("leave_last_out", history_length=6, target_length=2, min_history=1)
+    assert (split.history_length, split.target_length, split.min_history) == (6, 2, 1)
+    assert int(split.windows.positions.min()) == 1
+    assert len(split.windows) > len(log.split("leave_last_out", history_length=6, target_length=2).windows)

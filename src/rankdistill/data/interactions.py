@@ -149,6 +149,7 @@ class Interactions:
         train_on_validation: bool = True,
         history_length: int = 5,
         target_length: int = 1,
+        min_history: int | None = None,
     ) -> Split:
         """Training, validation and test data; see `splitting`.
 
@@ -159,12 +160,13 @@ class Interactions:
             train_on_validation: whether models learn from training + validation, as in the paper.
             history_length: L, the items that a query shows.
             target_length: T, the items that a training query predicts.
+            min_history: the items that a training query has before it at least; None is L.
 
         Raises:
             ConfigError: there is no such kind, or `fractions` are not three with the sum 1.
             DataError: the log is too small, or lacks the times or parts that this kind needs.
         """
-        windows = (history_length, target_length)
+        windows = (history_length, target_length, min_history)
         return split_interactions(self, kind, tuple(fractions), train_on_validation, windows)
 
     @property

@@ -160,7 +160,7 @@ def split_interactions(
     kind: str,
     fractions: tuple[float, ...],
     train_on_validation: bool,
-    windows: tuple[int, int],
+    windows: tuple[int, int, int | None],
 ) -> Split:
     """Splits `data`; see `Interactions.split` for the arguments."""
     if len(data.user_ids) < 2 or len(data.item_ids) < 2:
@@ -199,6 +199,7 @@ def split_interactions(
         dropped=data.dropped,
         history_length=windows[0],
         target_length=windows[1],
+        min_history=windows[2],
     )
 
 

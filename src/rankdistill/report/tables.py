@@ -186,7 +186,8 @@ def _data_card(run: Run) -> Card:
     if data.get("unseen_targets"):
         rows.append(("targets never seen in training", whole(data["unseen_targets"])))
     if data.get("history_length") is not None:
-        rows.append(("window", f"{data['history_length']} items → {data.get('target_length', 1)}"))
+        fewest = f"{data['min_history']} to " if data.get("min_history") is not None else ""
+        rows.append(("window", f"{fewest}{data['history_length']} items → {data.get('target_length', 1)}"))
     return Card("Data", "data", str(data.get("name") or "unnamed"), tuple(rows))
 
 
