@@ -155,11 +155,12 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_figures(desk: Path, cli: Com
 
 
 def test_other_values_keep_what_is_done_and_a_dry_run_says_what_is_missing(
-    desk: Path, cli: Command, finished_sweep: Path
+    desk: Path, cli: Command, finished_sweep: Path, finished_run: Path
 ) -> None:
     shutil.copytree(finished_sweep, desk / "more")
     before = written(desk / "more")
-    more = ("sweep", "e.toml", "--student.dim", "3,4", "--distillation.alpha", "0.5,1", "--out", "more")
+    experiment = finished_run.parent / "e.toml"  # names the log that the sweep is of
+    more = ("sweep", experiment, "--student.dim", "3,4", "--distillation.alpha", "0.5,1", "--out", "more")
     more += ("--set", "evaluate.bootstrap_samples=9")
     rows = json.loads(cli.done(*more, "--dry-run", "--json").out)
     assert {row["name"].split("-seed")[0]: row["done"] for row in rows} == {
@@ -198,5 +199,8 @@ def test_seeds_validation_lists_from_elsewhere_and_a_failure_are_reported(desk: 
     assert (lists["role"], lists["bytes"]) == ("teacher", None)
     assert [row["metrics"] for row in students[:2]] == [row["metrics"] for row in rows[1:]]
     assert [list(row["failed"]) for row in students] == [[], [], ["1", "2"], ["1", "2"]]
-    assert "- left out: learning rate 1e+38, plain, seed 1: student" in Path("s/sweep.md").read_text()
+    assert (
+        "- left out: learning rate 1e+38, plain, seed 1: the model gives scores that are not finite"
+        in Path("s/sweep.md").read_text()
+    )
     assert "all 8 students are trained already" in cli.done("sweep", "--resume", "--out", "s").err

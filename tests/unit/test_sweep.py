@@ -192,6 +192,7 @@ def row(role: str, quality: float, size: float, **more: Any) -> dict[str, Any]:
         "spread": None,
         "validation_spread": None,
         "against": {},
+        "costs": {"bytes": size * 4, "latency": size / 100},
         "front": {"bytes": True, "latency": False},
         "failed": {},
         **more,
@@ -233,7 +234,7 @@ class TestPage:
         found["rows"][3]["metrics"] = {"ndcg@10": 0.9}  # the best on the test part has no say
         assert (
             facts.headline(found)
-            == "The best student, dim 4, reaches 83 % of the teacher’s nDCG@10 with 8 % of its bytes."
+            == "The best student, dim 4, distilled, reaches 83 % of the teacher’s nDCG@10 with 8 % of its bytes."
         )
 
     def test_without_a_validation_part_it_is_said_that_choosing_is_by_the_test(self, found: dict[str, Any]) -> None:
@@ -242,8 +243,7 @@ class TestPage:
         assert "nDCG@10, validation" not in facts.heads(found)
 
     def test_harm_is_counted_and_a_failure_is_named(self, found: dict[str, Any], tmp_path: Path) -> None:
-        assert "0 rank significantly better" in facts.summary(found)[0]
-        assert "and 1 significantly worse" in facts.summary(found)[0]
+        assert "without a teacher: 0 of 1; significantly worse: 1 (p < .05" in facts.summary(found)[0]
         write_sweep(found, tmp_path)
         assert "- left out: dim 4, plain, seed 2: loss is nan" in (tmp_path / "sweep.md").read_text()
 
@@ -262,6 +262,7 @@ class TestPage:
 
     def test_a_sweep_whose_students_all_failed_still_has_a_page(self, found: dict[str, Any], tmp_path: Path) -> None:
         nothing = {"parameters": None, "bytes": None, "latency_ms": {"p50": None, "p99": None}, "metrics": {}}
+        nothing["costs"] = {"bytes": None, "latency": None}
         found["rows"] = [{**each, **nothing, "validation": None} for each in found["rows"]]
         assert "No student has been trained." in write_sweep(found, tmp_path).read_text()
 

@@ -38,8 +38,8 @@ def gather(students: Students) -> Json:
     rows = [_row(students, point) for point in plan.points]
     of = partial(_quality, part=part, metric=quality)
     for name, costs in (("bytes", [_bytes(row) for row in rows]), ("latency", _latencies(rows))):
-        for row, first in zip(rows, front(costs, [of(row) for row in rows]), strict=True):
-            row["front"][name] = first
+        for row, cost, first in zip(rows, costs, front(costs, [of(row) for row in rows]), strict=True):
+            row["costs"][name], row["front"][name] = finite(cost), first
     return {
         "axes": {axis.key: list(axis.values) for axis in plan.axes},
         "seeds": list(plan.seeds),
@@ -97,6 +97,7 @@ def _row(students: Students, point: Point) -> Json:
         "validation": _mean([card["validation"] for card in cards if card["validation"]]) or None,
         "validation_spread": _spread([card["validation"] for card in cards if card["validation"]]),
         "against": _against(students, point),
+        "costs": {},
         "front": {},
         "seeds": [variant.experiment.seed for variant in done],
         "failed": failed,

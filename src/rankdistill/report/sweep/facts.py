@@ -9,7 +9,6 @@ from typing import Any
 from rankdistill.report.numerals import (
     MISSING,
     count,
-    duration,
     kind_name,
     megabytes,
     metric,
@@ -54,12 +53,17 @@ def name_of(row: Json) -> str:
     'dim 8, rrd'
     >>> name_of({"role": "student", "kind": "caser", "settings": {"student.dim": 8}})
     'dim 8, plain'
+    >>> name_of({"role": "distilled", "kind": "caser", "settings": {"student.dim": 8}})
+    'dim 8, distilled'
     """
     if row["role"] == "teacher":
         return f"Teacher, {kind_name(str(row['kind']))}"
     parts = [_setting(key, value) for key, value in row["settings"].items()]
-    parts += ["plain"] if row["role"] == "student" else []
-    return ", ".join(parts) or "distilled"
+    if row["role"] == "student":
+        parts.append("plain")
+    elif not any(key.partition(".")[0] == "distillation" for key in row["settings"]):
+        parts.append("distilled")
+    return ", ".join(parts)
 
 
 def _setting(key: str, value: Any) -> str:
@@ -84,7 +88,7 @@ def heads(found: Json) -> tuple[str, ...]:
     """The heads of the columns `Line.cells`."""
     name = metric_name(found["quality"]["metric"])
     qualities = (f"{name}, validation", f"{name}, test") if _validated(found) else (name,)
-    return ("Parameters", "Size", "ms a query", "99th percentile", "Users a second", "Training", *qualities)
+    return ("Parameters", "Size", "ms a query", "99th percentile", "Users a second", *qualities)
 
 
 def lines(found: Json) -> list[Line]:
@@ -105,7 +109,6 @@ def _line(found: Json, row: Json) -> Line:
         milliseconds(latency["p50"]),
         milliseconds(latency["p99"]),
         count(row["users_per_second"]),
-        duration(row["train_seconds"]),
         *qualities,
         metric(test_of(found, row)),
     )
@@ -164,9 +167,8 @@ def summary(found: Json) -> list[str]:
     better = sum(one.significant and (one.difference or 0) > 0 for one in made)
     worse = sum(one.significant and (one.difference or 0) < 0 for one in made)
     told = [
-        f"Of {len(made)} distilled students, {better} rank{'s' if better == 1 else ''} significantly better than the "
-        f"same student without a teacher, and {worse} significantly worse (p < .05 each; of many comparisons, some "
-        f"come out so by chance)."
+        f"Distilled students that rank significantly better than the same student without a teacher: {better} of "
+        f"{len(made)}; significantly worse: {worse} (p < .05 each; of many comparisons, some come out so by chance)."
     ]
     plain = [value for row in found["rows"] if row["role"] == "student" and (value := test_of(found, row)) is not None]
     teacher = test_of(found, found["rows"][0])

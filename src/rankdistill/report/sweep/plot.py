@@ -48,29 +48,29 @@ class _Dot:
 def figures(found: Json) -> list[Figure]:
     """Quality against bytes and against latency."""
     name, part = metric_name(found["quality"]["metric"]), found["quality"]["part"]
-    asked: list[tuple[str, str, Callable[[Json], object], Callable[[float], str]]] = [
-        ("size", "bytes", lambda row: row["bytes"], megabytes),
-        ("ms a query", "latency", lambda row: row["latency_ms"]["p50"], milliseconds),
+    asked: list[tuple[str, str, Callable[[float], str]]] = [
+        ("size", "bytes", megabytes),
+        ("ms a query", "latency", milliseconds),
     ]
     drawn = []
-    for title, cost, read, write in asked:
-        dots = _dots(found, cost, read, write)
+    for title, cost, write in asked:
+        dots = _dots(found, cost, write)
         if dots:
             full = f"{name} on the {part} part against {title}"
             drawn.append(Figure(full, _plot(dots, quality_of(found, found["rows"][0]), write, full)))
     return drawn
 
 
-def _dots(found: Json, cost: str, read: Callable[[Json], object], write: Callable[[float], str]) -> list[_Dot]:
+def _dots(found: Json, cost: str, write: Callable[[float], str]) -> list[_Dot]:
     name, dots = found["quality"]["metric"], []
     spreads = "validation_spread" if found["quality"]["part"] == "validation" else "spread"
     for row in found["rows"][1:]:
-        x, y = finite(read(row)), quality_of(found, row)
+        x, y = finite(row["costs"][cost]), quality_of(found, row)
         if x is not None and y is not None:
             ends = (row[spreads] or {}).get(name)
             tip = f"{name_of(row)}: {metric_name(name)} {metric(y)}, {write(x)}"
             dots.append(_Dot(row["role"], name_of(row), x, y, ends and tuple(ends), row["front"][cost], tip))
-    return dots
+    return sorted(dots, key=lambda dot: dot.first)  # what is drawn last lies on top
 
 
 def _plot(dots: Sequence[_Dot], teacher: float | None, write: Callable[[float], str], described: str) -> Markup:
