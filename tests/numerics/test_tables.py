@@ -31,7 +31,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def options(kind: str) -> TableConfig:
-    return TableConfig(item_table=kind, **KINDS[kind])
+    return TableConfig(dim=DIM, item_table=kind, **KINDS[kind])
 
 
 def histories(rows: int = ROWS, users: int = 40, seed: int = 0) -> Sequences:
@@ -128,13 +128,13 @@ def test_a_table_has_as_many_numbers_as_its_docstring_says(kind: str, numbers: i
 def test_vectors_start_about_as_large_as_those_of_a_full_table(kind: str) -> None:
     torch.manual_seed(0)
     wide = {"low_rank": {"rank": 12}, "hashed": {"buckets": 900, "hashes": 2}, "product_quantised": {"parts": 6}}
-    made = table_of(TableConfig(item_table=kind, **wide[kind]), 4_000, 48)
+    made = table_of(TableConfig(dim=48, item_table=kind, **wide[kind]), 4_000, 48)
     assert isinstance(made, Table)
     made.prepare(histories(4_000, 3_000))
     vectors = made.whole()
     assert vectors.std().item() == pytest.approx(1 / 48, rel=0.1)
     assert vectors.mean().item() == pytest.approx(0, abs=1e-3)
-    full = table_of(TableConfig(), 4_000, 48)
+    full = table_of(TableConfig(dim=48), 4_000, 48)
     assert isinstance(full, nn.Parameter)
     assert whole(full) is full
 
@@ -252,6 +252,23 @@ def _loss(model: Ranker, users: Tensor, items: Tensor, number: int) -> Tensor:
     return (model.score(queries, items[0]) - 1).square().mean()
 
 
+@pytest.mark.parametrize(("dim", "rank", "parts"), [(50, 10, 5), (64, 12, 8), (100, 20, 10), (7, 1, 1), (1, 1, 1)])
+def test_what_is_left_out_follows_the_vectors_length_and_the_number_of_items(dim: int, rank: int, parts: int) -> None:
+    catalogue = Catalogue(5, 999, 1)
+    tables = [
+        MatrixFactorization(MatrixFactorization.Config(dim=dim, item_table=kind), catalogue).item_vectors
+        for kind in ("low_rank", "hashed", "product_quantised")
+    ]
+    low_rank, hashed, quantised = tables
+    assert isinstance(low_rank, LowRank)
+    assert low_rank.factors.shape == (1000, rank)
+    assert isinstance(hashed, Hashed)
+    assert hashed.vectors.shape == (100, dim)
+    assert hashed.importance.shape == (1000, 2)
+    assert isinstance(quantised, ProductQuantised)
+    assert quantised.get_buffer("codes").shape == (1000, parts)
+
+
 @each_kind
 def test_a_training_step_costs_the_same_whatever_the_catalogue(kind: str) -> None:
     """No tensor of a step is as long as the catalogue, but for the tables themselves."""
@@ -297,9 +314,6 @@ class _Largest(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[
             {"item_table": "product_quantised", "parts": 5, "hashes": 2},
             "hashes = 2 belongs to item_table = 'hashed', which is 'product_quantised'; drop one",
         ),
-        ({"item_table": "low_rank"}, "item_table = 'low_rank' needs rank"),
-        ({"item_table": "hashed", "hashes": 4}, "item_table = 'hashed' needs buckets"),
-        ({"item_table": "product_quantised"}, "item_table = 'product_quantised' needs parts"),
         ({"item_table": "product_quantised", "parts": 7}, "parts = 7 does not divide dim = 50"),
         ({"item_table": "low_rank", "rank": 50}, "rank = 50 has to be below dim = 50"),
     ],

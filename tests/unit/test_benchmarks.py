@@ -130,3 +130,16 @@ def test_results_stand_between_the_markers_of_the_page(monkeypatch: pytest.Monke
     assert "`python benchmarks/fake.py`: a processor, 2 cores (avx2), python 3.11, users 13,149\n" in filled
     assert "big\n\n| name | seconds | quartiles |\n| --- | --- | --- |\n| ours | 0.5 | 0.4 - 0.6 |\n" in filled
     assert tables.filled(filled, {"fake": result}) == filled
+
+
+def test_the_guides_sizes_are_those_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    rows = importlib.import_module("sizes").sizes(dim=50)
+    guide = (BENCHMARKS.parent / "docs" / "guide.md").read_text(encoding="utf-8")
+    figures = [f"| {row['parameters']:,} | {row['bytes']:,} | {row['share']:.1%} |\n" for row in rows]
+    assert [line for line in figures if line not in guide] == []
+    readme = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
+    plain, tied_int8, quantised_int8 = (rows[index]["bytes"] / 1e6 for index in (0, 5, -1))
+    assert f"{plain:.1f} MB" in readme
+    assert f"{tied_int8:.2f}".removeprefix("0") + " MB" in readme
+    assert f"{quantised_int8:.2f}".removeprefix("0") + " MB" in readme

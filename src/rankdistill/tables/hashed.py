@@ -27,8 +27,7 @@ class Hashed(Table):
 
     def __init__(self, options: TableConfig, rows: int, dim: int, like: Table | None) -> None:
         super().__init__(options, rows, dim, like)
-        assert options.buckets is not None
-        self.buckets, self.hashes = options.buckets, options.hashes_an_item
+        self.buckets, self.hashes = options.buckets_or_default(rows), options.hashes_or_default()
         self.vectors = nn.Parameter(torch.randn(self.buckets, dim) / dim)
         self.importance = nn.Parameter(torch.full((rows, self.hashes), 1 / math.sqrt(self.hashes)))
 

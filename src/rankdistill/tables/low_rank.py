@@ -22,9 +22,9 @@ class LowRank(Table):
 
     def __init__(self, options: TableConfig, rows: int, dim: int, like: Table | None) -> None:
         super().__init__(options, rows, dim, like)
-        assert options.rank is not None
-        self.factors = nn.Parameter(torch.randn(rows, options.rank) / dim)
-        self.matrix = nn.Parameter(torch.randn(options.rank, dim) / math.sqrt(options.rank))
+        rank = options.rank_or_default()
+        self.factors = nn.Parameter(torch.randn(rows, rank) / dim)
+        self.matrix = nn.Parameter(torch.randn(rank, dim) / math.sqrt(rank))
 
     def read(self, rows: Tensor, updates: RowUpdates | None = None) -> Tensor:
         """See `Table`."""

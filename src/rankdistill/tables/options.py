@@ -15,32 +15,48 @@ _KEYS = {
     "hashed": ("buckets", "hashes"),
     "product_quantised": ("parts",),
 }
-_HASHES = 2
+_RANKS, _PART, _ITEMS_A_BUCKET, _HASHES = 5, 8, 10, 2
 
 
 class TableConfig(ModelConfig):
-    """Base of the `Config` of a model whose items have vectors; a subclass declares `dim`."""
+    """Base of the `Config` of a model whose items have vectors; what is left out of a table's keys follows `dim`."""
 
+    dim: Count = Field(description="d, the length of item vectors")
     item_table: Literal["full", "low_rank", "hashed", "product_quantised"] = Field(
         default="full", description="what the items' vectors are made from", json_schema_extra=LATER
     )
     rank: Count | None = Field(
-        default=None, description="r of low_rank: numbers an item, before a matrix [r, D]", json_schema_extra=LATER
+        default=None, description="of low_rank: numbers an item; a fifth of dim when left out", json_schema_extra=LATER
     )
     buckets: Count | None = Field(
-        default=None, description="of hashed: vectors that all items share", json_schema_extra=LATER
+        default=None,
+        description="of hashed: vectors that all items share; a tenth of the items when left out",
+        json_schema_extra=LATER,
     )
     hashes: Count | None = Field(
         default=None, description="of hashed: vectors that are an item's, 2 when left out", json_schema_extra=LATER
     )
     parts: Count | None = Field(
-        default=None, description="of product_quantised: bytes an item; they divide dim", json_schema_extra=LATER
+        default=None,
+        description="of product_quantised: bytes an item; they divide dim, by at least 8 where left out",
+        json_schema_extra=LATER,
     )
 
-    @property
-    def hashes_an_item(self) -> int:
-        """How many of the buckets are an item's."""
+    def rank_or_default(self) -> int:
+        """The numbers an item of low_rank."""
+        return self.rank or max(1, self.dim // _RANKS)
+
+    def buckets_or_default(self, items: int) -> int:
+        """The vectors that so many items share."""
+        return self.buckets or max(1, items // _ITEMS_A_BUCKET)
+
+    def hashes_or_default(self) -> int:
+        """How many of them are an item's."""
         return self.hashes or _HASHES
+
+    def parts_or_default(self) -> int:
+        """The largest number of parts of at least 8 numbers each, of those that divide `dim`; 1 where there is none."""
+        return self.parts or next(n for n in range(max(1, self.dim // _PART), 0, -1) if self.dim % n == 0)
 
     @model_validator(mode="after")
     def _keys_of_the_table(self) -> TableConfig:
@@ -52,17 +68,8 @@ class TableConfig(ModelConfig):
                     raise ValueError(
                         f"{key} = {value} belongs to item_table = {kind!r}, which is {self.item_table!r}; drop one"
                     )
-                if value is None and key in own and key != "hashes":
-                    raise ValueError(f"item_table = {kind!r} needs {key}")
-        self._check_dim()
+        if self.parts is not None and self.dim % self.parts:
+            raise ValueError(f"parts = {self.parts} does not divide dim = {self.dim}")
+        if self.rank is not None and self.rank >= self.dim:
+            raise ValueError(f"rank = {self.rank} has to be below dim = {self.dim}")
         return self
-
-    def _check_dim(self) -> None:
-        """Whether the table can have vectors of `dim`, and is smaller for it."""
-        dim: int | None = getattr(self, "dim", None)
-        if dim is None:
-            return
-        if self.parts is not None and dim % self.parts:
-            raise ValueError(f"parts = {self.parts} does not divide dim = {dim}")
-        if self.rank is not None and self.rank >= dim:
-            raise ValueError(f"rank = {self.rank} has to be below dim = {dim}")

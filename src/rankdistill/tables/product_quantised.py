@@ -29,8 +29,7 @@ class ProductQuantised(Table):
 
     def __init__(self, options: TableConfig, rows: int, dim: int, like: Table | None) -> None:
         super().__init__(options, rows, dim, like)
-        assert options.parts is not None
-        self.parts = options.parts
+        self.parts = options.parts_or_default()
         self.centroids = nn.Parameter(torch.randn(self.parts * CENTROIDS, dim // self.parts) / dim)
         self._like = () if like is None else (like,)  # no part of this module: what it holds is saved once
         if like is None:
