@@ -14,6 +14,12 @@ MISTAKES = {
         "--set: [student] kind: 'casr' is no model; did you mean 'caser'? "
         "(there are: caser, ease, fossil, item_knn, matrix_factorization, popularity)"
     ),
+    "student.rank=3": (
+        "--set: [student] rank: 3 is for item_table = 'low_rank', which is 'full'; drop rank, or change the table"
+    ),
+    "student.precision=int4": (
+        "--set: [student] precision: 'int4' is not 'float32', 'float16' or 'int8'; did you mean 'int8'?"
+    ),
     "train.learning_rate=-1": "--set: [train] learning_rate: -1 is out of range (above 0)",
     "split.fractions=[0.5, 0.1, 0.1]": "--set: [split] fractions: [0.5, 0.1, 0.1] has the sum 0.7; it must be 1",
     "windows.history_length=0": "--set: [windows] history_length: 0 is out of range (at least 1)",

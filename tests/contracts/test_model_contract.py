@@ -22,6 +22,7 @@ from rankdistill.losses.pointwise import pointwise_loss
 from rankdistill.model_folder import load_ids, load_model, save_model
 from rankdistill.pipeline import build
 from rankdistill.ranker import model_state, rank
+from rankdistill.training.checkpoint import Checkpoint
 from rankdistill.training.optimizers import Adam
 
 USERS = torch.tensor([0, 3, 3, 59])
@@ -119,6 +120,22 @@ def test_training_ends_in_finite_numbers_and_the_same_ones_twice(form: str, spli
     one, other = (trained(form, split, epochs=1) for _ in range(2))
     assert same(one, other)
     assert all(torch.isfinite(tensor).all() for tensor in model_state(one).values())
+
+
+@each_form
+def test_a_training_that_goes_on_from_its_checkpoint_ends_in_the_same_bits(
+    form: str, split: rd.Split, tmp_path: Path
+) -> None:
+    def trained_to(epochs: int, folder: Path, *, resume: bool) -> rd.Ranker:
+        config = TrainConfig(epochs=epochs, batch_size=128, device="cpu")
+        return rd.train(FORMS[form], split, rd.Settings(train=config, checkpoint=Checkpoint(folder, {}, resume=resume)))
+
+    for name in ("through", "stopped"):
+        (tmp_path / name).mkdir()
+    whole = trained_to(2, tmp_path / "through", resume=False)
+    stopped = trained_to(1, tmp_path / "stopped", resume=False)
+    assert same(trained_to(2, tmp_path / "stopped", resume=True), whole)
+    assert same(stopped, whole) != bool(list(whole.parameters()))
 
 
 @each_form

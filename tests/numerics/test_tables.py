@@ -305,17 +305,17 @@ class _Largest(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"rank": 3}, "rank = 3 belongs to item_table = 'low_rank', which is 'full'; drop one"),
+        ({"rank": 3}, "3 is for item_table = 'low_rank', which is 'full'; drop rank, or change the table"),
         (
             {"item_table": "low_rank", "rank": 3, "parts": 5},
-            "parts = 5 belongs to item_table = 'product_quantised', which is 'low_rank'; drop one",
+            "5 is for item_table = 'product_quantised', which is 'low_rank'; drop parts, or change the table",
         ),
         (
             {"item_table": "product_quantised", "parts": 5, "hashes": 2},
-            "hashes = 2 belongs to item_table = 'hashed', which is 'product_quantised'; drop one",
+            "2 is for item_table = 'hashed', which is 'product_quantised'; drop hashes, or change the table",
         ),
-        ({"item_table": "product_quantised", "parts": 7}, "parts = 7 does not divide dim = 50"),
-        ({"item_table": "low_rank", "rank": 50}, "rank = 50 has to be below dim = 50"),
+        ({"item_table": "product_quantised", "parts": 7}, "7 does not divide dim = 50"),
+        ({"item_table": "low_rank", "rank": 50}, "50 is not below dim = 50"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(given: dict[str, Any], message: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from rankdistill.config import LATER, ModelConfig
 from rankdistill.config.sections import Count
 
-_KEYS = {
+_KEYS: dict[str, tuple[str, ...]] = {
     "full": (),
     "low_rank": ("rank",),
     "hashed": ("buckets", "hashes"),
@@ -42,6 +42,23 @@ class TableConfig(ModelConfig):
         json_schema_extra=LATER,
     )
 
+    @field_validator("rank", "buckets", "hashes", "parts")
+    @classmethod
+    def _is_of_the_table(cls, value: int | None, info: ValidationInfo) -> int | None:
+        key, table, dim = str(info.field_name), info.data.get("item_table"), info.data.get("dim")
+        if value is None or table is None or dim is None:
+            return value
+        if key not in _KEYS[table]:
+            (owner,) = (kind for kind, keys in _KEYS.items() if key in keys)
+            raise ValueError(
+                f"{value} is for item_table = {owner!r}, which is {table!r}; drop {key}, or change the table"
+            )
+        if key == "parts" and dim % value:
+            raise ValueError(f"{value} does not divide dim = {dim}")
+        if key == "rank" and value >= dim:
+            raise ValueError(f"{value} is not below dim = {dim}")
+        return value
+
     def rank_or_default(self) -> int:
         """The numbers an item of low_rank."""
         return self.rank or max(1, self.dim // _RANKS)
@@ -57,19 +74,3 @@ class TableConfig(ModelConfig):
     def parts_or_default(self) -> int:
         """The largest number of parts of at least 8 numbers each, of those that divide `dim`; 1 where there is none."""
         return self.parts or next(n for n in range(max(1, self.dim // _PART), 0, -1) if self.dim % n == 0)
-
-    @model_validator(mode="after")
-    def _keys_of_the_table(self) -> TableConfig:
-        own = _KEYS[self.item_table]
-        for kind, keys in _KEYS.items():
-            for key in keys:
-                value = getattr(self, key)
-                if value is not None and key not in own:
-                    raise ValueError(
-                        f"{key} = {value} belongs to item_table = {kind!r}, which is {self.item_table!r}; drop one"
-                    )
-        if self.parts is not None and self.dim % self.parts:
-            raise ValueError(f"parts = {self.parts} does not divide dim = {self.dim}")
-        if self.rank is not None and self.rank >= self.dim:
-            raise ValueError(f"rank = {self.rank} has to be below dim = {self.dim}")
-        return self
