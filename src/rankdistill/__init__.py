@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rankdistill.models.fossil import Fossil
     from rankdistill.models.gru4rec import GRU4Rec
     from rankdistill.models.item_knn import ItemKNN
+    from rankdistill.models.lightgcn import LightGCN
     from rankdistill.models.matrix_factorization import MatrixFactorization
     from rankdistill.models.popularity import Popularity
     from rankdistill.models.sasrec import SASRec
@@ -54,6 +55,7 @@ _HOMES = {
     "GRU4Rec": "models.gru4rec",
     "Interactions": "data.interactions",
     "ItemKNN": "models.item_knn",
+    "LightGCN": "models.lightgcn",
     "MatrixFactorization": "models.matrix_factorization",
     "Pairwise": "losses.pairwise",
     "Pointwise": "losses.pointwise",
@@ -97,6 +99,7 @@ __all__ = [
     "GRU4Rec",
     "Interactions",
     "ItemKNN",
+    "LightGCN",
     "MatrixFactorization",
     "Pairwise",
     "Pointwise",

@@ -136,7 +136,9 @@ def test_sequential_models_beat_popularity_by_far_and_come_near_the_best_there_i
     assert 0.7 * best < ours < 1.02 * best
 
 
-@pytest.mark.parametrize("model", [rd.Fossil.Config(dim=16), rd.MatrixFactorization.Config(dim=16)])
+@pytest.mark.parametrize(
+    "model", [rd.Fossil.Config(dim=16), rd.MatrixFactorization.Config(dim=16), rd.LightGCN.Config(dim=16, layers=2)]
+)
 @pytest.mark.parametrize("loss", [BPR, rd.Pointwise.Config(negatives=5)])
 def test_models_of_taste_beat_popularity_by_far_and_rank_the_users_group_first(
     model: Section, loss: RankingLossConfig, groups: rd.Split
@@ -201,6 +203,7 @@ def test_a_smaller_caser_learns_what_follows_what(given: dict[str, Any], chain: 
         (rd.SASRec.Config(dim=16), rd.GBCE.Config()),
         (rd.GRU4Rec.Config(dim=16), None),
         (rd.MatrixFactorization.Config(dim=16), BPR),
+        (rd.LightGCN.Config(dim=16, layers=2), BPR),
         (rd.ItemKNN.Config(), None),
         (rd.EASE.Config(l2=10.0), None),
         (Popularity.Config(), None),

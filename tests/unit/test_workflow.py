@@ -120,7 +120,7 @@ def test_a_student_that_learns_nothing_by_gradient_is_refused_before_anything_is
     assert not (tmp_path / "run" / "config.toml").exists()
 
 
-@pytest.mark.parametrize("kind", ["fossil", "matrix_factorization", "item_knn", "ease", "popularity"])
+@pytest.mark.parametrize("kind", ["fossil", "matrix_factorization", "lightgcn", "item_knn", "ease", "popularity"])
 def test_every_model_can_be_the_teacher_of_a_run(tmp_path: Path, kind: str) -> None:
     log(tmp_path, 0, range(0, 30))
     run(experiment(tmp_path, teacher={"kind": kind}, student={"kind": "fossil", "dim": 2}), tmp_path / "run")

@@ -163,6 +163,7 @@ def kind_name(kind: str) -> str:
         "sasrec": "SASRec",
         "item_knn": "Item-kNN",
         "ease": "EASE",
+        "lightgcn": "LightGCN",
     }
     return special.get(kind) or kind.replace("_", " ").capitalize()
 
