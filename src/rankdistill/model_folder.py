@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rankdistill import plugins
 from rankdistill.checksums import sha256
+from rankdistill.ensemble import Ensemble
 from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
@@ -101,7 +102,7 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
     if sha256(weights) != card.get("sha256"):
         raise CheckpointError(f"{weights}: truncated or changed since it was written (SHA-256 differs); train it again")
     try:
-        plugin = plugins.find("models", card["kind"], may_import=False)
+        plugin = Ensemble if card["kind"] == "ensemble" else plugins.find("models", card["kind"], may_import=False)
         config = plugin.Config.model_validate(card["config"])
         model = plugin(config, Catalogue(**card["catalogue"]))
         model.take(unpacked(load_file(weights), model.precision))

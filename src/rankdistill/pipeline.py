@@ -305,10 +305,11 @@ def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"])
     if k < 1:
         raise ConfigError(f"k = {k} is no length of a list; ask for at least 1")
     items, left_out = split.num_items - len(split.untrained_items), _left_out(split, exclude)
-    if k > items - left_out:
+    longest = items - left_out
+    if k > longest:
         raise ConfigError(
             f"k = {k} is more than the catalogue's {split.num_items:,} items give: {items:,} occur in training, and a "
-            f"list leaves out up to {left_out:,} of them (exclude = {exclude!r}); lower k to {items - left_out:,}"
+            f"list leaves out up to {left_out:,} of them (exclude = {exclude!r}); lower k to {longest:,}"
         )
 
 

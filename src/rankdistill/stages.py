@@ -59,6 +59,8 @@ class Assignment:
     experiment: Experiment
     folder: Path
     resume: bool = False
+    name: str = ""
+    """What to call it in the log, where it is one of several of its role."""
 
 
 def train_model(task: Assignment, split: Split, lists: Rankings | None = None, teacher: Ranker | None = None) -> Ranker:
@@ -91,7 +93,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
             task.model.train,
             experiment.seed,
             checkpoint,
-            task.role,
+            task.name or task.role,
             experiment.evaluate.exclude_seen,
             () if tracker is None else (tracker,),
             keep,
@@ -150,7 +152,7 @@ def _finished(task: Assignment, settings: Json) -> Ranker | None:
     """The model of the folder, where it is whole and was made with the same settings."""
     if not (task.folder / CARD).exists() or load_card(task.folder).get("settings") != settings:
         return None
-    logger.info("%s: trained already", task.role)
+    logger.info("%s: trained already", task.name or task.role)
     return load_model(task.folder, task.model.train.device)[0]
 
 
@@ -291,24 +293,49 @@ def evaluate_lists(
         RankingsError: the file does not fit the data, or a user has no list.
         EvaluationError: a metric needs deeper lists.
     """
-    lists = read_lists(path, split, on_unknown)
+    return measure_lists(read_lists(path, split, on_unknown), split, config, exactly=exactly, part=part)
+
+
+def measure_lists(
+    lists: Rankings,
+    split: Split,
+    config: EvaluateConfig,
+    *,
+    exactly: bool = False,
+    part: Literal["test", "validation"] = "test",
+) -> tuple[Evaluation, Evaluation, Rankings]:
+    """Evaluates lists for the users of a part; returns what `evaluate_lists` does."""
     queries = split.queries(part, exclude_seen=config.exclude_seen)
     lists = lists.for_queries(queries.ids, split.user_ids)
     ranks = ranks_in_lists(lists, queries.by_user())
-    metrics = config.metrics if exactly else _within(config.metrics, lists.depth, path)
+    metrics = config.metrics if exactly else _within(config.metrics, lists.depth, lists.source)
     evaluation = evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items)
     return evaluation, halves.evaluate_halves(ranks, popular_items(split.train, split.num_items)), lists
 
 
-def read_lists(path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error") -> Rankings:
+def read_lists(
+    path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error", least_shared: float = 0.0
+) -> Rankings:
     """Anybody's lists for this data; see `Rankings.read`."""
-    return Rankings.read(path, split.item_ids, split.user_ids, on_unknown=on_unknown, fingerprint=split.fingerprint)
+    return Rankings.read(
+        path,
+        split.item_ids,
+        split.user_ids,
+        on_unknown=on_unknown,
+        fingerprint=split.fingerprint,
+        least_shared=least_shared,
+    )
 
 
 def read_teacher(teacher: TeacherLists, split: Split) -> Rankings:
-    """The lists that an experiment names in the place of a teacher, with the easier ones that it names."""
-    easier = tuple(read_lists(path, split, teacher.on_unknown) for path in teacher.easier)
-    return replace(read_lists(teacher.rankings, split, teacher.on_unknown), easier=easier)
+    """The lists that an experiment names in the place of a teacher, with the easier ones that it names.
+
+    Raises:
+        RankingsError: they do not fit the data, or are of another one by the most part.
+    """
+    paths = (teacher.rankings, *teacher.easier)
+    lists, *easier = (read_lists(path, split, teacher.on_unknown, teacher.least_shared) for path in paths)
+    return replace(lists, easier=tuple(easier))
 
 
 def labels_of_epoch(labels: Path, epoch: str) -> Path:
@@ -345,14 +372,14 @@ def lists_to_climb(
     return replace(found[-1], easier=tuple(found[:-1]))
 
 
-def _within(metrics: Sequence[str], depth: int, path: Path) -> list[str]:
+def _within(metrics: Sequence[str], depth: int, name: str) -> list[str]:
     """The metrics that lists of this depth allow; the others are named in a warning."""
     parsed = {name: Metric.parse(name).k for name in metrics}
     deep = [name for name, k in parsed.items() if k is None or k > depth]
     if deep:
-        logger.warning("%s: lists of %d do not reach for %s; left out", path, depth, ", ".join(deep))
+        logger.warning("%s: lists of %d do not reach for %s; left out", name, depth, ", ".join(deep))
     if len(deep) == len(metrics):
-        raise EvaluationError(f"{path}: lists of {depth} reach for none of {', '.join(deep)}; ask for ...@{depth}")
+        raise EvaluationError(f"{name}: lists of {depth} reach for none of {', '.join(deep)}; ask for ...@{depth}")
     return [name for name in metrics if name not in deep]
 
 

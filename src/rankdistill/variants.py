@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rankdistill import plugins, stages
-from rankdistill.config import Experiment, TeacherLists, to_toml
+from rankdistill.config import Experiment, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
 from rankdistill.errors import RankDistillError
 from rankdistill.files import read_object, write_json, write_text
 from rankdistill.loss import DistillationConfig
+from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
 from rankdistill.pipeline import check_list_length
 from rankdistill.ranker import Ranker
@@ -128,13 +129,13 @@ class Shared:
         if isinstance(teacher, TeacherLists):
             work.adopt(teacher.rankings, split)
         else:
-            work.train("teacher", teacher, split)
+            work.teach(split)
         lists = dict[str, Rankings]()
         for exclude in dict.fromkeys(method.exclude for method in methods):
             longest = max((each for each in methods if each.exclude == exclude), key=lambda each: each.k)
             lists[exclude] = work.label(split, longest, _labels(folder, exclude))
         folder.done(_SHARED, _stamp(experiment))
-        return cls(folder, split, folder.model("teacher"), lists)
+        return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists)
 
     @classmethod
     def found(cls, experiment: Experiment, excludes: Iterable[str], out: Path) -> Shared | None:
@@ -159,14 +160,14 @@ class Shared:
         """
         folder, teacher = RunFolder(out), experiment.teacher
         split = read_split(folder.data)
-        known = not isinstance(teacher, TeacherLists) or _is_model(teacher)
+        given = isinstance(teacher, TeacherLists) and not _is_model(teacher)
         lists = {}
-        if exclude is not None and known:
+        if exclude is not None and not given:
             lists[exclude] = stages.read_labels(_labels(folder, exclude), split)
         elif exclude is not None:
             assert isinstance(teacher, TeacherLists)
             lists[exclude] = stages.read_teacher(teacher, split)
-        return cls(folder, split, folder.model("teacher") if known else None, lists)
+        return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists)
 
     def lists_for(self, variant: Variant) -> Rankings | None:
         """What a variant learns from; lists of our teacher no longer than it needs, so that others do not matter."""
@@ -192,14 +193,20 @@ def _stamp(experiment: Experiment) -> str:
     """What the data and the teacher depend on."""
     dump = experiment.model_dump(mode="json", exclude={"student", "distillation", "tracking"})
     teacher = experiment.teacher
-    given = None
-    if isinstance(teacher, TeacherLists):
-        given = [state for path in (teacher.rankings, *teacher.easier) for state in state_of(path)]
+    each = teacher.each if isinstance(teacher, Teachers) else (teacher,)
+    files = [path for one in each if isinstance(one, TeacherLists) for path in (one.rankings, *one.easier)]
+    given = [state for path in files for state in state_of(path)] or None
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
 
 
 def _is_model(teacher: TeacherLists) -> bool:
     return (teacher.rankings / CARD).is_file()
+
+
+def _has_model(experiment: Experiment) -> bool:
+    """Whether the teacher is a model, and not lists alone."""
+    teacher, company = experiment.teacher, Company.of(experiment, Path())
+    return _is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
 
 
 def _labels(folder: RunFolder, exclude: str) -> Path:

@@ -19,8 +19,10 @@ from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
+from rankdistill.members import Company, members_of
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
+from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, together, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
@@ -49,18 +51,15 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     check_metrics(experiment)
     check_student(experiment.student.model)
     write_text(folder.config, to_toml(experiment))
+    work.company()  # whether its members fit together
     split = work.prepare()
     method = experiment.distillation
     assert isinstance(method, DistillationConfig)
     check_list_length(split, method.k, method.exclude)
     check_climb(experiment)
-    if isinstance(experiment.teacher, TeacherLists):
-        lists = work.read_lists(experiment.teacher, split)
-        work.train("student", experiment.student, split)
-    else:
-        work.train("teacher", experiment.teacher, split)
-        work.train("student", experiment.student, split)
-        lists = work.label(split, method, folder.labels)
+    known = work.teach(split)
+    work.train("student", experiment.student, split)
+    lists = work.label(split, method, folder.labels) if known is None else known
     work.train("distilled", experiment.student, split, lists)
     work.compare(split)
     seconds, memory = time.perf_counter() - begin, peak_memory_bytes()
@@ -92,10 +91,10 @@ def check_climb(experiment: Experiment) -> None:
     """Refuses a method that climbs from easy lists to hard ones where a teacher will have one list for each query.
 
     Raises:
-        ConfigError: the teacher is a model of which no earlier epochs are kept.
+        ConfigError: the teacher is a model of which no earlier epochs are kept, or several together.
     """
     teacher, method = experiment.teacher, experiment.distillation
-    alone = isinstance(teacher, RoleConfig) and not teacher.train.kept_epochs
+    alone = members_of(experiment) or (isinstance(teacher, RoleConfig) and not teacher.train.kept_epochs)
     if alone and needs_of(method) == "several":
         raise ConfigError(lacks_easier(method, "[teacher]"))
 
@@ -162,9 +161,33 @@ class Run:
         stages.write_targets(split, experiment, folder.path / "targets.parquet")
         return split
 
+    def company(self) -> Company | None:
+        """The members of the teacher, where it is several.
+
+        Raises:
+            ConfigError: they cannot be combined as the experiment says.
+        """
+        return Company.of(self.experiment, self.folder.model("teacher"))
+
+    def teach(self, split: Split) -> Rankings | None:
+        """The teacher, trained and measured; or its lists, where nothing else is known of it."""
+        teacher, company = self.experiment.teacher, self.company()
+        if company is not None:
+            self._assemble(company, split)
+        elif isinstance(teacher, TeacherLists):
+            return self.read_lists(teacher, split)
+        else:
+            assert isinstance(teacher, RoleConfig)
+            self.train("teacher", teacher, split)
+        return None
+
     def train(self, role: Role, model: RoleConfig, split: Split, lists: Rankings | None = None) -> None:
         """Trains and evaluates the model of one role."""
-        experiment, path = self.experiment, self.folder.model(role)
+        task = stages.Assignment(role, model, self.experiment, self.folder.model(role), self.resume)
+        self._train(task, split, lists)
+
+    def _train(self, task: stages.Assignment, split: Split, lists: Rankings | None = None) -> None:
+        experiment, model, path, stage = task.experiment, task.model, task.folder, task.name or task.role
         trained = stamp_of(
             data=split.content,
             windows=split.window_settings,
@@ -175,23 +198,49 @@ class Run:
             method=None if lists is None else experiment.distillation.model_dump(mode="json"),
             lists=None if lists is None else stages.digest_of(lists, experiment.distillation),
         )
-        evaluated = stamp_of(trained=trained, evaluate=experiment.evaluate.model_dump(mode="json"))
-        ranker = self._result(role, trained, lambda: load_model(path, model.train.device)[0], path / CARD)
+        ranker = self._result(stage, trained, lambda: load_model(path, model.train.device)[0], path / CARD)
         if ranker is None:
-            task = stages.Assignment(role, model, experiment, path, self.resume)
             asked = lists is not None and needs_of(experiment.distillation) == "model"
             teacher = load_model(self.folder.model("teacher"), model.train.device)[0] if asked else None
             ranker = stages.train_model(task, split, lists, teacher)
-            self.folder.done(role, trained)
-        stage = f"{role} evaluation"
+            self.folder.done(stage, trained)
+        self._evaluate(stage, trained, path, ranker, split)
+
+    def _evaluate(self, name: str, trained: str, path: Path, ranker: Ranker, split: Split) -> None:
+        """Measures a model on the test users."""
+        settings = self.experiment.evaluate
+        evaluated = stamp_of(trained=trained, evaluate=settings.model_dump(mode="json"))
+        stage = f"{name} evaluation"
         values, lists_file = path / "evaluation.parquet", path / "rankings.parquet"
         files = (values, beside(values), lists_file)
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):
             return
-        means = stages.evaluate_model(path, ranker, split, experiment.evaluate).mean()
-        stages.track_test(experiment, path)
+        means = stages.evaluate_model(path, ranker, split, settings).mean()
+        stages.track_test(self.experiment, path)
         self.folder.done(stage, evaluated)
-        logger.info("%-9s test  %s", role, "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
+        logger.info("%-9s test  %s", name, "  ".join(f"{metric} {value:.4f}" for metric, value in means.items()))
+
+    def _assemble(self, company: Company, split: Split) -> None:
+        """A teacher that is several: its members, and what they are together."""
+        for member in company.read_lists():
+            stages.read_teacher(member, split).for_queries(split.windows.ids, split.user_ids)  # before any training
+        company.train(lambda task: self._train(task, split), resume=self.resume)
+        path, settings = company.folder, self.experiment.evaluate
+        stamp = stamp_of(combine=company.combine, members=company.digests(), data=split.content)
+        if company.is_model:
+            ranker = self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD)
+            if ranker is None:
+                self._clear_teacher()
+                ranker = company.join(split)
+                self.folder.done("teacher", stamp)
+            self._evaluate("teacher", stamp, path, ranker, split)
+            write_json(path / CARD, {**load_card(path), **company.about()})  # the members may have been measured anew
+            return
+        stamp = stamp_of(members=stamp, evaluate=settings.model_dump(mode="json"), files=company.files())
+        if self._result("teacher", stamp, lambda: load_card(path), path / CARD) is None:
+            self._clear_teacher()
+            company.write_card(company.evaluate(split), split)
+            self.folder.done("teacher", stamp)
 
     def adopt(self, source: Path, split: Split) -> None:
         """Takes a model that was trained elsewhere on the same data as the teacher, and measures it."""
@@ -209,19 +258,32 @@ class Run:
 
     def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:
         """The teacher's lists for the training queries, as a method asks for them, into the file `path`."""
-        teacher = self.folder.model("teacher")
-        lists = self._label(teacher, split, method, path)
-        files = {stages.labels_of_epoch(path, model.name): model for model in stages.kept_models(teacher)}
+        company, teacher = self.company(), self.folder.model("teacher")
+        easier = stages.kept_models(teacher) if company is None else []
+        if company is None or company.is_model:
+            lists = self._label(teacher, split, method, path)
+        else:
+            stamp = [company.digests(), company.files(), self.experiment.ensemble.model_dump(mode="json")]
+            lists = self._lists(stamp, split, method, path, lambda: company.lists(split, method))
+        files = {stages.labels_of_epoch(path, model.name): model for model in easier}
         for other in set(path.parent.glob(stages.labels_of_epoch(path, "*").name)) - set(files):
             other.unlink()  # of an earlier teacher
-        easier = (self._label(model, split, method, file) for file, model in files.items())
-        return replace(lists, easier=tuple(easier))
+        return replace(lists, easier=tuple(self._label(model, split, method, file) for file, model in files.items()))
 
     def _label(self, model: Path, split: Split, method: DistillationConfig, path: Path) -> Rankings:
-        folder, own = self.folder, getattr(self.experiment.teacher, "train", self.experiment.student.train)
-        teacher, card = load_model(model, own.device)
+        own = getattr(self.experiment.teacher, "train", self.experiment.student.train)
+
+        def make() -> Rankings:
+            return label(load_model(model, own.device)[0], split, k=method.k, exclude=method.exclude)
+
+        return self._lists(load_card(model)["sha256"], split, method, path, make)
+
+    def _lists(
+        self, teacher: object, split: Split, method: DistillationConfig, path: Path, make: Callable[[], Rankings]
+    ) -> Rankings:
+        """The lists of a file, made anew where the teacher, as far as `teacher` tells, or what is asked has changed."""
         stamp = stamp_of(
-            teacher=card["sha256"],
+            teacher=teacher,
             data=split.fingerprint,
             windows=split.window_settings,
             k=method.k,
@@ -231,18 +293,24 @@ class Run:
         if known is not None:
             return known
         begin = time.perf_counter()
-        lists = label(teacher, split, k=method.k, exclude=method.exclude)
-        lists.write(path, split.user_ids, split.item_ids, positions=True)
-        folder.done(path.stem, stamp)
-        logger.info("%s: %s lists of %d in %.1f s", path.stem, f"{len(lists):,}", method.k, time.perf_counter() - begin)
+        lists = make()
+        lists.write(path, split.user_ids, split.item_ids, positions=not lists.per_user)
+        self.folder.done(path.stem, stamp)
+        logger.info(
+            "%s: %s lists of %d in %.1f s", path.stem, f"{len(lists):,}", lists.depth, time.perf_counter() - begin
+        )
         return lists
+
+    @property
+    def _method(self) -> DistillationConfig:
+        method = self.experiment.distillation
+        assert isinstance(method, DistillationConfig)
+        return method
 
     def read_lists(self, teacher: TeacherLists, split: Split) -> Rankings:
         """Somebody else's lists, checked before anything is trained."""
-        method = self.experiment.distillation
-        assert isinstance(method, DistillationConfig)
         lists = stages.read_teacher(teacher, split)
-        Distillation(lists, method).items_for(split)
+        Distillation(lists, self._method).items_for(split)
         self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}
         if teacher.test_rankings is not None:

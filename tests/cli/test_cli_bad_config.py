@@ -12,7 +12,7 @@ MISTAKES = {
     "student.dim=0": "--set: [student] dim: 0 is out of range (at least 1)",
     "student.kind=casr": (
         "--set: [student] kind: 'casr' is no model; did you mean 'caser'? "
-        "(there are: caser, ease, fossil, item_knn, lightgcn, matrix_factorization, popularity)"
+        "(there are: caser, ease, fossil, item_knn, lightgcn, matrix_factorization, popularity, sasrec)"
     ),
     "student.rank=3": (
         "--set: [student] rank: 3 is for item_table = 'low_rank', which is 'full'; drop rank, or change the table"

@@ -72,7 +72,7 @@ def test_a_missing_file_of_a_model_is_named(cli: Command, done: Path, file: str,
         (
             "casr",
             "'casr' is no model; did you mean 'caser'? "
-            "(there are: caser, ease, fossil, item_knn, lightgcn, matrix_factorization, popularity)",
+            "(there are: caser, ease, fossil, item_knn, lightgcn, matrix_factorization, popularity, sasrec)",
         ),
     ],
 )

@@ -35,6 +35,8 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "sasrec": {**_TABLES, "two heads, int8": {"heads": 2, "dim": 110, "precision": "int8"}},
     "matrix_factorization": {**_TABLES, "int8": {"precision": "int8", "dim": 110}},
+    "ease": {"by history": {"voters": "history"}},
+    "lightgcn": {"no layers": {"layers": 0}, "int8": {"precision": "int8", "dim": 110}},
 }
 FORMS: dict[str, Section] = {kind: plugins.find("models", kind).Config() for kind in plugins.kinds("models")} | {
     f"{kind}: {name}": plugins.find("models", kind).Config(**options)

@@ -37,7 +37,7 @@ def score_of(model: rd.Ranker, split: rd.Split, query: int, item: int) -> float:
 def test_scores_are_the_weighted_mean_of_log_probabilities(
     members: list[rd.Ranker], split: rd.Split, weights: Any
 ) -> None:
-    ensemble = rd.Ensemble(members, weights).eval()
+    ensemble = rd.Ensemble.of(members, weights).eval()
     lists = rank(ensemble, asked(split, 7), 5)
     assert lists.scores is not None
     shares = weights or [1.0, 1.0, 1.0]
@@ -50,7 +50,7 @@ def test_scores_are_the_weighted_mean_of_log_probabilities(
 
 
 def test_it_is_labelled_and_distilled_from_like_any_teacher(members: list[rd.Ranker], split: rd.Split) -> None:
-    ensemble = rd.Ensemble(members)
+    ensemble = rd.Ensemble.of(members)
     lists = rd.label(ensemble, split, k=4)
     assert len(lists) == len(split.windows)
     train = rd.TrainConfig(epochs=1, device="cpu")
@@ -59,14 +59,14 @@ def test_it_is_labelled_and_distilled_from_like_any_teacher(members: list[rd.Ran
 
 def test_what_cannot_be_one_teacher_is_refused(members: list[rd.Ranker], split: rd.Split) -> None:
     with pytest.raises(ConfigError, match="an ensemble of no models"):
-        rd.Ensemble([])
+        rd.Ensemble.of([])
     with pytest.raises(ConfigError, match="give one number from 0 on for each of the 3 models"):
-        rd.Ensemble(members, [1.0, 2.0])
+        rd.Ensemble.of(members, [1.0, 2.0])
     for wrong in (float("nan"), float("inf"), -1.0):
         with pytest.raises(ConfigError, match="give one number from 0 on"):
-            rd.Ensemble(members, [wrong, 1.0, 1.0])
+            rd.Ensemble.of(members, [wrong, 1.0, 1.0])
     with pytest.raises(ConfigError, match="a Fossil cannot be one of several models"):
-        rd.Ensemble([*members, build(rd.Fossil.Config(dim=2), split, 0)])
+        rd.Ensemble.of([*members, build(rd.Fossil.Config(dim=2), split, 0)])
     other = rd.read("synthetic", users=40, items=30, length=12).split("leave_last_out")
     with pytest.raises(ConfigError, match="an ensemble of models of different data"):
-        rd.Ensemble([*members, build(rd.Caser.Config(dim=4), other, 0)])
+        rd.Ensemble.of([*members, build(rd.Caser.Config(dim=4), other, 0)])

@@ -61,7 +61,7 @@ def distill(
         model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)
     elif len(teacher) == 1:
-        lists = stages.read_lists(teacher[0], split, experiment.teacher.on_unknown)
+        lists = stages.read_teacher(experiment.teacher, split)
     else:
         raise ConfigError("--teacher: several files of lists are made one by `rankdistill fuse`; give that one")
     Distillation(lists, method, model).items_for(split)

@@ -12,23 +12,29 @@ from rankdistill.cli.options import Changes
 from rankdistill.processor import cores
 
 if TYPE_CHECKING:
-    from rankdistill.config import Experiment, RoleConfig, TeacherLists
+    from rankdistill.config import Experiment, Section
     from rankdistill.data.splitting import Split
     from rankdistill.ranker import Ranker
     from rankdistill.types import Json
 
-    R = TypeVar("R", RoleConfig, RoleConfig | TeacherLists)
+    R = TypeVar("R", bound=Section)
 
 logger = logging.getLogger(__name__)
 
 
 def load_experiment(path: Path, changes: Changes, *first: str) -> Experiment:
     """The experiment of a file with the changes of the command line, those in `first` before the others."""
-    from rankdistill.config import load
+    from rankdistill.config import Teachers, load
 
     experiment = load(path, [*first, *changes.as_overrides()])
     short = {name: value for name in ("device", "threads") if (value := getattr(changes, name)) is not None}
-    teacher, student = (_everywhere(role, short) for role in (experiment.teacher, experiment.student))
+    student = _everywhere(experiment.student, short)
+    teacher: Section = experiment.teacher
+    if isinstance(teacher, Teachers):
+        each = tuple(_everywhere(each, short) for each in teacher.each)
+        teacher = teacher.model_copy(update={"each": each})
+    else:
+        teacher = _everywhere(teacher, short)
     return experiment.model_copy(update={"teacher": teacher, "student": student})
 
 
@@ -95,7 +101,7 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
         return members[0]
     from rankdistill.ensemble import Ensemble
 
-    return Ensemble(members)
+    return Ensemble.of(members)
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:

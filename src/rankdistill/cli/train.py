@@ -34,15 +34,26 @@ def train(
     """
     experiment = load_experiment(config, changes)
     from rankdistill import stages
-    from rankdistill.config import RoleConfig
+    from rankdistill.config import RoleConfig, TeacherLists
+    from rankdistill.members import Company
     from rankdistill.workflow import check_metrics
 
     model = experiment.teacher if role is Role.teacher else experiment.student
-    if not isinstance(model, RoleConfig):
-        raise ConfigError(f"{config}: [teacher] names a file of lists; there is no teacher to train, only to distill")
+    company = Company.of(experiment, out) if role is Role.teacher else None
+    if (company is not None and not company.is_model) or isinstance(model, TeacherLists):
+        raise ConfigError(
+            f"{config}: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
+        )
     check_metrics(experiment)
     use_processor(experiment)
     split = load_data(experiment, training.data)
+    if company is not None:
+        company.train(lambda each: stages.train_model(each, split), resume=training.resume)
+        stages.evaluate_model(out, company.join(split), split, experiment.evaluate)
+        stages.track_test(experiment, out)
+        print_model(out, output)
+        return
+    assert isinstance(model, RoleConfig)
     task = stages.Assignment(role.value, model, experiment, out, training.resume)
     ranker = stages.train_model(task, split)
     stages.evaluate_model(out, ranker, split, experiment.evaluate)

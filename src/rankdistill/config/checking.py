@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from glob import iglob
 from pathlib import Path
@@ -15,12 +15,15 @@ from rankdistill import plugins
 from rankdistill.config.mistakes import mistaken_key, reason, shown
 from rankdistill.config.sections import (
     DataConfig,
+    EnsembleConfig,
     EvaluateConfig,
     Experiment,
     RoleConfig,
     Section,
     SplitConfig,
+    TeacherConfig,
     TeacherLists,
+    Teachers,
     TrainConfig,
     WindowsConfig,
 )
@@ -44,9 +47,14 @@ _OPTIONAL = ("tracking",)
 _FIXED: dict[str, type[Section]] = {
     "split": SplitConfig,
     "windows": WindowsConfig,
+    "ensemble": EnsembleConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
 }
+
+
+_ROLE_KEYS = {"teacher": ("train", "members", "weight"), "student": ("train",)}
+"""What stands among the options of a model and is not the model's."""
 
 
 @dataclass
@@ -63,6 +71,8 @@ class Checker:
     mistakes: list[tuple[int, str]] = field(default_factory=list)
     classes: dict[str, type[Section]] = field(default_factory=dict)
     """The class that declares the keys of each section; a section whose kind is unknown is not in it."""
+    number: int | None = None
+    """Which of several [[teacher]] this is a reading of."""
 
     def experiment(self) -> Experiment:
         """The checked experiment.
@@ -79,7 +89,8 @@ class Checker:
             "data": data,
             "split": self._split(data),
             "windows": self._checked(WindowsConfig, ("windows",), self._table("windows")),
-            "teacher": self._role("teacher", train),
+            "teacher": self._teacher(train),
+            "ensemble": self._checked(EnsembleConfig, ("ensemble",), self._table("ensemble")),
             "student": self._role("student", train),
             "ranking_loss": self._plugin("ranking_loss"),
             "distillation": self._plugin("distillation"),
@@ -101,6 +112,8 @@ class Checker:
         """Notes a mistake; `first` for a name that is not known: it often is why another one is missing."""
         names = tuple(part.strip("[]").partition("[")[0] for part in address)
         source = "--set" if names in self.overridden else self.source
+        if self.number is not None:
+            address = tuple(part.replace("teacher", f"teacher.{self.number}") for part in address)
         *sections, key = address
         place = f"[{'.'.join(sections)}] " if sections else ""
         if key:  # else the mistake is in the section as a whole
@@ -110,7 +123,7 @@ class Checker:
     def _check_names(self) -> None:
         names = [*_PLUGINS, *_FIXED]
         for name, value in self.mapping.items():
-            table = isinstance(value, Mapping)
+            table = isinstance(value, Mapping) or (name == "teacher" and _are_tables(value))
             if name in names and not table:
                 self._add((f"[{name}]",), f"{shown(value)} is a value; write a section with keys", first=True)
             elif name not in names and table:
@@ -169,7 +182,7 @@ class Checker:
             return None
         kind = table.get("kind", default)
         if not isinstance(self.mapping.get(name, {}), Mapping):
-            return None  # noted among the names
+            return None  # noted among the names, or several tables
         if name in _OPTIONAL and name not in self.mapping:
             return None
         if kind is None:
@@ -193,7 +206,8 @@ class Checker:
         if "kind" in config.model_fields:
             table["kind"] = kind
         if group == "models" and config is not TeacherLists:
-            table.pop("train", None)
+            for key in _ROLE_KEYS[name]:
+                table.pop(key, None)
         return self._checked(config, (name,), table)
 
     def _role(self, name: str, common: TrainConfig) -> Section | None:
@@ -205,7 +219,40 @@ class Checker:
             self._add((name, "train"), f"{shown(own)} is a value; write a section [{name}.train]")
             return None
         train = self._checked(TrainConfig, (name, "train"), {**common.model_dump(), **own})
-        return RoleConfig(kind=table["kind"], model=options, train=train) if options and train else None
+        if options is None or train is None:
+            return None
+        role = {"kind": table["kind"], "model": options, "train": train}
+        if name == "student":
+            return RoleConfig(**role)
+        given = {key: table[key] for key in _ROLE_KEYS[name] if key in table}
+        return self._checked(TeacherConfig, (name,), given | role)
+
+    def _teacher(self, train: TrainConfig) -> Section | None:
+        """`[teacher]`, or what several `[[teacher]]` are together."""
+        tables: Any = self.mapping.get("teacher")
+        if not _are_tables(tables):
+            return self._role("teacher", train)
+        each = [self._nth_teacher(number, table, train) for number, table in enumerate(tables, start=1)]
+        return None if None in each else Teachers(each=tuple(one for one in each if one is not None))
+
+    def _nth_teacher(self, number: int, table: Json, train: TrainConfig) -> TeacherConfig | TeacherLists | None:
+        """One of several `[[teacher]]`, read as if it were the only one."""
+        start = ("teacher", str(number))
+        own = {("teacher", *address[2:]) for address in self.overridden if address[:2] == start}
+        classes = {name: config for name, config in self.classes.items() if name != "teacher"}
+        alone = replace(
+            self,
+            mapping={**self.mapping, "teacher": table},
+            overridden=own,
+            mistakes=[],
+            classes=classes,
+            number=number,
+        )
+        if found := alone._class("teacher"):
+            alone.classes["teacher"] = found
+        role = alone._role("teacher", train)
+        self.mistakes.extend(alone.mistakes)
+        return role if isinstance(role, TeacherConfig | TeacherLists) else None
 
     def _split(self, data: Section | None) -> SplitConfig | None:
         table = self._table("split")
@@ -243,6 +290,11 @@ class Checker:
         if (*address, key) in self.overridden:
             places.reverse()
         return next((place for place in places if _exists(place)), places[0])
+
+
+def _are_tables(value: object) -> bool:
+    """Whether this is `[[name]]`, once or several times."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
 def _keys(config: type[Section]) -> list[str]:

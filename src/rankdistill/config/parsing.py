@@ -60,16 +60,29 @@ def _override(mapping: Json, text: str) -> list[Address]:
     *tables, key = address = tuple(part.strip() for part in name.split("."))
     if not equals or not written or not all(address):
         raise ConfigError(f"--set {text!r}: write it as section.key=value, for example student.dim=20")
-    table, changed = mapping, [address]
+    table: Any = mapping
+    changed = [address]
     for depth, each in enumerate(tables, start=1):
+        if isinstance(table, list):
+            name = ".".join(tables[: depth - 1])
+            if not each.isdecimal() or not 1 <= int(each) <= len(table):
+                raise ConfigError(f"--set {text!r}: {_several(name, len(table), key)}")
+            table = table[int(each) - 1]
+            continue
         if each not in table:
             changed.append(address[:depth])
         table = table.setdefault(each, {})
-        if not isinstance(table, dict):
+        if not isinstance(table, dict | list):
             raise ConfigError(f"--set {text!r}: {'.'.join(tables[:depth])} is a value, not a section")
+    if isinstance(table, list):
+        raise ConfigError(f"--set {text!r}: {_several('.'.join(tables), len(table), key)}")
     try:
         values = tomllib.loads(f"value = {written}")
         table[key] = values["value"] if len(values) == 1 else written
     except tomllib.TOMLDecodeError:
         table[key] = written
     return changed
+
+
+def _several(name: str, count: int, key: str) -> str:
+    return f"there are {count} [[{name}]]; write {name}.1.{key} for the first of them"

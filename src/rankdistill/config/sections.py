@@ -221,6 +221,14 @@ class TeacherLists(Section):
         description="files of lists that are easier to learn, the easiest first, for a method that climbs them",
         json_schema_extra=LATER,
     )
+    least_shared: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of the file's users, and of its items, that the data has to have where others are dropped",
+        json_schema_extra=LATER,
+    )
+    weight: float = Field(default=1.0, ge=0, description="of one of several teachers", json_schema_extra=LATER)
 
 
 Precision = Literal["float32", "float16", "int8"]
@@ -247,6 +255,35 @@ class RoleConfig(Section):
     train: TrainConfig = Field(default=TrainConfig(), description="how it is trained")
 
 
+class TeacherConfig(RoleConfig):
+    """`[teacher]` with a model."""
+
+    members: Count = Field(
+        default=1, description="trainings of it with seeds of their own, together one teacher", json_schema_extra=LATER
+    )
+    weight: float = Field(default=1.0, ge=0, description="of one of several teachers", json_schema_extra=LATER)
+
+
+class Teachers(Section):
+    """`[[teacher]]`, several times: together they are one teacher."""
+
+    each: tuple[TeacherConfig | TeacherLists, ...] = Field(min_length=1, description="the tables in their order")
+
+
+class EnsembleConfig(Section):
+    """`[ensemble]`: how several teachers become one."""
+
+    combine: Literal["log_sigmoid", "log_softmax", "z_score", "ranks", "scores"] | None = Field(
+        default=None,
+        description="what is added up: scores of models, made comparable, or what is in lists (ranks, scores); left "
+        "out, what fits the teachers",
+    )
+    depth: Count = Field(default=50, description="items of each teacher's list where lists are added up")
+    least_shared: float = Field(
+        default=0.5, ge=0, le=1, description="share of users, queries and items that all lists have to know"
+    )
+
+
 def _pointwise() -> Section:
     config: Section = plugins.find("losses", "pointwise").Config()
     return config
@@ -264,7 +301,8 @@ class Experiment(Section):
     data: SerializeAsAny[DataConfig] = Field(description="the reader's options")
     split: SplitConfig = Field(default=SplitConfig(), description="train, validation and test")
     windows: WindowsConfig = Field(default=WindowsConfig(), description="histories and targets")
-    teacher: RoleConfig | TeacherLists = Field(description="the model to distil, or its lists")
+    teacher: TeacherConfig | TeacherLists | Teachers = Field(description="the model to distil, or its lists")
+    ensemble: EnsembleConfig = Field(default=EnsembleConfig(), description="how several teachers become one")
     student: RoleConfig = Field(description="the compact model")
     ranking_loss: SerializeAsAny[Section] = Field(default_factory=_pointwise, description="learns from the data")
     distillation: SerializeAsAny[Section] = Field(

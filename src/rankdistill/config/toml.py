@@ -10,7 +10,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from rankdistill import plugins
-from rankdistill.config.sections import Experiment, RoleConfig, Section, TrainConfig
+from rankdistill.config.sections import (
+    EnsembleConfig,
+    Experiment,
+    RoleConfig,
+    Section,
+    TeacherConfig,
+    TeacherLists,
+    Teachers,
+    TrainConfig,
+)
 from rankdistill.errors import ConfigError
 from rankdistill.types import Json
 
@@ -24,9 +33,12 @@ def to_toml(experiment: Experiment) -> str:
     blocks = [f"seed = {experiment.seed}"]
     for name in type(experiment).model_fields:
         section = getattr(experiment, name)
-        if isinstance(section, RoleConfig):
-            blocks.append(_block(name, {"kind": section.kind} | _values(name, section.model)))
-            blocks.extend(_own_train(name, section.train, experiment.train))
+        if isinstance(section, Teachers):
+            blocks.extend(block for each in section.each for block in _role(f"[{name}]", each, experiment.train))
+        elif isinstance(section, RoleConfig):
+            blocks.extend(_role(name, section, experiment.train))
+        elif isinstance(section, EnsembleConfig) and section == EnsembleConfig():
+            continue  # it says nothing where there is one teacher
         elif name in ("ranking_loss", "distillation", "tracking") and section is not None:
             blocks.append(_block(name, {"kind": plugins.kind_of(section)} | _values(name, section)))
         elif isinstance(section, Section):
@@ -67,6 +79,18 @@ def flat(sections: Mapping[str, Section]) -> Json:
 
 def _block(name: str, values: Mapping[str, object]) -> str:
     return "\n".join([f"[{name}]", *(f"{key} = {to_value(value)}" for key, value in values.items())])
+
+
+def _role(name: str, role: RoleConfig | TeacherLists, common: TrainConfig) -> list[str]:
+    """The blocks of `[teacher]`, `[student]` or one of several `[[teacher]]`."""
+    if isinstance(role, TeacherLists):
+        return [_block(name, _values(name, role))]
+    several = _values(name, role) if isinstance(role, TeacherConfig) else {}
+    own = {key: several[key] for key in ("members", "weight") if key in several and several[key] != 1}
+    return [
+        _block(name, {"kind": role.kind} | _values(name, role.model) | own),
+        *_own_train(name.strip("[]"), role.train, common),
+    ]
 
 
 def _values(name: str, section: Section) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.functional import embedding_bag
 
-from rankdistill.config import Section
+from rankdistill.config import ModelConfig
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
@@ -41,7 +41,7 @@ class LightGCN(Ranker):
     the size of the batch: take a large one ([teacher.train] batch_size = 8192), and a learning rate to match.
     """
 
-    class Config(Section):
+    class Config(ModelConfig):
         """Options of LightGCN."""
 
         kind: Literal["lightgcn"] = "lightgcn"

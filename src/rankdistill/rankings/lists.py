@@ -176,6 +176,7 @@ class Rankings:
         *,
         on_unknown: Literal["error", "drop"] = "error",
         fingerprint: str | None = None,
+        least_shared: float = 0.0,
     ) -> Rankings:
         """Reads lists from parquet: `user_id[, position], rank, item_id[, score]` with raw ids.
 
@@ -187,14 +188,16 @@ class Rankings:
             user_ids: its users; when left out, users are matched where the lists are used.
             on_unknown: what to do with users and items that the data set does not have.
             fingerprint: of the data set; a file that carries another one is refused.
+            least_shared: the share of the file's users, and of its items, that the data set has to have.
 
         Raises:
-            RankingsError: no such file, not parquet, a column missing, made from other data, an unknown user or
-                item, a repeated item, ranks that are not 1, 2, 3 ..., scores that rise down the list or are no numbers.
+            RankingsError: no such file, not parquet, a column missing, made from other data, an unknown user or item
+                or too many of them, a repeated item, ranks that are not 1, 2, 3 ..., scores that rise down the list
+                or are no numbers.
         """
-        from rankdistill.rankings.parquet import read
+        from rankdistill.rankings.parquet import Unknown, read
 
-        return read(Path(path), item_ids, user_ids, on_unknown, fingerprint)
+        return read(Path(path), item_ids, user_ids, Unknown(on_unknown, least_shared), fingerprint)
 
     def write(self, path: Path | str, user_ids: IdMap, item_ids: IdMap, *, positions: bool = False) -> None:
         """Writes the lists as parquet with raw ids, whole or not at all; `positions` adds the queries' positions."""

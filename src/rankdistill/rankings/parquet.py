@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,45 @@ from rankdistill.types import PAD, UNKNOWN, Bools, Floats, Ints, Items
 logger = logging.getLogger(__name__)
 
 _ROWS_A_BLOCK = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What to do with users and items that the data set does not have.
+
+    Attributes:
+        action: refuse them, or leave them out.
+        least_shared: the share of the file's users, and of its items, that the data set has to have.
+    """
+
+    action: Literal["error", "drop"] = "error"
+    least_shared: float = 0.0
+
+    def check(self, rows: Rows, files: Sequence[Path]) -> None:
+        """Says what the file shares with the data set.
+
+        Raises:
+            RankingsError: an id is unknown and is to be refused, or too few are known.
+        """
+        for what, dense in (("user", rows.users), ("item", rows.items)):
+            unknown = dense == UNKNOWN
+            if not unknown.any():
+                continue
+            raw = raw_ids(files, f"{what}_id")
+            missing, every = raw.filter(pl.Series(unknown)), raw.n_unique()
+            if self.action == "error":
+                raise RankingsError(
+                    f"{rows.path}: {missing.n_unique():,} of {every:,} {what}s are not in the data "
+                    f"(first: {missing[0]!r}); made from other data? on_unknown = 'drop' leaves them out"
+                )
+            shared = every - missing.n_unique()
+            line = f"{rows.path}: {shared:,} of {every:,} {what}s are in the data (first that is not: {missing[0]!r})"
+            if shared < self.least_shared * every or not shared:
+                raise RankingsError(
+                    f"{line}, and a share of {self.least_shared:g} is the least; made from other data? lower "
+                    f"least_shared if it is not"
+                )
+            logger.info("%s; the others are left out", line)
 
 
 def write(lists: Rankings, path: Path, user_ids: IdMap, item_ids: IdMap, *, positions: bool) -> None:
@@ -56,7 +96,7 @@ def read(
     path: Path,
     item_ids: IdMap,
     user_ids: IdMap | None,
-    on_unknown: Literal["error", "drop"],
+    unknown_ids: Unknown,
     expected: str | None,
 ) -> Rankings:
     """Reads and checks a file of lists; see `Rankings.read`."""
@@ -69,8 +109,7 @@ def read(
         )
     own = user_ids if user_ids is not None else users_of(files)
     rows = read_rows(path, files, columns, own, item_ids)
-    if on_unknown == "error":
-        _refuse_unknown(rows, files)
+    unknown_ids.check(rows, files)
     rows = _without(rows, rows.users == UNKNOWN, "user")
     keys = rows.keys()
     if ((keys[1:] < keys[:-1]) | ((keys[1:] == keys[:-1]) & (rows.ranks[1:] < rows.ranks[:-1]))).any():
@@ -106,19 +145,7 @@ def read_together(paths: Sequence[Path]) -> tuple[list[Rankings], IdMap, IdMap]:
     every = [file for parts in files.values() for file in parts]
     user_ids = users_of(every)
     item_ids = IdMap.of(raw_ids(every, "item_id", distinct=True), first=1)
-    return [read(path, item_ids, user_ids, "error", None) for path in paths], user_ids, item_ids
-
-
-def _refuse_unknown(rows: Rows, files: Sequence[Path]) -> None:
-    for what, dense in (("user", rows.users), ("item", rows.items)):
-        unknown = dense == UNKNOWN
-        if unknown.any():
-            raw = raw_ids(files, f"{what}_id")
-            missing = raw.filter(pl.Series(unknown))
-            raise RankingsError(
-                f"{rows.path}: {missing.n_unique():,} of {raw.n_unique():,} {what}s are not in the data "
-                f"(first: {missing[0]!r}); made from other data? on_unknown = 'drop' leaves them out"
-            )
+    return [read(path, item_ids, user_ids, Unknown(), None) for path in paths], user_ids, item_ids
 
 
 def _without(rows: Rows, unknown: Bools, what: str) -> Rows:

@@ -159,6 +159,7 @@ def kind_name(kind: str) -> str:
     """
     special = {
         "lists": "Lists from elsewhere",
+        "fusion": "Fused lists of several teachers",
         "gru4rec": "GRU4Rec",
         "sasrec": "SASRec",
         "item_knn": "Item-kNN",

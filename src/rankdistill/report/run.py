@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class Model:
     def row(self) -> Json:
         """The model's row of `report.json`."""
         latency = {key: self.number("latency_ms", key) for key in ("p50", "p99")}
+        members = {"members": self.facts["members"]} if "members" in self.facts else {}
         return {
             "role": self.role,
             "kind": self.kind,
@@ -84,6 +85,7 @@ class Model:
             "epochs": self.facts.get("epochs"),
             "best_epoch": self.facts.get("best_epoch"),
             "config": self.facts.get("config") or {},
+            **members,
         }
 
 
@@ -201,7 +203,7 @@ class Report:
         }
 
 
-def main_metric(names: Sequence[str]) -> str | None:
+def main_metric(names: Collection[str]) -> str | None:
     """The metric that headlines speak of: nDCG@10 where it was measured, else the nearest to it.
 
     >>> main_metric(["map", "ndcg_kdd18@5", "ndcg@5"]), main_metric([])

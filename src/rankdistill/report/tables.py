@@ -20,7 +20,7 @@ from rankdistill.report.numerals import (
     p_value,
     whole,
 )
-from rankdistill.report.run import PAIRS, ROLES, Comparison, Model, Run, role_name
+from rankdistill.report.run import PAIRS, ROLES, Comparison, Model, Run, main_metric, role_name
 from rankdistill.types import Json
 
 
@@ -195,8 +195,23 @@ def _model_card(title: str, role: str, model: Model) -> Card:
     rows = []
     if model.number("parameters") is not None:
         rows.append(("parameters", whole(model.number("parameters"))))
+    members = model.facts.get("members") or []
     settings = {key: value for key, value in (model.facts.get("config") or {}).items() if key != "kind"}
-    return Card(title, role, kind_name(model.kind), (*rows, *_settings(settings)))
+    if members:
+        settings = {"combined by": str(model.facts.get("combine")).replace("_", " ")}
+    facts = (*rows, *_settings(settings), *(_member(each) for each in members))
+    return Card(title, role, kind_name(model.kind), facts)
+
+
+def _member(member: Json) -> tuple[str, str]:
+    """One of several teachers: what it is, how much it counts, and what it reaches and costs alone."""
+    told = [kind_name(str(member.get("kind"))), f"weight {_written(member.get('weight'))}"]
+    main = main_metric(member.get("metrics") or {})
+    if main is not None:
+        told.append(f"{metric_name(main)} {metric(member['metrics'][main])}")
+    if member.get("parameters") is not None:
+        told += [f"{count(member['parameters'])} parameters", megabytes(member.get("bytes"))]
+    return f"member {member.get('number')}", ", ".join(told)
 
 
 def _settings(mapping: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

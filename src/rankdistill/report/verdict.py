@@ -100,7 +100,7 @@ def _against_teacher(run: Run, distilled: Model, name: str) -> list[str]:
 def _size(distilled: Model, teacher: Model) -> str:
     share = ratio(distilled.number("parameters"), teacher.number("parameters"))
     if share is None:
-        return "learned from another’s lists and" if teacher.kind == "lists" else "of unknown relative size"
+        return "learned from another’s lists and" if teacher.kind in ("lists", "fusion") else "of unknown relative size"
     if share < 0.95:
         return f"has {percent(share)} of the teacher’s parameters and"
     if share <= 1.05:

@@ -1,0 +1,280 @@
+"""A teacher that is several: its members, how they are combined, and where each of them is kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias, get_args
+
+import numpy as np
+
+from rankdistill import plugins, stages
+from rankdistill.config import Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
+from rankdistill.data.splitting import Split
+from rankdistill.ensemble import Combine, Ensemble
+from rankdistill.errors import ConfigError
+from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.evaluation.halves import means_of
+from rankdistill.files import write_json, write_text
+from rankdistill.loss import DistillationConfig
+from rankdistill.model_folder import CARD, load_card, load_model, save_model
+from rankdistill.pipeline import label, longest_list
+from rankdistill.ranker import Ranker, rank
+from rankdistill.rankings import Rankings
+from rankdistill.rankings.fusion import By, fuse
+from rankdistill.runs import state_of
+from rankdistill.teaching import needs_of
+from rankdistill.types import Json
+
+logger = logging.getLogger(__name__)
+
+Train: TypeAlias = Callable[[stages.Assignment], object]
+_MEMBERS = 1
+"""The spawn key of the members' seeds; 0 is that of a distilled student."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the models or lists that are a teacher together.
+
+    Attributes:
+        number: from 1.
+        role: what to train, or whose lists to read.
+        weight: how much it counts.
+        seed: what its training starts from; the first member's is the experiment's.
+    """
+
+    number: int
+    role: RoleConfig | TeacherLists
+    weight: float
+    seed: int
+
+    def folder(self, teacher: Path) -> Path:
+        """Where it is kept."""
+        return teacher / "members" / str(self.number)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        if isinstance(self.role, TeacherLists):
+            return f"member {self.number} ({self.role.rankings.name})"
+        return f"member {self.number} ({self.role.kind})"
+
+    def alone(self, experiment: Experiment) -> Experiment:
+        """The experiment with this member as its teacher."""
+        return experiment.model_copy(update={"teacher": self.role, "seed": self.seed})
+
+
+def members_of(experiment: Experiment) -> list[Member]:
+    """The members of an experiment's teacher; none where it is one model or one file of lists."""
+    teacher = experiment.teacher
+    if not isinstance(teacher, Teachers) and (isinstance(teacher, TeacherLists) or teacher.members == 1):
+        return []
+    members: list[Member] = []
+    for each in teacher.each if isinstance(teacher, Teachers) else (teacher,):
+        copies = each.members if isinstance(each, TeacherConfig) else 1
+        alone = each if isinstance(each, TeacherLists) else each.model_copy(update={"members": 1, "weight": 1.0})
+        for _ in range(copies):
+            number = len(members) + 1
+            members.append(Member(number, alone, each.weight / copies, _seed(experiment.seed, number)))
+    return members
+
+
+def _seed(seed: int, number: int) -> int:
+    if number == 1:
+        return seed
+    return int(np.random.SeedSequence(seed, spawn_key=(_MEMBERS, number)).generate_state(1)[0])
+
+
+def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
+    """How the members become one teacher.
+
+    What is left out is chosen: log-probabilities where the ranking loss makes the scores of all members such, and else
+    the ranks in their lists.
+
+    Raises:
+        ConfigError: scores of models are asked for and a member has none; or a method asks the teacher itself where
+            there are lists alone; or all weights are 0.
+    """
+    if not any(member.weight for member in members):
+        raise ConfigError("[[teacher]] weight: is 0 for all of them; give one of them a weight above 0")
+    asked = experiment.ensemble.combine
+    without = [member for member in members if not _has_scores(member)]
+    chosen: Combine | By = asked or _fitting(experiment, members)
+    if chosen in get_args(Combine) and without:
+        raise ConfigError(
+            f"[ensemble] combine = {chosen!r}: {without[0].name} has no scores that could be added to those of the "
+            f"others; take 'ranks' or 'scores', which add up lists"
+        )
+    if chosen in get_args(By) and needs_of(experiment.distillation) == "model":
+        raise ConfigError(
+            f"[distillation] kind = {plugins.kind_of(experiment.distillation)!r} asks the teacher itself while the "
+            f"student learns, and [[teacher]] are combined by their lists ([ensemble] combine = {chosen!r}); take "
+            f"another method, or models that can be combined by their scores"
+        )
+    return chosen
+
+
+def _has_scores(member: Member) -> bool:
+    """Whether its scores can be added to another model's; see `Ensemble`."""
+    if isinstance(member.role, TeacherLists):
+        return False
+    plugin = plugins.behind("models", member.role.model)
+    return bool(plugin.adjust is Ranker.adjust)
+
+
+def _fitting(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
+    learned = all(
+        isinstance(member.role, RoleConfig) and plugins.behind("models", member.role.model).learns for member in members
+    )
+    if not learned or not all(map(_has_scores, members)):
+        return "ranks"
+    return "log_softmax" if plugins.kind_of(experiment.ranking_loss) == "softmax" else "log_sigmoid"
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The members of a teacher in a folder.
+
+    Attributes:
+        experiment: as a whole.
+        folder: the teacher's, which holds those of the members.
+        members: who they are.
+        combine: how they become one.
+    """
+
+    experiment: Experiment
+    folder: Path
+    members: Sequence[Member]
+    combine: Combine | By
+
+    @classmethod
+    def of(cls, experiment: Experiment, folder: Path) -> Company | None:
+        """The members of an experiment's teacher; None where it is one model or one file of lists.
+
+        Raises:
+            ConfigError: they cannot be combined as the experiment says.
+        """
+        members = members_of(experiment)
+        return cls(experiment, folder, members, combination_of(experiment, members)) if members else None
+
+    @property
+    def is_model(self) -> bool:
+        """Whether together they are a model, not lists alone."""
+        return self.combine in get_args(Combine)
+
+    @property
+    def models(self) -> list[Member]:
+        """Those that are trained."""
+        return [member for member in self.members if isinstance(member.role, RoleConfig)]
+
+    def train(self, train: Train, *, resume: bool) -> None:
+        """Trains the members one after the other, each into its folder, by `train`."""
+        for member in self.models:
+            assert isinstance(member.role, RoleConfig)
+            task = stages.Assignment("teacher", member.role, member.alone(self.experiment), self._of(member), resume)
+            train(replace(task, name=f"member {member.number}"))
+
+    def join(self, split: Split) -> Ensemble:
+        """Makes the trained members one model and saves it as the teacher's folder."""
+        experiment, combine = self.experiment, self.combine
+        assert combine == "log_sigmoid" or combine == "log_softmax" or combine == "z_score"
+        rankers = [load_model(self._of(member))[0] for member in self.members]
+        for ranker in rankers:
+            ranker.fingerprint = split.fingerprint
+        ensemble = Ensemble.of(rankers, [member.weight for member in self.members], combine)
+        write_text(self.folder / "config.toml", to_toml(experiment))
+        about = {"role": "teacher", "fingerprint": split.fingerprint, "seed": experiment.seed, **self.about()}
+        save_model(self.folder, ensemble, split.user_ids, split.item_ids, about)
+        return ensemble
+
+    def about(self) -> Json:
+        """What the card of the teacher says of its members."""
+        rows = [self._row(member) for member in self.members]
+        seconds = [row["train_seconds"] for row in rows if row.get("train_seconds") is not None]
+        return {"combine": self.combine, "members": rows, "train_seconds": round(sum(seconds), 3)}
+
+    def write_card(self, measured: tuple[Evaluation, Evaluation, Rankings] | None, split: Split) -> None:
+        """The card of a teacher that is lists alone, and beside it how good those for the test users are."""
+        about, path = self.about(), self.folder
+        rows = about["members"]
+        sums = {
+            key: sum(row[key] for row in rows) for key in ("parameters", "bytes") if all(key in row for row in rows)
+        }
+        card = {"role": "teacher", "kind": "fusion", **sums, **about}
+        if measured is not None:
+            evaluation, parts, lists = measured
+            stages.write_evaluation(evaluation, parts, path / "evaluation.parquet", split.user_ids)
+            lists.write(path / "rankings.parquet", split.user_ids, split.item_ids)
+            card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
+        write_json(path / CARD, card)
+
+    def read_lists(self) -> list[TeacherLists]:
+        """Those that are files of lists."""
+        return [member.role for member in self.members if isinstance(member.role, TeacherLists)]
+
+    def files(self) -> list[list[list[Any]]]:
+        """The state of the files of lists, in which a change of them shows."""
+        return [state_of(path) for each in self.read_lists() for path in (each.rankings, each.test_rankings)]
+
+    def digests(self) -> list[Json]:
+        """What a change of the teacher shows in."""
+        return [
+            {"weight": member.weight, "model": load_card(self._of(member))["sha256"]}
+            if isinstance(member.role, RoleConfig)
+            else {"weight": member.weight, "lists": member.role.model_dump(mode="json")}
+            for member in self.members
+        ]
+
+    def lists(self, split: Split, method: DistillationConfig) -> Rankings:
+        """The members' lists for the training queries as one.
+
+        Raises:
+            RankingsError: lists do not fit the data, or the members have too little in common.
+        """
+        depth = max(method.k, self.experiment.ensemble.depth)
+        depth = min(depth, longest_list(split, method.exclude))
+        found = [
+            stages.read_teacher(member.role, split)
+            if isinstance(member.role, TeacherLists)
+            else label(self._model(member, split), split, k=depth, exclude=method.exclude)
+            for member in self.members
+        ]
+        return self._fused(found, depth)
+
+    def evaluate(self, split: Split) -> tuple[Evaluation, Evaluation, Rankings] | None:
+        """The lists for the test users, measured; None where they are not known of all members."""
+        settings = self.experiment.evaluate
+        queries = split.queries("test", exclude_seen=settings.exclude_seen)
+        found = []
+        for member in self.members:
+            if isinstance(member.role, RoleConfig):
+                found.append(replace(rank(self._model(member, split), queries, settings.depth), target_ranks=None))
+            elif member.role.test_rankings is None:
+                return None
+            else:
+                lists = stages.read_lists(member.role.test_rankings, split, member.role.on_unknown)
+                found.append(lists.for_queries(queries.ids, split.user_ids))
+        return stages.measure_lists(self._fused(found, settings.depth), split, settings)
+
+    def _fused(self, found: Sequence[Rankings], k: int) -> Rankings:
+        by: By = "scores" if self.combine == "scores" else "ranks"
+        named = [replace(each, source=member.name) for each, member in zip(found, self.members, strict=True)]
+        weights = [member.weight for member in self.members]
+        return fuse(named, weights=weights, by=by, k=k, least_shared=self.experiment.ensemble.least_shared)
+
+    def _model(self, member: Member, split: Split) -> Ranker:
+        return stages.load_ranker(self._of(member), split, self.experiment.student.train.device)
+
+    def _of(self, member: Member) -> Path:
+        return member.folder(self.folder)
+
+    def _row(self, member: Member) -> Json:
+        row: Json = {"number": member.number, "weight": member.weight}
+        if isinstance(member.role, TeacherLists):
+            return {**row, "kind": "lists", "file": member.role.rankings.name}
+        card = load_card(self._of(member))
+        kept = ("kind", "seed", "parameters", "bytes", "train_seconds", "metrics", "latency_ms")
+        return {**row, "folder": f"members/{member.number}", **{key: card.get(key) for key in kept}}

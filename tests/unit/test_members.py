@@ -1,0 +1,274 @@
+"""Several teachers in one run: who they are, how they become one, and what is done again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from test_workflow import CASER, experiment, figures, log
+
+import rankdistill as rd
+from rankdistill.config import Experiment, parse, to_toml
+from rankdistill.errors import ConfigError, RankingsError
+from rankdistill.members import combination_of, members_of
+from rankdistill.model_folder import load_model
+from rankdistill.pipeline import prepare
+from rankdistill.rankings import Rankings
+from rankdistill.workflow import run
+
+MF = {"kind": "matrix_factorization", "dim": 3}
+
+
+def several(folder: Path, teachers: list[dict[str, Any]], **changes: Any) -> Experiment:
+    """The small experiment with `[[teacher]]`."""
+    mapping = experiment(folder, **changes)
+    sections = {
+        "data": {"kind": "parquet", "path": str(folder / "log" / "*.parquet"), "min_item_interactions": 1},
+        "split": {"train_on_validation": False},
+        "teacher": teachers,
+        "student": {**CASER, "dim": 2},
+        "distillation": {"k": 3, "warmup_epochs": 0, **changes.get("distillation", {})},
+        "train": {"epochs": 2, "learning_rate": 0.01},
+        "evaluate": {"metrics": ["ndcg@10", "map"], "bootstrap_samples": 10},
+        "ensemble": changes.get("ensemble", {}),
+    }
+    assert mapping.seed == 1234
+    return parse(sections, "test")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    log(tmp_path, 0, range(0, 30))
+    return tmp_path
+
+
+def card_of(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((folder / "model.json").read_text())
+    return card
+
+
+def skipped(run_folder: Path) -> list[str]:
+    stages: list[str] = json.loads((run_folder / "run.json").read_text())["skipped"]
+    return stages
+
+
+def test_members_are_numbered_and_share_the_weight_of_their_table(here: Path) -> None:
+    teachers = [{**CASER, "members": 2, "weight": 3.0}, {"kind": "ease"}, {"rankings": "a.parquet", "weight": 0.5}]
+    members = members_of(several(here, teachers))
+    assert [(each.number, each.weight) for each in members] == [(1, 1.5), (2, 1.5), (3, 1.0), (4, 0.5)]
+    assert members[0].seed == 1234
+    assert len({each.seed for each in members}) == 4
+    assert members_of(experiment(here)) == []
+    assert len(members_of(experiment(here, teacher={**CASER, "members": 3}))) == 3
+
+
+@pytest.mark.parametrize(
+    ("teachers", "loss", "combine"),
+    [
+        ([CASER, MF], "pointwise", "log_sigmoid"),
+        ([CASER, MF], "softmax", "log_softmax"),
+        ([CASER, {"kind": "ease"}], "pointwise", "ranks"),
+        ([CASER, {"kind": "fossil"}], "pointwise", "ranks"),
+        ([CASER, {"rankings": "a.parquet"}], "pointwise", "ranks"),
+    ],
+)
+def test_how_they_are_combined_follows_from_what_they_are(
+    here: Path, teachers: list[dict[str, Any]], loss: str, combine: str
+) -> None:
+    made = several(here, teachers).model_copy(update={"ranking_loss": parse_loss(loss)})
+    assert combination_of(made, members_of(made)) == combine
+
+
+def parse_loss(kind: str) -> Any:
+    return {"pointwise": rd.Pointwise, "softmax": rd.Softmax}[kind].Config()
+
+
+@pytest.mark.parametrize(
+    ("teachers", "changes", "line"),
+    [
+        (
+            [CASER, {"kind": "fossil"}],
+            {"ensemble": {"combine": "z_score"}},
+            "[ensemble] combine = 'z_score': member 2 (fossil) has no scores that could be added to those of the "
+            "others; take 'ranks' or 'scores', which add up lists",
+        ),
+        (
+            [CASER, {"rankings": "a.parquet"}],
+            {"ensemble": {"combine": "log_sigmoid"}},
+            "[ensemble] combine = 'log_sigmoid': member 2 (a.parquet) has no scores that could be added to those of "
+            "the others; take 'ranks' or 'scores', which add up lists",
+        ),
+        (
+            [CASER, {"kind": "fossil"}],
+            {"distillation": {"kind": "cross_entropy"}},
+            "[distillation] kind = 'cross_entropy' asks the teacher itself while the student learns, and [[teacher]] "
+            "are combined by their lists ([ensemble] combine = 'ranks'); take another method, or models that can be "
+            "combined by their scores",
+        ),
+        (
+            [{**CASER, "weight": 0.0}, {**MF, "weight": 0.0}],
+            {},
+            "[[teacher]] weight: is 0 for all of them; give one of them a weight above 0",
+        ),
+    ],
+)
+def test_what_cannot_be_one_teacher_is_refused_before_anything_is_trained(
+    here: Path, teachers: list[dict[str, Any]], changes: dict[str, Any], line: str
+) -> None:
+    if "distillation" in changes:
+        made = several(here, teachers)
+        kind = parse({**minimal(), "distillation": {"kind": "cross_entropy"}}, "test").distillation
+        made = made.model_copy(update={"distillation": kind})
+    else:
+        made = several(here, teachers, **changes)
+    with pytest.raises(ConfigError) as caught:
+        run(made, here / "run")
+    assert str(caught.value) == line
+    assert not (here / "run" / "teacher").exists()
+
+
+def minimal() -> dict[str, Any]:
+    return {"data": {"kind": "synthetic"}, "teacher": CASER, "student": CASER}
+
+
+def test_two_models_are_one_teacher_folder_that_answers_as_their_ensemble(here: Path) -> None:
+    made = several(here, [{**CASER, "weight": 2.0}, MF])
+    run(made, here / "run")
+    split, teacher = prepare(made), here / "run" / "teacher"
+    ensemble, card = load_model(teacher)
+    members = [load_model(teacher / "members" / str(number))[0] for number in (1, 2)]
+    for each in members:
+        each.fingerprint = split.fingerprint
+    wanted = rd.recommend(rd.Ensemble.of(members, [2.0, 1.0]), split.test_queries, 5)
+    found = rd.recommend(ensemble, split.test_queries, 5)
+    np.testing.assert_array_equal(found.items, wanted.items)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    assert card["parameters"] == sum(each.parameters_count for each in members)
+    assert card["bytes"] == (teacher / "model.safetensors").stat().st_size
+    assert card["latency_ms"]["p50"] > 0
+    assert [(each["kind"], each["weight"]) for each in card["members"]] == [
+        ("caser", 2.0),
+        ("matrix_factorization", 1.0),
+    ]
+    assert card["train_seconds"] == pytest.approx(sum(each["train_seconds"] for each in card["members"]), abs=0.002)
+    labels = Rankings.read(here / "run" / "labels.parquet", split.item_ids, split.user_ids)
+    again = rd.label(ensemble, split, k=3)
+    np.testing.assert_array_equal(labels.items, again.items)
+    row = json.loads((here / "run" / "report.json").read_text())["rows"][0]
+    assert (row["role"], row["kind"], len(row["members"])) == ("teacher", "ensemble", 2)
+
+
+def test_the_first_of_several_seeds_is_the_single_teacher(here: Path) -> None:
+    run(experiment(here), here / "one")
+    run(experiment(here, teacher={**CASER, "members": 3}), here / "three")
+    weights = [
+        (here / folder / "model.safetensors").read_bytes()
+        for folder in ("one/teacher", "three/teacher/members/1", "three/teacher/members/2", "three/teacher/members/3")
+    ]
+    assert weights[0] == weights[1]
+    assert len(set(weights)) == 3
+
+
+def test_a_member_that_did_not_change_is_not_trained_again(here: Path) -> None:
+    teachers = [CASER, MF]
+    run(several(here, teachers), here / "run")
+    run(several(here, teachers), here / "run")
+    assert {"member 1", "member 2", "teacher", "labels", "distilled"} <= set(skipped(here / "run"))
+    changed = several(here, [CASER, {**MF, "dim": 4}])
+    run(changed, here / "run")
+    assert "member 1" in skipped(here / "run")
+    assert not {"member 2", "teacher", "labels", "distilled"} & set(skipped(here / "run"))
+    run(changed, here / "new")
+    assert figures(here / "run") == figures(here / "new")
+
+
+def test_from_several_to_one_and_back_gives_what_new_folders_give(here: Path) -> None:
+    one, two = experiment(here), several(here, [CASER, MF])
+    lists = several(here, [CASER, {"kind": "fossil", "dim": 2}])
+    run(one, here / "one")
+    run(two, here / "two")
+    run(lists, here / "lists")
+    for made, wanted in ((two, "two"), (lists, "lists"), (one, "one"), (two, "two")):
+        run(made, here / "run")
+        assert figures(here / "run") == figures(here / wanted)
+
+
+def test_models_that_have_no_scores_in_common_are_fused_by_their_lists(here: Path) -> None:
+    made = several(here, [{**CASER, "weight": 3.0}, {"kind": "fossil", "dim": 2}], ensemble={"depth": 6})
+    run(made, here / "run")
+    split, teacher = prepare(made), here / "run" / "teacher"
+    lists = [rd.label(load_model(teacher / "members" / str(number))[0], split, k=6) for number in (1, 2)]
+    wanted = rd.fuse(lists, weights=[3.0, 1.0], k=6)
+    found = Rankings.read(here / "run" / "labels.parquet", split.item_ids, split.user_ids)
+    np.testing.assert_array_equal(found.items, wanted.items)
+    card = card_of(teacher)
+    assert (card["kind"], card["combine"]) == ("fusion", "ranks")
+    assert card["parameters"] == sum(each["parameters"] for each in card["members"])
+    assert 0 < card["metrics"]["ndcg@10"] < 1
+    assert not (teacher / "model.safetensors").exists()
+    rows = json.loads((here / "run" / "report.json").read_text())["rows"]
+    assert [row["role"] for row in rows] == ["teacher", "student", "distilled"]
+
+
+@pytest.fixture
+def files(here: Path) -> Path:
+    """Lists of two teachers for the training queries, and for the test users."""
+    split = prepare(experiment(here))
+    for number, config in enumerate((rd.Popularity.Config(), rd.ItemKNN.Config()), start=1):
+        model = rd.train(config, split)
+        rd.label(model, split, k=8).write(here / f"{number}.parquet", split.user_ids, split.item_ids, positions=True)
+        rd.recommend(model, split.test_queries, 20).write(
+            here / f"test-{number}.parquet", split.user_ids, split.item_ids
+        )
+    return here
+
+
+def test_files_of_lists_are_fused_with_their_weights(files: Path) -> None:
+    tables = [{"rankings": str(files / f"{number}.parquet"), "weight": float(number)} for number in (1, 2)]
+    for by in ("ranks", "scores"):
+        made = several(files, tables, ensemble={"combine": by})
+        run(made, files / by)
+        split = prepare(made)
+        given = [Rankings.read(files / f"{number}.parquet", split.item_ids, split.user_ids) for number in (1, 2)]
+        found = Rankings.read(files / by / "labels.parquet", split.item_ids, split.user_ids)
+        wanted = rd.fuse(given, weights=[1.0, 2.0], by="ranks" if by == "ranks" else "scores", k=found.depth)
+        np.testing.assert_array_equal(found.items, wanted.items)
+    assert not (files / "ranks" / "teacher" / "evaluation.parquet").exists()
+    tables = [{**table, "test_rankings": str(files / f"test-{n}.parquet")} for n, table in enumerate(tables, start=1)]
+    run(several(files, tables), files / "ranks")
+    assert "labels" not in skipped(files / "ranks")
+    assert card_of(files / "ranks" / "teacher")["metrics"]["ndcg@10"] > 0
+
+
+def test_a_model_and_a_file_of_lists_are_one_teacher_and_a_changed_file_is_noticed(files: Path) -> None:
+    made = several(files, [CASER, {"rankings": str(files / "1.parquet")}])
+    run(made, files / "run")
+    before = (files / "run" / "distilled" / "model.safetensors").read_bytes()
+    run(made, files / "run")
+    assert "distilled" in skipped(files / "run")
+    (files / "2.parquet").replace(files / "1.parquet")
+    run(made, files / "run")
+    assert "member 1" in skipped(files / "run")
+    assert (files / "run" / "distilled" / "model.safetensors").read_bytes() != before
+
+
+def test_a_file_that_lacks_queries_is_refused_before_anything_is_trained(files: Path) -> None:
+    pl.read_parquet(files / "1.parquet").filter(pl.col("position") != 5).write_parquet(files / "1.parquet")
+    with pytest.raises(RankingsError, match=r"1.parquet: no list for "):
+        run(several(files, [CASER, {"rankings": str(files / "1.parquet")}]), files / "run")
+    assert not (files / "run" / "teacher").exists()
+
+
+def test_a_resolved_experiment_with_several_teachers_is_itself_one(here: Path) -> None:
+    import tomllib
+
+    made = several(
+        here,
+        [{**CASER, "weight": 0.5, "members": 2, "train": {"epochs": 7}}, MF, {"rankings": "/a.parquet", "weight": 2.0}],
+        ensemble={"combine": "ranks", "depth": 9},
+    )
+    assert parse(tomllib.loads(to_toml(made)), "again") == made
