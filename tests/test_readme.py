@@ -18,6 +18,7 @@ from rankdistill.cli import app
 from rankdistill.cli.demo import EXPERIMENT, demo_data
 from rankdistill.cli.dotted import DottedOptions, split_dotted
 from rankdistill.config import (
+    EnsembleConfig,
     EvaluateConfig,
     SplitConfig,
     TeacherLists,
@@ -39,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 EXAMPLES = [*sorted((ROOT / "examples").glob("*.toml")), EXPERIMENT]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
-SECTIONS = (SplitConfig, WindowsConfig, TrainConfig, EvaluateConfig, TeacherLists)
+SECTIONS = (SplitConfig, WindowsConfig, TrainConfig, EvaluateConfig, TeacherLists, EnsembleConfig)
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -444,4 +444,14 @@ def write_targets(split: Split, experiment: Experiment, path: Path) -> None:
         pl.DataFrame([users.alias("user_id"), items.alias("item_id")]).write_parquet(temporary)
 
 
+def write_training_rows(split: Split, path: Path) -> None:
+    """Writes the training part, `user_id, position, item_id`, by user and time: what another library may learn from."""
+    train = split.train
+    positions = np.arange(len(train.items)) - np.repeat(train.starts[:-1], train.lengths)
+    users, items = split.user_ids.decode(train.users), split.item_ids.decode(train.items.astype(np.int64))
+    position = pl.Series("position", positions.astype(np.int32))
+    with replacing(path) as temporary:
+        pl.DataFrame([users.alias("user_id"), position, items.alias("item_id")]).write_parquet(temporary)
+
+
 _PAIRS: tuple[tuple[Role, Role], ...] = (("distilled", "student"), ("distilled", "teacher"), ("student", "teacher"))

@@ -47,7 +47,8 @@ def distill(
     from rankdistill.teaching import Distillation, check_student, needs_of
     from rankdistill.workflow import check_metrics, warn_of
 
-    assert isinstance(experiment.teacher, TeacherLists)
+    given = experiment.teacher
+    assert isinstance(given, TeacherLists)
     assert isinstance(experiment.distillation, DistillationConfig)
     check_metrics(experiment)
     check_student(experiment.student.model)
@@ -61,7 +62,7 @@ def distill(
         model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)
     elif len(teacher) == 1:
-        lists = stages.read_teacher(experiment.teacher, split)
+        lists = stages.read_lists(teacher[0], split, given.on_unknown, given.least_shared)
     else:
         raise ConfigError("--teacher: several files of lists are made one by `rankdistill fuse`; give that one")
     Distillation(lists, method, model).items_for(split)

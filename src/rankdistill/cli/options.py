@@ -69,16 +69,16 @@ class Changes:
         return [*(self.overrides or []), *(f"{key}={value}" for key, value in short.items() if value is not None)]
 
 
-def check_parquet(out: Path, *read: Path | None) -> None:
+def check_parquet(out: Path, *read: Path | None, option: str = "--out") -> None:
     """Checks that writing parquet to `out` replaces no other kind of file, and none of those that are read.
 
     Raises:
         ConfigError: it would.
     """
     if out.suffix != ".parquet":
-        raise ConfigError(f"--out {out}: parquet is written; name a file that ends in .parquet")
+        raise ConfigError(f"{option} {out}: parquet is written; name a file that ends in .parquet")
     if any(path is not None and _is_same(path, out) for path in read):
-        raise ConfigError(f"--out {out}: that file is read; name another one to write")
+        raise ConfigError(f"{option} {out}: that file is read; name another one to write")
 
 
 def _is_same(one: Path, other: Path) -> bool:
