@@ -171,7 +171,7 @@ class TestWithOptuna:
             (
                 ("--under-mb", "0.0001"),
                 "--under-mb 0.0001: the smallest student that is searched, matrix_factorization with dim = 2, has "
-                "0.000748 MB; ask for more, or widen the sizes with --key student.dim=1..64:log",
+                "0.00072 MB; ask for more, or widen the sizes with --key student.dim=1..64:log",
             ),
             (
                 ("--under-mb", "9"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import FORMS
 
 from rankdistill import plugins
 from rankdistill.config import Choice, Range, Section, TrainConfig, Tunable, Value, describe
@@ -48,6 +49,13 @@ def check_all(config: Section) -> None:
 @each_section
 def test_every_point_of_its_space_is_a_valid_config(config: type[Section]) -> None:
     check_all(config())
+
+
+@pytest.mark.parametrize(
+    "form", [form for form, config in FORMS.items() if getattr(config, "item_table", "full") != "full"]
+)
+def test_every_point_around_a_model_with_keys_of_a_table_is_valid(form: str) -> None:
+    check_all(FORMS[form])
 
 
 @each_section

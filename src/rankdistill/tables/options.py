@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from rankdistill.config import LATER, ModelConfig
+from rankdistill.config import LATER, Choice, ModelConfig, Range, Tunable
 from rankdistill.config.sections import Count
 
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -22,7 +22,7 @@ class TableConfig(ModelConfig):
     """Base of the `Config` of a model whose items have vectors; what is left out of a table's keys follows `dim`."""
 
     dim: Count = Field(description="d, the length of item vectors")
-    item_table: Literal["full", "low_rank", "hashed", "product_quantised"] = Field(
+    item_table: Annotated[Literal["full", "low_rank", "hashed", "product_quantised"], Choice(size=True)] = Field(
         default="full", description="what the items' vectors are made from", json_schema_extra=LATER
     )
     rank: Count | None = Field(
@@ -58,6 +58,18 @@ class TableConfig(ModelConfig):
         if key == "rank" and value >= dim:
             raise ValueError(f"{value} is not below dim = {dim}")
         return value
+
+    def search_space(self) -> dict[str, Tunable]:
+        """See `Section`; a table whose keys are given is kept, and `dim` stays what they go with."""
+        space = super().search_space()
+        if any(getattr(self, key) is not None for keys in _KEYS.values() for key in keys):
+            del space["item_table"]
+        dim = space.get("dim")
+        if self.parts is not None:
+            space.pop("dim", None)
+        elif self.rank is not None and isinstance(dim, Range):
+            space["dim"] = Range(max(dim.low, self.rank + 1), dim.high, dim.log, dim.size)
+        return space
 
     def rank_or_default(self) -> int:
         """The numbers an item of low_rank."""
