@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.listwise import is_in, masked, places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
@@ -40,8 +41,10 @@ class HetComp(Loss):
 
         kind: Literal["hetcomp"] = "hetcomp"
         k: int = Field(50, ge=1, description="K, the length of each list")
-        alpha: float = Field(0.01, ge=0, description="the weight of the distillation loss")
-        reached: float = Field(
+        alpha: Annotated[float, Range(1e-4, 1.0, log=True)] = Field(
+            0.01, ge=0, description="the weight of the distillation loss"
+        )
+        reached: Annotated[float, Range(0.2, 0.9)] = Field(
             0.5, ge=0, le=1, description="r, nDCG against a list from which on the next is the target"
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.functional import embedding_bag
 
-from rankdistill.config import ModelConfig
+from rankdistill.config import ModelConfig, Range
 from rankdistill.data.sequences import Sequences
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.seen import OwnItems
@@ -45,8 +45,10 @@ class LightGCN(Ranker):
         """Options of LightGCN."""
 
         kind: Literal["lightgcn"] = "lightgcn"
-        dim: int = Field(64, ge=1, description="d, the length of item and user vectors")
-        layers: int = Field(3, ge=0, description="K, how far vectors spread over the graph")
+        dim: Annotated[int, Range(4, 256, log=True, size=True)] = Field(
+            64, ge=1, description="d, the length of item and user vectors"
+        )
+        layers: Annotated[int, Range(1, 4)] = Field(3, ge=0, description="K, how far vectors spread over the graph")
 
     config: Config
     served_as = ServedLightGCN
