@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rankdistill.report.doubts import evidence
-from rankdistill.report.numerals import count, metric, metric_name, p_value, percent, times
+from rankdistill.report.numerals import count, metric, metric_name, p_value, percent, portion, times
 from rankdistill.report.run import Comparison, Model, Run
 
 TOLERANCE = 0.02
@@ -55,7 +55,7 @@ def key_figures(run: Run) -> tuple[Figure, ...]:
     figures = []
     if teacher and (size := ratio(distilled.number("parameters"), teacher.number("parameters"))) is not None:
         sizes = f"{count(distilled.number('parameters'))} of {count(teacher.number('parameters'))}"
-        figures.append(Figure(percent(size), "of the teacher’s parameters", sizes))
+        figures.append(Figure(portion(size), "of the teacher’s parameters", sizes))
     if teacher and (quality := ratio(distilled.metric(name), teacher.metric(name))) is not None:
         values = f"{metric(distilled.metric(name))} against {metric(teacher.metric(name))}"
         figures.append(Figure(percent(quality, decimals=1), f"of the teacher’s {metric_name(name)}", values))
@@ -102,7 +102,7 @@ def _size(distilled: Model, teacher: Model) -> str:
     if share is None:
         return "learned from another’s lists and" if teacher.kind in ("lists", "fusion") else "of unknown relative size"
     if share < 0.95:
-        return f"has {percent(share)} of the teacher’s parameters and"
+        return f"has {portion(share)} of the teacher’s parameters and"
     if share <= 1.05:
         return "is as large as its teacher and"
     return f"is larger than its teacher ({times(share)} the parameters) and"
