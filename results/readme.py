@@ -1,6 +1,7 @@
 """Fills the blocks between `<!-- NAME -->` and `<!-- /NAME -->` of README.md from `results/*/results.json`.
 
-`models` is the small table on top, `results` the paper's table.
+`models` is the small table on top, `results` the paper's table; `students` is made from `results/*/report.json`, the
+runs of `rankdistill run examples/NAME.toml`.
 
 
 python results/readme.py            # writes README.md
@@ -14,7 +15,9 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from rankdistill import plugins
 from rankdistill.errors import DataError, RankDistillError
 from rankdistill.files import write_text
 from rankdistill.report.markdown import plain, table
@@ -38,6 +41,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         now = readme.read_text(encoding="utf-8")
         found = read(root / "results")
         wanted = filled(filled(now, "models", models(found[MAIN])), "results", block(found))
+        wanted = filled(wanted, "students", students(root / "results"))
         if not check:
             write_text(readme, wanted)
         elif now != wanted:
@@ -100,6 +104,28 @@ def models(results: Results) -> str:
         values = (metric(row.mean.get("ndcg@10")), metric(row.mean.get("map")))
         cells.append((name, *values, whole(row.parameters), milliseconds))
     return "\n" + table(heads, cells, numbers=True) + "\n\n"
+
+
+def students(folder: Path) -> str:
+    """The models of each run that is kept: quality on popular and unpopular items, size and speed."""
+    heads = ("", "MAP", "nDCG@10", "popular", "unpopular", "parameters", "MB", "ms a query")
+    cells = []
+    for path in sorted(folder.glob("*/report.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        for row in report["rows"]:
+            halves = [metric(row["halves"][half]["ndcg@10"]) for half in ("head", "tail")]
+            values = [metric(row["metrics"][name]) for name in ("map", "ndcg@10")]
+            size = (whole(row["parameters"]), f"{row['bytes'] / 1e6:.2f}", f"{row['latency_ms']['p50']:.2f}")
+            cells.append((_of_run(path.parent.name, row), *values, *halves, *size))
+    return "\n" + table(heads, cells, numbers=True) + "\n\n"
+
+
+def _of_run(run: str, row: Mapping[str, Any]) -> str:
+    """`plain student, SASRec d = 16`, and of a teacher the name of the run."""
+    plugin, dim = plugins.find("models", row["kind"]) if row["role"] != "teacher" else None, row["config"].get("dim")
+    model = f", {plugin.__name__} d = {dim}" if plugin else ""
+    name = f"{NAMES[row['role']]}{model}"
+    return f"{run}: {name}" if row["role"] == "teacher" else name
 
 
 def block(found: Mapping[str, Results]) -> str:

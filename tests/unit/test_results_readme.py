@@ -10,7 +10,10 @@ import pytest
 from made_results import made_results
 
 SCRIPT = Path(__file__).parents[2] / "results" / "readme.py"
-TEXT = "# Title\n\n<!-- models -->\nold\n<!-- /models -->\n\n<!-- results -->\nold\n<!-- /results -->\n\nThe rest.\n"
+TEXT = (
+    "# Title\n\n<!-- models -->\nold\n<!-- /models -->\n\n<!-- results -->\nold\n<!-- /results -->\n\n"
+    "<!-- students -->\nold\n<!-- /students -->\n\nThe rest.\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,8 @@ def test_the_block_is_filled_and_the_rest_is_left(readme: ModuleType, root: Path
     assert readme.main([], root) == 0
     text = (root / "README.md").read_text(encoding="utf-8")
     assert text.startswith("# Title\n\n<!-- models -->\n\n|")
-    assert text.endswith(".\n\n<!-- /results -->\n\nThe rest.\n")
+    assert ".\n\n<!-- /results -->\n\n<!-- students -->\n" in text
+    assert text.endswith("<!-- /students -->\n\nThe rest.\n")
     assert "old" not in text
     assert "(results/kdd18-gowalla/results.md)" in text
 
@@ -179,3 +183,29 @@ def test_missing_and_broken_results_are_named(
     (root / "results/kdd18-gowalla/results.json").unlink()
     assert readme.main([], root) == 1
     assert capsys.readouterr().err.startswith("results/kdd18-gowalla/results.json: not there; make it with")
+
+
+def test_the_runs_that_are_kept_have_a_line_a_model(readme: ModuleType, root: Path) -> None:
+    report = {
+        "rows": [
+            {
+                "role": role,
+                "kind": kind,
+                "config": config,
+                "parameters": 1234,
+                "bytes": 56780,
+                "metrics": {"map": 0.1, "ndcg@10": 0.2},
+                "halves": {"head": {"ndcg@10": 0.3}, "tail": {"ndcg@10": 0.04}},
+                "latency_ms": {"p50": 0.567},
+            }
+            for role, kind, config in (("teacher", "ensemble", {}), ("distilled", "sasrec", {"dim": 16}))
+        ]
+    }
+    (root / "results" / "small").mkdir()
+    (root / "results" / "small" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert readme.main([], root) == 0
+    values = [".1000", ".2000", ".3000", ".0400", "1,234", "0.06", "0.57"]
+    assert rows(root, "students")[2:] == [
+        ["small: teacher", *values],
+        ["distilled student, SASRec d = 16", *values],
+    ]
