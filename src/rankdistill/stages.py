@@ -355,7 +355,7 @@ def lists_to_climb(
     split: Split,
     method: DistillationConfig,
     device: str,
-    on_unknown: Literal["error", "drop"] = "error",
+    foreign: TeacherLists,
 ) -> Rankings:
     """The lists of several files and model folders, the easiest first, as the last of them and its `easier` ones.
 
@@ -366,7 +366,7 @@ def lists_to_climb(
     found = [
         label(load_ranker(source, split, device), split, k=method.k, exclude=method.exclude)
         if (source / CARD).is_file()
-        else read_lists(source, split, on_unknown)
+        else read_lists(source, split, foreign.on_unknown, foreign.least_shared)
         for source in sources
     ]
     return replace(found[-1], easier=tuple(found[:-1]))

@@ -12,7 +12,7 @@ MISTAKES = {
     "student.dim=0": "--set: [student] dim: 0 is out of range (at least 1)",
     "student.kind=casr": (
         "--set: [student] kind: 'casr' is no model; did you mean 'caser'? "
-        "(there are: caser, ease, fossil, item_knn, lightgcn, matrix_factorization, popularity, sasrec)"
+        "(there are: caser, ease, fossil, gru4rec, item_knn, lightgcn, matrix_factorization, popularity, sasrec)"
     ),
     "student.rank=3": (
         "--set: [student] rank: 3 is for item_table = 'low_rank', which is 'full'; drop rank, or change the table"
@@ -131,7 +131,7 @@ def test_a_student_that_learns_nothing_by_gradient_is_refused_by_what_distils(
 ) -> None:
     line = (
         f"[student] kind = '{kind}' learns nothing by gradient, so nothing can be distilled into it; "
-        "take one of caser, fossil, matrix_factorization"
+        "take one of caser, fossil, gru4rec, lightgcn, matrix_factorization, sasrec"
     )
     student = ("--set", f'student={{kind = "{kind}"}}')
     assert cli.refusal("run", "e.toml", "--out", "run", *student) == line

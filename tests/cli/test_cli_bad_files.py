@@ -72,7 +72,7 @@ def test_a_missing_file_of_a_model_is_named(cli: Command, done: Path, file: str,
         (
             "casr",
             "'casr' is no model; did you mean 'caser'? "
-            "(there are: caser, ease, fossil, item_knn, lightgcn, matrix_factorization, popularity, sasrec)",
+            "(there are: caser, ease, fossil, gru4rec, item_knn, lightgcn, matrix_factorization, popularity, sasrec)",
         ),
     ],
 )
@@ -282,7 +282,7 @@ def test_a_metric_that_the_lists_are_too_short_for_is_refused_when_asked_for(cli
 def test_a_teacher_that_is_a_file_cannot_be_trained(cli: Command, done: Path) -> None:
     options = ("--out", "model", "--set", 'teacher={rankings = "done/labels.parquet"}')
     line = cli.refusal("train", "e.toml", "--role", "teacher", *options)
-    assert line == "e.toml: [teacher] names a file of lists; there is no teacher to train, only to distill"
+    assert line == "e.toml: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
 
 
 def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> None:

@@ -13,6 +13,7 @@ from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
+from rankdistill.members import Company
 from rankdistill.model_folder import load_model
 from rankdistill.stages import evaluate_lists
 from rankdistill.teaching import check_student
@@ -96,9 +97,15 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
     """Refuses a share of a quality that is not known.
 
     Raises:
-        ConfigError: of a teacher that is lists, those for the validation or test users are missing.
+        ConfigError: of a teacher that is lists, those for the validation or test users are missing, or they are those
+            of several.
     """
-    teacher = experiment.teacher
+    teacher, company = experiment.teacher, Company.of(experiment, Path())
+    if goal.within is not None and company is not None and not company.is_model:
+        raise ConfigError(
+            f"{goal}: [[teacher]] combined by their lists are not measured on the validation users; take [ensemble] "
+            f"combine = 'z_score' where all of them are models, or ask with --under-mb or --under-ms alone"
+        )
     if goal.within is None or not isinstance(teacher, TeacherLists):
         return
     for key, part in (("validation_rankings", "validation"), ("test_rankings", "test")):

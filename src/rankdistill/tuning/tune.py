@@ -121,15 +121,15 @@ def prepare_teacher(asked: Asked, space: Space, split: Split, out: Path) -> tupl
     most = longest_list(split, method.exclude)
     foreign = teacher if isinstance(teacher, TeacherLists) and not (teacher.rankings / CARD).is_file() else None
     if foreign is not None:
-        lists = read_lists(foreign.rankings, split, foreign.on_unknown)
+        lists = read_lists(foreign.rankings, split, foreign.on_unknown, foreign.least_shared)
         most = min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
     space = limited(space, _K, max(most, method.k))
     longest = at(experiment, {_K: int(getattr(space.get(_K), "high", method.k))})
-    Shared.make(longest, [Variant(longest, distilled=True)], out)
+    shared = Shared.make(longest, [Variant(longest, distilled=True)], out)
     if foreign is not None:
         return Sources(data, foreign.rankings.absolute(), None, foreign.on_unknown), space
     labels = out / f"labels-{method.exclude}.parquet"
-    return Sources(data, labels.absolute(), out.absolute() / "teacher"), space
+    return Sources(data, labels.absolute(), shared.teacher and shared.teacher.absolute()), space
 
 
 def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
