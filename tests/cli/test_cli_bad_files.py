@@ -282,7 +282,9 @@ def test_a_metric_that_the_lists_are_too_short_for_is_refused_when_asked_for(cli
 def test_a_teacher_that_is_a_file_cannot_be_trained(cli: Command, done: Path) -> None:
     options = ("--out", "model", "--set", 'teacher={rankings = "done/labels.parquet"}')
     line = cli.refusal("train", "e.toml", "--role", "teacher", *options)
-    assert line == "e.toml: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
+    assert line == (
+        "e.toml: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
+    )
 
 
 def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> None:

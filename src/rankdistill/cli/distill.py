@@ -56,8 +56,7 @@ def distill(
     split = load_data(experiment, training.data)
     method, model = experiment.distillation, None
     if needs_of(method) == "several":
-        device = experiment.student.train.device
-        lists = stages.lists_to_climb(teacher, split, method, device, given.on_unknown)
+        lists = stages.lists_to_climb(teacher, split, method, experiment.student.train.device, given)
     elif all((each / CARD).is_file() for each in teacher):
         model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)
