@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 import rankdistill as rd
 from rankdistill.data.queries import Queries
 from rankdistill.errors import ConfigError
+from rankdistill.model_folder import load_model, save_model
 from rankdistill.pipeline import build
 from rankdistill.ranker import rank
+from rankdistill.served import served
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +73,79 @@ def test_what_cannot_be_one_teacher_is_refused(members: list[rd.Ranker], split: 
     other = rd.read("synthetic", users=40, items=30, length=12).split("leave_last_out")
     with pytest.raises(ConfigError, match="an ensemble of models of different data"):
         rd.Ensemble.of([*members, build(rd.Caser.Config(dim=4), other, 0)])
+
+
+def everything(model: rd.Ranker, split: rd.Split, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Scores [count, I] of the items by the model's own `score`."""
+    queries = asked(split, count)
+    users, history = (torch.from_numpy(each.astype(np.int64)) for each in (queries.users, queries.history))
+    with torch.no_grad():
+        return model.score(model.encode(users, history))[:, 1:].double().numpy()
+
+
+@pytest.mark.parametrize("combine", ["log_softmax", "z_score"])
+def test_scores_of_other_scales_are_made_comparable(members: list[rd.Ranker], split: rd.Split, combine: Any) -> None:
+    weights = [1.0, 2.0, 0.5]
+    ensemble = rd.Ensemble.of(members, weights, combine).eval()
+    wanted = np.zeros((5, split.num_items))
+    for member, weight in zip(members, weights, strict=True):
+        scores = everything(member, split, 5)
+        for row in range(5):
+            own = scores[row]
+            if combine == "z_score":
+                mean = sum(own) / len(own)
+                deviation = math.sqrt(sum((each - mean) ** 2 for each in own) / len(own))
+                own = (own - mean) / deviation if deviation else 0 * own
+            wanted[row] += weight / sum(weights) * own
+    np.testing.assert_allclose(everything(ensemble, split, 5), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mean_of_log_softmax_ranks_as_the_mean_of_scores_does(members: list[rd.Ranker], split: rd.Split) -> None:
+    ours = everything(rd.Ensemble.of(members[:2], [2.0, 1.0], "log_softmax").eval(), split, 5)
+    logs = [torch.log_softmax(torch.from_numpy(everything(each, split, 5)), 1).numpy() for each in members[:2]]
+    true = (2 * logs[0] + logs[1]) / 3
+    difference = ours - true
+    np.testing.assert_allclose(difference, difference[:, :1].repeat(split.num_items, 1), atol=1e-5)
+
+
+def test_a_model_that_tells_no_item_from_another_counts_nothing(members: list[rd.Ranker], split: rd.Split) -> None:
+    flat = build(rd.Popularity.Config(), split, 0)
+    flat.get_buffer("counts").fill_(3.0)
+    with_it = everything(rd.Ensemble.of([members[0], flat], combine="z_score").eval(), split, 3)
+    alone = everything(rd.Ensemble.of([members[0]], combine="z_score").eval(), split, 3)
+    np.testing.assert_allclose(2 * with_it, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("combine", ["log_sigmoid", "log_softmax", "z_score"])
+def test_scores_of_some_items_are_those_of_the_whole_catalogue(
+    members: list[rd.Ranker], split: rd.Split, combine: Any
+) -> None:
+    ensemble = rd.Ensemble.of(members, combine=combine).eval()
+    users, history = torch.tensor([0, 3]), torch.tensor([[1, 2, 3, 4, 5], [0, 0, 0, 7, 9]])
+    with torch.no_grad():
+        queries = ensemble.encode(users, history)
+        whole, items = ensemble.score(queries), torch.tensor([[4, 1, 9], [2, 2, 30]])
+        torch.testing.assert_close(ensemble.score(queries, items), whole.gather(1, items))
+        torch.testing.assert_close(ensemble.score(queries, items[0]), whole[:, items[0]])
+
+
+@pytest.mark.parametrize("combine", ["log_sigmoid", "log_softmax", "z_score"])
+def test_it_comes_back_from_its_folder_and_is_served_as_it_is(split: rd.Split, combine: Any, tmp_path: Path) -> None:
+    settings = rd.Settings(train=rd.TrainConfig(epochs=1, device="cpu"))
+    configs = (rd.Caser.Config(dim=4), rd.LightGCN.Config(dim=4), rd.EASE.Config(), rd.ItemKNN.Config())
+    ensemble = rd.Ensemble.of([rd.train(each, split, settings) for each in configs], combine=combine).eval()
+    save_model(tmp_path, ensemble, split.user_ids, split.item_ids, {"role": "teacher"})
+    again, card = load_model(tmp_path)
+    assert (card["kind"], card["parameters"]) == ("ensemble", ensemble.parameters_count)
+    wanted = rank(ensemble, split.test_queries, 5)
+    found = rank(again, split.test_queries, 5)
+    np.testing.assert_array_equal(found.items, wanted.items)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    form = served(again, split.train)
+    assert form.has_users
+    for row, user in enumerate(split.test_queries.users[:8].tolist()):
+        items, scores = form.best(user, split.train.of(user), 5)
+        assert items.tolist() == wanted.items[row].tolist()
+        np.testing.assert_allclose(scores, wanted.scores[row], rtol=1e-4)
+    stranger = form.best(split.num_users, np.array([3, 7]), 5)
+    assert np.isfinite(stranger[1]).all()
