@@ -28,7 +28,7 @@ SWEEP = (
 def figures(folder: Path) -> list[Any]:
     """The rows without what depends on the clock."""
     rows = json.loads((folder / "sweep.json").read_text())["rows"]
-    timed = ("latency_ms", "users_per_second", "train_seconds", "front")
+    timed = ("latency_ms", "users_per_second", "train_seconds", "front", "costs")
     return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 
 

@@ -54,7 +54,7 @@ def test_several_runs_are_named_before_their_models_and_comparisons(printed, tmp
     named = [line.split()[:2] for line in lines if " caser " in line]
     assert named == [[run, role] for run in ("one", "two") for role in ("teacher", "student", "distilled")]
     compared = [line for line in lines if " - " in line]
-    assert [line.partition(":")[0] for line in compared] == ["one"] * 8 + ["two"] * 8
+    assert [line.partition(":")[0] for line in compared] == ["one"] * 8 + ["two"] * 8 + ["one"] * 2 + ["two"] * 2
     assert compared[8].startswith("two: distilled - student, MAP: ")
 
 
