@@ -172,3 +172,11 @@ def test_the_training_rows_are_written_for_other_libraries(desk: Path, cli: Comm
     np.testing.assert_array_equal(rows.group_by("user_id").len()["len"], 10)
     line = cli.refusal("prepare", "e.toml", "--out", "data", "--training-rows", "train.csv")
     assert line == "--training-rows train.csv: parquet is written; name a file that ends in .parquet"
+
+
+def test_a_goal_by_the_quality_of_fused_teachers_is_refused(two: Path, cli: Command) -> None:
+    line = cli.refusal("compress", two, "--within", "5%", "--out", "found", "--set", "ensemble.combine=ranks")
+    assert line.endswith(
+        "[[teacher]] combined by their lists are not measured on the validation users; take [ensemble] combine = "
+        "'z_score' where all of them are models, or ask with --under-mb or --under-ms alone"
+    )
