@@ -302,7 +302,9 @@ class Experiment(Section):
     split: SplitConfig = Field(default=SplitConfig(), description="train, validation and test")
     windows: WindowsConfig = Field(default=WindowsConfig(), description="histories and targets")
     teacher: TeacherConfig | TeacherLists | Teachers = Field(description="the model to distil, or its lists")
-    ensemble: EnsembleConfig = Field(default=EnsembleConfig(), description="how several teachers become one")
+    ensemble: EnsembleConfig = Field(
+        default=EnsembleConfig(), description="how several teachers become one", json_schema_extra=LATER
+    )
     student: RoleConfig = Field(description="the compact model")
     ranking_loss: SerializeAsAny[Section] = Field(default_factory=_pointwise, description="learns from the data")
     distillation: SerializeAsAny[Section] = Field(

@@ -54,12 +54,13 @@ class Cell:
 
 
 def settings_of(experiment: Experiment) -> Json:
-    """The settings that numbers depend on: not the device, nor the threads, nor where the data lies."""
+    """The settings that numbers depend on: not the device, the threads, where the data lies, nor where logs go."""
     dump: Json = experiment.model_dump(mode="json")
     for section in (dump["train"], dump["student"]["train"], dump["teacher"].get("train", {})):
         for key in ("device", "threads"):
             section.pop(key, None)
     dump["data"].pop("path", None)
+    dump.pop("tracking", None)
     return dump
 
 
