@@ -32,6 +32,7 @@ ROWS = (
     {"latency", "parallel", "teaching", "tracker"},
     {"runs", "pipeline", "tracking"},
     {"stages", "report", "api", "exporting", "estimate"},
+    {"measuring"},
     {"members"},
     {"workflow", "reproduction", "doctor", "bench"},
     {"variants"},

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
-from rankdistill import plugins, stages
+from rankdistill import measuring, plugins, stages
 from rankdistill.config import Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.ensemble import Combine, Ensemble
@@ -206,7 +206,7 @@ class Company:
         card = {"role": "teacher", "kind": "fusion", **sums, **about}
         if measured is not None:
             evaluation, parts, lists = measured
-            stages.write_evaluation(evaluation, parts, path / "evaluation.parquet", split.user_ids)
+            measuring.write_evaluation(evaluation, parts, path / "evaluation.parquet", split.user_ids)
             lists.write(path / "rankings.parquet", split.user_ids, split.item_ids)
             card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
         write_json(path / CARD, card)
@@ -257,7 +257,7 @@ class Company:
             else:
                 lists = stages.read_lists(member.role.test_rankings, split, member.role.on_unknown)
                 found.append(lists.for_queries(queries.ids, split.user_ids))
-        return stages.measure_lists(self._fused(found, settings.depth), split, settings)
+        return measuring.measure_lists(self._fused(found, settings.depth), split, settings)
 
     def _fused(self, found: Sequence[Rankings], k: int) -> Rankings:
         by: By = "scores" if self.combine == "scores" else "ranks"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rankdistill import plugins, stages
+from rankdistill import measuring, plugins, stages
 from rankdistill.config import Experiment, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
@@ -26,6 +26,7 @@ from rankdistill.workflow import Run, check_climb, check_metrics
 _SHARED = "shared"
 _DIGITS = 8
 """Of a hash, in the name of a folder."""
+_OPENED: dict[tuple[Path, str | None], Shared] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Shared:
         for method in methods:
             check_list_length(split, method.k, method.exclude)
         teacher = experiment.teacher
-        if isinstance(teacher, TeacherLists) and not _is_model(teacher):
+        if isinstance(teacher, TeacherLists) and not is_model(teacher):
             found = work.read_lists(teacher, split)
             for method in methods:
                 Distillation(found, method).items_for(split)
@@ -130,7 +131,7 @@ class Shared:
             work.adopt(teacher.rankings, split)
         else:
             work.teach(split)
-        lists = dict[str, Rankings]()
+        lists = {}
         for exclude in dict.fromkeys(method.exclude for method in methods):
             longest = max((each for each in methods if each.exclude == exclude), key=lambda each: each.k)
             lists[exclude] = work.label(split, longest, _labels(folder, exclude))
@@ -160,7 +161,7 @@ class Shared:
         """
         folder, teacher = RunFolder(out), experiment.teacher
         split = read_split(folder.data)
-        given = isinstance(teacher, TeacherLists) and not _is_model(teacher)
+        given = isinstance(teacher, TeacherLists) and not is_model(teacher)
         lists = {}
         if exclude is not None and not given:
             lists[exclude] = stages.read_labels(_labels(folder, exclude), split)
@@ -199,14 +200,23 @@ def _stamp(experiment: Experiment) -> str:
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
 
 
-def _is_model(teacher: TeacherLists) -> bool:
+def opened(experiment: Experiment, out: Path, exclude: str | None) -> Shared:
+    """`Shared.open`, read once for students that follow one another in a process."""
+    if (out, exclude) not in _OPENED:
+        _OPENED.clear()
+        _OPENED[out, exclude] = Shared.open(experiment, out, exclude)
+    return _OPENED[out, exclude]
+
+
+def is_model(teacher: TeacherLists) -> bool:
+    """Whether the `rankings` of a teacher are the folder of a model."""
     return (teacher.rankings / CARD).is_file()
 
 
 def _has_model(experiment: Experiment) -> bool:
     """Whether the teacher is a model, and not lists alone."""
     teacher, company = experiment.teacher, Company.of(experiment, Path())
-    return _is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
+    return is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
 
 
 def _labels(folder: RunFolder, exclude: str) -> Path:
@@ -220,7 +230,7 @@ def _task(variant: Variant, folder: Path) -> stages.Assignment:
 def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
     """Trains a variant into a model folder and measures it; what is done there already is taken as it is.
 
-    The latency is left out, since others may be training: see `stages.time_model`.
+    The latency is left out, since others may be training: see `measuring.time_model`.
 
     Args:
         variant: what to train.
@@ -237,8 +247,8 @@ def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
     lists, teacher = shared.lists_for(variant), shared.teacher_for(variant)
     model = stages.go_on_training(_task(variant, folder), shared.split, lists, teacher)
     settings = variant.experiment.evaluate
-    stages.evaluate_model(folder, model, shared.split, settings, timed=False)
-    validation = stages.validate_model(model, shared.split, settings)
+    measuring.evaluate_model(folder, model, shared.split, settings, timed=False)
+    validation = measuring.validate_model(model, shared.split, settings)
     card = {**load_card(folder), "validation": validation, "stamp": stamp}
     write_json(folder / CARD, card)
     stages.track_test(variant.experiment, folder)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from rankdistill import stages
+from rankdistill import measuring, stages
 from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
@@ -215,7 +215,7 @@ class Run:
         files = (values, beside(values), lists_file)
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):
             return
-        means = stages.evaluate_model(path, ranker, split, settings).mean()
+        means = measuring.evaluate_model(path, ranker, split, settings).mean()
         stages.track_test(self.experiment, path)
         self.folder.done(stage, evaluated)
         logger.info("%-9s test  %s", name, "  ".join(f"{metric} {value:.4f}" for metric, value in means.items()))
@@ -252,7 +252,7 @@ class Run:
         self._clear_teacher()
         about = {key: value for key, value in card.items() if key not in ("bytes", "sha256")}
         save_model(path, model, split.user_ids, split.item_ids, {**about, "role": "teacher", "from": str(source)})
-        stages.evaluate_model(path, model, split, settings)
+        measuring.evaluate_model(path, model, split, settings)
         self.folder.done("teacher", stamp)
         logger.info("teacher: the %s of %s", type(model).__name__, source)
 
@@ -338,13 +338,13 @@ class Run:
         """The foreign teacher's own lists for the test users, measured like those of a model."""
         folder = self.folder.model("teacher")
         settings = self.experiment.evaluate
-        evaluation, parts, lists = stages.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
-        stages.write_evaluation(evaluation, parts, folder / "evaluation.parquet", split.user_ids)
+        evaluation, parts, lists = measuring.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
+        measuring.write_evaluation(evaluation, parts, folder / "evaluation.parquet", split.user_ids)
         lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
         card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
 
     def compare(self, split: Split) -> None:
         """The paired comparisons of the models."""
         folders = {role: self.folder.model(role) for role in ROLES}
-        rows = stages.compare_models(folders, split, self.experiment.evaluate.bootstrap_samples)
+        rows = measuring.compare_models(folders, split, self.experiment.evaluate.bootstrap_samples)
         write_json(self.folder.path / "comparisons.json", rows)

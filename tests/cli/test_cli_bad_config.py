@@ -14,6 +14,10 @@ MISTAKES = {
         "--set: [student] kind: 'casr' is no model; did you mean 'caser'? "
         "(there are: caser, ease, fossil, gru4rec, item_knn, lightgcn, matrix_factorization, popularity, sasrec)"
     ),
+    "student.history_length=9": (
+        "e.toml: [student] history_length: 9 is more than [windows] history_length = 5; lower it, or leave it out for "
+        "the whole history"
+    ),
     "student.rank=3": (
         "--set: [student] rank: 3 is for item_table = 'low_rank', which is 'full'; drop rank, or change the table"
     ),

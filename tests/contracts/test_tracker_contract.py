@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import rankdistill as rd
-from rankdistill import plugins, stages
+from rankdistill import measuring, plugins, stages
 from rankdistill.config import Experiment, Section, parse
 from rankdistill.errors import ConfigError
 from rankdistill.pipeline import fit_model
@@ -129,7 +129,7 @@ def test_a_model_is_logged_as_its_folder_says(kind: str, validated: rd.Split, tm
     experiment, folder = experiment_of(kind), tmp_path / "run" / "student"
     task = stages.Assignment("student", experiment.student, experiment, folder)
     model = stages.train_model(task, validated)
-    stages.evaluate_model(folder, model, validated, experiment.evaluate)
+    measuring.evaluate_model(folder, model, validated, experiment.evaluate)
     stages.track_test(experiment, folder)
     stages.track_test(experiment, folder)  # an evaluation made again is not there twice
     points, settings = READERS[kind](tracker_in(folder, kind))

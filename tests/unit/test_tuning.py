@@ -30,6 +30,7 @@ from rankdistill.tuning.watching import Watch, lowest_bar, median_bar
 pytest.importorskip("optuna")
 
 FACTORS = {"kind": "matrix_factorization", "dim": 4}
+KEPT = {"checkpoints": 2}
 
 
 def experiment(**changes: Any) -> Experiment:
@@ -304,6 +305,12 @@ def _begun(folder: Path) -> dict[str, Any]:
 
     begun: dict[str, Any] = json.loads((folder / "trials.json").read_text())["begun_with"]
     return begun
+
+
+def test_a_method_that_climbs_finds_the_lists_of_the_teachers_earlier_epochs(tmp_path: Path) -> None:
+    climbing = experiment(distillation={"kind": "hetcomp", "k": 3}, teacher={**FACTORS, "dim": 8, "train": KEPT})
+    found = tune(Asked(climbing, "distilled"), None, Budget(trials=2), tmp_path)
+    assert (found["trials"], found["failed"]) == (2, 0)
 
 
 class TestGoal:

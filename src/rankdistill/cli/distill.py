@@ -39,7 +39,7 @@ def distill(
 
     lists_of = f"teacher={{rankings = {to_value(teacher[0].absolute())}}}"
     experiment = load_experiment(config, changes, lists_of)
-    from rankdistill import stages
+    from rankdistill import measuring, stages
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
     from rankdistill.model_folder import CARD
@@ -67,7 +67,7 @@ def distill(
     Distillation(lists, method, model).items_for(split)
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
     ranker = stages.train_model(task, split, lists, model)
-    stages.evaluate_model(out, ranker, split, experiment.evaluate)
+    measuring.evaluate_model(out, ranker, split, experiment.evaluate)
     stages.track_test(experiment, out)
     warn_of(out, teacher[-1] if len(teacher) == 1 or lists.easier else None)
     print_model(out, output)

@@ -99,7 +99,7 @@ def _measure_model(
     folder: Path, experiment: Experiment, split: Split, test: Test
 ) -> tuple[Evaluation, Evaluation, Path]:
     """Ranks again; the figures go into the model folder where they are the ones that belong there."""
-    from rankdistill import pipeline, stages
+    from rankdistill import measuring, pipeline, stages
     from rankdistill.config import load
     from rankdistill.evaluation.halves import beside
     from rankdistill.ranker import rank
@@ -108,27 +108,27 @@ def _measure_model(
     settings = experiment.evaluate
     as_trained = test.data is None and test.config is None and settings == load(folder / "config.toml").evaluate
     if test.out is None and as_trained:
-        evaluation, written = stages.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
+        evaluation, written = measuring.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
         return evaluation, type(evaluation).read(beside(written), split.user_ids), written
     pipeline.check_fits(model, split)
     lists = rank(model, split.queries("test", exclude_seen=settings.exclude_seen), settings.depth)
     evaluation = pipeline.evaluate(lists, split.test, settings.metrics, split.num_items)
     parts = pipeline.evaluate_halves(lists, split)
     out = test.out or folder / "other-evaluation.parquet"
-    stages.write_evaluation(evaluation, parts, out, split.user_ids)
+    measuring.write_evaluation(evaluation, parts, out, split.user_ids)
     return evaluation, parts, out
 
 
 def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Evaluation, Path]:
-    from rankdistill import stages
+    from rankdistill import measuring
 
     exactly = test.metrics is not None
     on_unknown: Literal["error", "drop"] = "drop" if test.on_unknown is OnUnknown.DROP else "error"
     settings = experiment.evaluate
-    evaluation, parts, _ = stages.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
+    evaluation, parts, _ = measuring.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
     name = "evaluation.parquet"
     if (path.parent / "model.json").exists():  # the model's own evaluation knows more than its lists do
         name = f"{path.stem}-evaluation.parquet"
     out = test.out or path.with_name(name)
-    stages.write_evaluation(evaluation, parts, out, split.user_ids)
+    measuring.write_evaluation(evaluation, parts, out, split.user_ids)
     return evaluation, parts, out

@@ -33,7 +33,7 @@ def train(
     The model is evaluated on the test split, too.
     """
     experiment = load_experiment(config, changes)
-    from rankdistill import stages
+    from rankdistill import measuring, stages
     from rankdistill.config import RoleConfig, TeacherLists
     from rankdistill.members import Company
     from rankdistill.workflow import check_metrics
@@ -49,13 +49,13 @@ def train(
     split = load_data(experiment, training.data)
     if company is not None:
         company.train(lambda each: stages.train_model(each, split), resume=training.resume)
-        stages.evaluate_model(out, company.join(split), split, experiment.evaluate)
+        measuring.evaluate_model(out, company.join(split), split, experiment.evaluate)
         stages.track_test(experiment, out)
         print_model(out, output)
         return
     assert isinstance(model, RoleConfig)
     task = stages.Assignment(role.value, model, experiment, out, training.resume)
     ranker = stages.train_model(task, split)
-    stages.evaluate_model(out, ranker, split, experiment.evaluate)
+    measuring.evaluate_model(out, ranker, split, experiment.evaluate)
     stages.track_test(experiment, out)
     print_model(out, output)

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
     model_serializer,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -313,3 +314,16 @@ class Experiment(Section):
     train: TrainConfig = Field(default=TrainConfig(), description="the training loop")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="the test")
     tracking: SerializeAsAny[Section] | None = Field(default=None, description="where trainings are logged as well")
+
+    @model_validator(mode="after")
+    def _histories_are_long_enough(self) -> Experiment:
+        teachers = self.teacher.each if isinstance(self.teacher, Teachers) else (self.teacher,)
+        given = [("teacher", each) for each in teachers] + [("student", self.student)]
+        for name, role in given:
+            items = getattr(role.model, "history_length", None) if isinstance(role, RoleConfig) else None
+            if items is not None and items > self.windows.history_length:
+                raise ValueError(
+                    f"[{name}] history_length: {items} is more than [windows] history_length = "
+                    f"{self.windows.history_length}; lower it, or leave it out for the whole history"
+                )
+        return self

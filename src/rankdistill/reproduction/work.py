@@ -49,7 +49,7 @@ def do(job: Job) -> str:
 def _do(job: Job) -> str:
     import torch
 
-    from rankdistill import stages
+    from rankdistill import measuring, stages
     from rankdistill.data.splitting import with_windows
     from rankdistill.data.storage import read_split
     from rankdistill.files import write_json
@@ -71,7 +71,7 @@ def _do(job: Job) -> str:
     task = stages.Assignment(role, cell.model, experiment, job.folder)  # type: ignore[arg-type]
     model = stages.go_on_training(task, split, lists)
     if cell.part == "test":
-        stages.evaluate_model(job.folder, model, split, experiment.evaluate, timed=False)
+        measuring.evaluate_model(job.folder, model, split, experiment.evaluate, timed=False)
     seconds = time.perf_counter() - begin
     write_json(job.folder / DONE, {"stamp": job.stamp, "seconds": round(seconds, 1), "threads": job.threads})
     return f"in {duration(seconds)}"

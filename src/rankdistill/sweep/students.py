@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rankdistill import stages
+from rankdistill import measuring
 from rankdistill.estimate import Training
 from rankdistill.files import read_object, write_json
 from rankdistill.model_folder import CARD, load_card, load_model
@@ -79,7 +79,7 @@ class Students:
             card = load_card(self.shared.teacher)
             if self.shared.split.validation is not None and card.get("validation_metrics") != list(settings.metrics):
                 model, _ = load_model(self.shared.teacher, self.plan.base.student.train.device)
-                found = stages.validate_model(model, self.shared.split, settings)
+                found = measuring.validate_model(model, self.shared.split, settings)
                 known = {"validation": found, "validation_metrics": list(settings.metrics)}
                 write_json(self.shared.teacher / CARD, {**card, **known})
         for point in self.plan.points:
@@ -87,7 +87,7 @@ class Students:
             folder = self.folder(done[0]) if done else None
             if folder is not None and "latency_ms" not in load_card(folder):
                 model, _ = load_model(folder, done[0].experiment.student.train.device)
-                stages.time_model(folder, model, self.shared.split, settings)
+                measuring.time_model(folder, model, self.shared.split, settings)
                 logger.info("%s: %.3f ms a query", folder.name, load_card(folder)["latency_ms"]["p50"])
 
     def card(self, variant: Variant) -> Json:

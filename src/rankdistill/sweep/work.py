@@ -12,10 +12,9 @@ from rankdistill.report.numerals import duration
 
 if TYPE_CHECKING:
     from rankdistill.config import Experiment
-    from rankdistill.variants import Shared, Variant
+    from rankdistill.variants import Variant
 
 FAILED = "failed.json"
-_READ: dict[tuple[Path, str | None], Shared] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ def _do(job: Job) -> str:
 
     from rankdistill.errors import TrainingError
     from rankdistill.files import write_json
-    from rankdistill.variants import train_variant
+    from rankdistill.variants import opened, train_variant
 
     begin = time.perf_counter()
     torch.set_num_threads(job.threads)
-    shared = _shared(job.base, job.out, job.variant.method.exclude if job.variant.distilled else None)
+    shared = opened(job.base, job.out, job.variant.method.exclude if job.variant.distilled else None)
     (job.folder / FAILED).unlink(missing_ok=True)
     try:
         train_variant(job.variant, shared, job.folder)
@@ -66,13 +65,3 @@ def _do(job: Job) -> str:
         write_json(job.folder / FAILED, {"stamp": shared.stamp(job.variant, job.folder), "reason": str(error)})
         return f"failed: {error}"
     return f"in {duration(time.perf_counter() - begin)}"
-
-
-def _shared(base: Experiment, out: Path, exclude: str | None) -> Shared:
-    """Read once for students that follow one another; a process serves one sweep."""
-    from rankdistill.variants import Shared
-
-    if (out, exclude) not in _READ:
-        _READ.clear()
-        _READ[out, exclude] = Shared.open(base, out, exclude)
-    return _READ[out, exclude]

@@ -13,9 +13,9 @@ from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
+from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
 from rankdistill.model_folder import load_model
-from rankdistill.stages import evaluate_lists
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
@@ -71,13 +71,13 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     split = prepare_data(experiment, search)
     sizes = Sizes(experiment, split, timed=goal.under_ms is not None)
     _check_sizes(sizes, goal, asked.space())
-    sources, space = prepare_teacher(asked, asked.space(), split, search)
-    teacher = _quality_of_teacher(experiment, goal.metric, split, sources.teacher)
+    folder, space = prepare_teacher(asked, asked.space(), split, search)
+    teacher = _quality_of_teacher(experiment, goal.metric, split, folder)
     own = point_of(experiment, space)
     ladder = ladder_of(experiment, space, own)
     strategy = Smallest(sizes, goal, goal.bar(teacher), ladder, own, _teacher_bytes(sizes))
     _log_goal(goal, teacher, strategy.least)
-    template = replace(template_of(asked, goal.metric, sources, search), timed=sizes.timed)
+    template = replace(template_of(asked, goal.metric, search), timed=sizes.timed)
     Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
     found = outcome.of_search(ledger, strategy, space, teacher)
     chosen = strategy.chosen(ledger.trials)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rankdistill.config.toml import to_value
-from rankdistill.data.storage import read_split
 from rankdistill.evaluation.compare import Comparison, compare
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
@@ -14,7 +13,7 @@ from rankdistill.report.numerals import metric as figure
 from rankdistill.report.numerals import metric_name
 from rankdistill.tuning.space import Space
 from rankdistill.tuning.trials import Ledger, Trial
-from rankdistill.tuning.work import Job, values_of
+from rankdistill.tuning.work import Job
 from rankdistill.types import Json
 
 _SURE = 0.05
@@ -26,7 +25,7 @@ def of_trials(ledger: Ledger, space: Space, best: Trial, template: Job) -> Json:
     """The trials, the best first, each with its difference to the best one over the validation users."""
     counted = [trial for trial in ledger.trials if trial.counts and trial.value is not None]
     order = sorted(counted, key=lambda trial: -(trial.value or 0.0))
-    users = read_split(template.sources.data).user_ids
+    users = template.shared.split.user_ids
     behind = {trial.number: _difference(trial, best, template, users) for trial in order if trial is not best}
     near = [number for number, each in behind.items() if not each.p_value < _SURE]
     ended = {state: sum(trial.state == state for trial in ledger.trials) for state in ("stopped", "pruned", "failed")}
@@ -55,7 +54,7 @@ def of_trials(ledger: Ledger, space: Space, best: Trial, template: Job) -> Json:
 
 
 def _difference(trial: Trial, best: Trial, template: Job, users: IdMap) -> Comparison:
-    one, other = (Evaluation.read(values_of(template.folder, each.number), users) for each in (trial, best))
+    one, other = (Evaluation.read(template.values_of(each.number), users) for each in (trial, best))
     return compare(one, other, template.metric, samples=1000)
 
 

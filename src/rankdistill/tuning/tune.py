@@ -15,10 +15,9 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD
 from rankdistill.pipeline import longest_list
 from rankdistill.runs import Role, RunFolder
-from rankdistill.stages import read_lists
+from rankdistill.stages import read_teacher
 from rankdistill.tuning import output
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.space import (
@@ -35,9 +34,9 @@ from rankdistill.tuning.space import (
 )
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.watching import median_bar
-from rankdistill.tuning.work import Job, Sources
+from rankdistill.tuning.work import Job
 from rankdistill.types import Json
-from rankdistill.variants import Shared, Variant
+from rankdistill.variants import Shared, Variant, is_model
 from rankdistill.workflow import Run, check_metrics
 
 logger = logging.getLogger(__name__)
@@ -106,30 +105,24 @@ def prepare_data(experiment: Experiment, out: Path) -> Split:
     return split
 
 
-def prepare_teacher(asked: Asked, space: Space, split: Split, out: Path) -> tuple[Sources, Space]:
+def prepare_teacher(asked: Asked, space: Space, split: Split, out: Path) -> tuple[Path | None, Space]:
     """For a distilled student the teacher and its lists, as long as any trial needs them.
 
     Returns:
-        Where trials find what they share; and the space, in which no list is longer than there is.
+        The teacher's folder, where it is a model; and the space, in which no list is longer than there is.
     """
     experiment = validation_only(asked.experiment)
-    data = RunFolder(out).data.absolute()
     if asked.role != "distilled":
-        return Sources(data), space
+        return None, space
     method, teacher = experiment.distillation, experiment.teacher
     assert isinstance(method, DistillationConfig)
     most = longest_list(split, method.exclude)
-    foreign = teacher if isinstance(teacher, TeacherLists) and not (teacher.rankings / CARD).is_file() else None
-    if foreign is not None:
-        lists = read_lists(foreign.rankings, split, foreign.on_unknown, foreign.least_shared)
+    if isinstance(teacher, TeacherLists) and not is_model(teacher):
+        lists = read_teacher(teacher, split)
         most = min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
     space = limited(space, _K, max(most, method.k))
     longest = at(experiment, {_K: int(getattr(space.get(_K), "high", method.k))})
-    shared = Shared.make(longest, [Variant(longest, distilled=True)], out)
-    if foreign is not None:
-        return Sources(data, foreign.rankings.absolute(), None, foreign.on_unknown), space
-    labels = out / f"labels-{method.exclude}.parquet"
-    return Sources(data, labels.absolute(), shared.teacher and shared.teacher.absolute()), space
+    return Shared.make(longest, [Variant(longest, distilled=True)], out).teacher, space
 
 
 def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
@@ -157,8 +150,8 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     check_metrics(experiment)
     space = asked.space()
     ledger = Ledger.open(out / "trials.json", begun_with(asked, space, chosen))
-    sources, space = prepare_teacher(asked, space, prepare_data(experiment, out), out)
-    template = template_of(asked, chosen, sources, out)
+    _, space = prepare_teacher(asked, space, prepare_data(experiment, out), out)
+    template = template_of(asked, chosen, out)
     search = Search(space, experiment, Best(experiment, point_of(experiment, space)), experiment.seed, template)
     logger.info("searching %d settings of the %s model by %s on validation users", len(space), asked.role, chosen)
     search.run(ledger, budget)
@@ -181,12 +174,11 @@ def check_metric(name: str) -> None:
         raise ConfigError(f"--metric {name}: is no value of a user; take one such as 'ndcg@10'")
 
 
-def template_of(asked: Asked, metric: str, sources: Sources, out: Path) -> Job:
-    """What the trials have in common; their values go to `trials/` in a folder."""
+def template_of(asked: Asked, metric: str, out: Path) -> Job:
+    """What the trials have in common."""
     train = role_config(asked.experiment, asked.role).train
     grace = max(_LEAST_GRACE, round(_GRACE * train.epochs / train.validate_every))
-    base, folder = validation_only(asked.experiment), (out / "trials").absolute()
-    return Job(0, {}, base, asked.role, metric, sources, folder, grace=grace)
+    return Job(0, {}, validation_only(asked.experiment), asked.role, metric, out.absolute(), grace=grace)
 
 
 def begun_with(asked: Asked, space: Space, metric: str) -> Json:

@@ -7,14 +7,12 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from rankdistill.config import Experiment, WindowsConfig
+from rankdistill.config import Experiment
 from rankdistill.console import silence
 from rankdistill.data.splitting import Split, with_windows
-from rankdistill.data.storage import read_split
 from rankdistill.errors import TrainingError
 from rankdistill.evaluation.evaluate import Evaluation, evaluate
 from rankdistill.latency import measure_latency
@@ -22,30 +20,12 @@ from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import Settings, fit_model
 from rankdistill.ranker import Ranker, rank
-from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
-from rankdistill.stages import read_lists
 from rankdistill.teaching import Distillation, needs_of
 from rankdistill.tuning.space import Point, at, role_config
 from rankdistill.tuning.trials import Trial
 from rankdistill.tuning.watching import Watch
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where a trial finds what all trials share.
-
-    Attributes:
-        data: the prepared data.
-        lists: the teacher's lists; None where nothing is distilled.
-        teacher: the teacher's folder, where it is at hand.
-        on_unknown: what to do with users and items in the lists that the data does not have.
-    """
-
-    data: Path
-    lists: Path | None = None
-    teacher: Path | None = None
-    on_unknown: Literal["error", "drop"] = "error"
+from rankdistill.variants import Shared, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +38,7 @@ class Job:
         base: the experiment without them.
         role: whose model is trained.
         metric: what is measured.
-        sources: what all trials share.
-        folder: where the values of the users are kept.
+        out: the folder of the search, with the data and, for a distilled student, what `Shared.make` has left.
         bar: see `Watch`.
         grace: see `Watch`.
         seconds: see `Watch`.
@@ -71,29 +50,34 @@ class Job:
     base: Experiment
     role: Role
     metric: str
-    sources: Sources
-    folder: Path
+    out: Path
     bar: tuple[float, ...] = ()
     grace: int = 0
     seconds: float | None = None
     timed: bool = False
 
     @property
-    def values(self) -> Path:
-        """The file of the users' values."""
-        return values_of(self.folder, self.number)
+    def method(self) -> DistillationConfig | None:
+        """How it is distilled, before the point says otherwise; None where it is not."""
+        method = self.base.distillation
+        assert isinstance(method, DistillationConfig)
+        return method if self.role == "distilled" else None
 
+    @property
+    def shared(self) -> Shared:
+        """What all trials share."""
+        return opened(self.base, self.out, None if self.method is None else self.method.exclude)
 
-def values_of(folder: Path, number: int) -> Path:
-    """Where the values of the validation users are kept."""
-    return folder / f"{number:04}.parquet"
+    def values_of(self, number: int) -> Path:
+        """Where the values of a trial's validation users are kept."""
+        return self.out / "trials" / f"{number:04}.parquet"
 
 
 def do(job: Job) -> Trial:
     """Trains a model and measures it on the validation users alone."""
     begin = time.perf_counter()
     experiment = at(job.base, job.point)
-    split = _split(job.sources.data, experiment.windows)
+    split = with_windows(job.shared.split, experiment.windows)
     model = role_config(experiment, job.role)
     assert isinstance(experiment.ranking_loss, RankingLossConfig)
     watch = Watch(job.metric, job.bar, job.grace, job.seconds)
@@ -109,12 +93,12 @@ def do(job: Job) -> Trial:
         torch.set_num_threads(model.train.threads)
     try:
         with silence(but=logging.ERROR):
-            ranker, result = fit_model(model.model, split, settings, _distillation(job, experiment, split))
+            ranker, result = fit_model(model.model, split, settings, _distillation(job, experiment))
     except TrainingError as error:
         seconds = round(time.perf_counter() - begin, 2)
         return Trial(job.number, job.point, "failed", seconds=seconds, note=str(error))
     evaluation = validated(ranker, split, job.metric, exclude_seen=experiment.evaluate.exclude_seen)
-    evaluation.write(job.values, split.user_ids)
+    evaluation.write(job.values_of(job.number), split.user_ids)
     queries = split.queries("validation", exclude_seen=experiment.evaluate.exclude_seen)
     epochs = len(result.rows)
     return Trial(
@@ -139,26 +123,14 @@ def validated(model: Ranker, split: Split, metric: str, *, exclude_seen: bool) -
     return evaluate(lists.target_ranks, [metric])
 
 
-def _distillation(job: Job, experiment: Experiment, split: Split) -> Distillation | None:
-    if job.role != "distilled":
+def _distillation(job: Job, experiment: Experiment) -> Distillation | None:
+    if job.method is None:
         return None
-    method, sources = experiment.distillation, job.sources
+    method, shared = experiment.distillation, job.shared
     assert isinstance(method, DistillationConfig)
-    assert sources.lists is not None
-    asked = needs_of(method) == "model" and sources.teacher is not None
-    teacher = _teacher(sources.teacher, experiment.student.train.device) if asked and sources.teacher else None
-    return Distillation(_lists(sources, split), method, teacher)
-
-
-@lru_cache(maxsize=1)
-def _split(folder: Path, windows: WindowsConfig) -> Split:
-    return with_windows(read_split(folder), windows)
-
-
-@lru_cache(maxsize=1)
-def _lists(sources: Sources, split: Split) -> Rankings:
-    assert sources.lists is not None
-    return read_lists(sources.lists, split, sources.on_unknown)
+    asked = needs_of(method) == "model"
+    teacher = _teacher(shared.teacher, experiment.student.train.device) if asked and shared.teacher else None
+    return Distillation(shared.lists[job.method.exclude], method, teacher)
 
 
 @lru_cache(maxsize=1)
