@@ -30,7 +30,7 @@ def figures(folder: Path) -> list[Any]:
     rows = json.loads((folder / "sweep.json").read_text())["rows"]
     timed = ("latency_ms", "users_per_second", "train_seconds", "front")
     for row in rows:
-        row["costs"].pop("latency", None)
+        row.get("costs", {}).pop("latency", None)
     return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 
 
