@@ -134,6 +134,10 @@ class Ensemble(Ranker):
         """The members' query vectors [B, D_1 + D_2 + ...], one behind the other."""
         return torch.cat([member.encode(users, history) for member in self.rankers], dim=1)
 
+    def encode_together(self, users: Tensor, history: Tensor) -> Tensor:
+        """See `Ranker.encode_together`."""
+        return torch.cat([member.encode_together(users, history) for member in self.rankers], dim=1)
+
     def score(self, queries: Tensor, items: Tensor | None = None) -> Tensor:
         """See `Ranker.score`."""
         everything = None if self.config.combine == "z_score" else items

@@ -5,17 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rankdistill import native
+
 
 def is_in(items: Tensor, others: Tensor) -> Tensor:
     """Whether each of items [B, n] is among others [B, m]: [B, n]."""
+    if native.has_kernels(items) and items.numel() and others.numel():
+        return places_in(items, others, int(torch.maximum(items.max(), others.max()))) <= others.shape[1]
     return (items.unsqueeze(2) == others.unsqueeze(1)).any(2)
 
 
 def places_in(items: Tensor, lists: Tensor, num_items: int) -> Tensor:
     """The places [B, n] of items [B, n] in lists [B, m], from 1; m + 1 where an item is not in its list."""
+    if native.has_kernels(items):
+        found = torch.empty_like(items, memory_format=torch.contiguous_format)
+        size = (*items.shape, lists.contiguous(), lists.shape[1], num_items)
+        native.call("places_in_lists", items.contiguous(), *size, found)
+        return found
     places = torch.full((len(lists), num_items + 1), lists.shape[1] + 1, dtype=torch.int64, device=lists.device)
     ranks = torch.arange(1, lists.shape[1] + 1, device=lists.device)
     return places.scatter_(1, lists, ranks.expand_as(lists)).gather(1, items)
+
+
+def best_columns(scores: Tensor, size: int) -> Tensor:
+    """The columns [B, n] of the best scores of each row [B, m], best first."""
+    if not native.has_kernels(scores):
+        return torch.topk(scores, size, dim=1).indices
+    found = torch.empty(len(scores), size, dtype=torch.int64)
+    native.call("best_columns", scores.contiguous(), *scores.shape, size, found)
+    return found
 
 
 def masked(scores: Tensor, hidden: Tensor) -> Tensor:

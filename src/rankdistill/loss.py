@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rankdistill.config import Range, Section, Tunable
 from rankdistill.data.sequences import Sequences
+from rankdistill.listwise import best_columns
 from rankdistill.ranker import Ranker
 from rankdistill.seen import SeenItems
 
@@ -47,6 +48,7 @@ class Batch:
         teacher_scores: [B, K], the teacher's own scores of that list, where they are known.
         shared: the sequences that the queries are parts of, for a causal model; None where each is encoded by itself.
         easier_items: [B, M - 1, K], lists that are easier to learn, the easiest first, where there are some.
+        teacher_queries: [B, E], the teacher's vectors of the queries, where they are kept.
     """
 
     users: Tensor
@@ -57,6 +59,7 @@ class Batch:
     teacher_scores: Tensor | None = None
     shared: Shared | None = None
     easier_items: Tensor | None = None
+    teacher_queries: Tensor | None = None
 
     def encoded_by(self, model: Ranker) -> Tensor:
         """The vectors [B, D] of the queries."""
@@ -139,7 +142,8 @@ class Step:
     @cached_property
     def _teacher_queries(self) -> Tensor:
         assert self.teacher is not None
-        return self.teacher.encode(self.batch.users, self.batch.history)
+        kept = self.batch.teacher_queries
+        return self.teacher.encode(self.batch.users, self.batch.history) if kept is None else kept
 
     def draw(self, size: int) -> Tensor:
         """Items [n] drawn uniformly from the catalogue, ascending; an item can occur more than once."""
@@ -165,7 +169,7 @@ class Step:
         if exclude == "seen" and self.seen is not None:
             everything = torch.arange(scores.shape[1], device=scores.device)
             scores = scores.masked_fill(self.seen.among(self.batch.users, everything), -torch.inf)
-        return torch.topk(scores, min(size, self.student.catalogue.num_items), dim=1).indices
+        return best_columns(scores, min(size, self.student.catalogue.num_items))
 
     @torch.no_grad()
     def sample(self, size: int) -> Sample:

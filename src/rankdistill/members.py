@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, get_args
 import numpy as np
 
 from rankdistill import measuring, plugins, stages
-from rankdistill.config import Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
+from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.ensemble import Combine, Ensemble
 from rankdistill.errors import ConfigError
@@ -64,7 +64,7 @@ class Member:
 
     def alone(self, experiment: Experiment) -> Experiment:
         """The experiment with this member as its teacher."""
-        return experiment.model_copy(update={"teacher": self.role, "seed": self.seed})
+        return experiment.model_copy(update={"teacher": self.role, "ensemble": EnsembleConfig(), "seed": self.seed})
 
 
 def members_of(experiment: Experiment) -> list[Member]:

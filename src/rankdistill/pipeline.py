@@ -28,7 +28,7 @@ from rankdistill.evaluation.evaluate import evaluate as evaluate_ranks
 from rankdistill.loss import DistillationConfig, Loss, Objective, RankingLossConfig
 from rankdistill.ranker import Catalogue, Ranker, index_of, rank
 from rankdistill.rankings import ANY_POSITION, Rankings, TargetRanks, pack, unpack
-from rankdistill.teaching import Distillation, check_student
+from rankdistill.teaching import Distillation, check_student, needs_of
 from rankdistill.training import Callback, Checkpoint, FitResult, Keep, Session, TrainingData, Validate, fit
 from rankdistill.types import Json
 
@@ -151,7 +151,7 @@ def fit_model(
     seed = training_seed(settings.seed, distilled=distillation is not None)
     ranker = build(model, split, seed)
     sampler = NegativeSampler.of(split.train, split.num_items)
-    teacher = None if distillation is None else distillation.teacher
+    teacher = distillation.teacher if distillation and needs_of(distillation.config) == "model" else None
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")

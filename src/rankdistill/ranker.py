@@ -15,6 +15,7 @@ from rankdistill.config import ModelConfig, Precision, Section
 from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError, TrainingError
+from rankdistill.prefixes import encode_last, encode_together
 from rankdistill.rankings import Rankings, TargetRanks
 from rankdistill.rounding import packed, unpacked
 from rankdistill.rows import RowUpdates, read_rows, score_items
@@ -100,9 +101,15 @@ class Ranker(nn.Module):
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of users [B] and their last items [B, L] (PAD on the left)."""
         if self.causal:
-            return self._encode_last(users, history)
+            return encode_last(self.encode_sequences, users, history)
         assert self.user_table is not None
         return self.encode_as(self.read(self.get_parameter(self.user_table), users), history)
+
+    def encode_together(self, users: Tensor, history: Tensor) -> Tensor:
+        """`encode`, for queries of which many are one user's, in the order of time: what they share is encoded once."""
+        if self.causal and len(users):
+            return encode_together(self.encode_sequences, users, history)
+        return self.encode(users, history)
 
     def encode_as(self, rows: Tensor, history: Tensor) -> Tensor:
         """Query vectors [B, D] of rows [B, E] of the user table and last items [B, L]."""
@@ -122,15 +129,6 @@ class Ranker(nn.Module):
     def causal(self) -> bool:
         """Whether the model encodes whole sequences, the query at each place at once."""
         return type(self).encode_sequences is not Ranker.encode_sequences
-
-    def _encode_last(self, users: Tensor, history: Tensor) -> Tensor:
-        """Query vectors [B, D] at the last items of histories [B, L]: moved to the left, they are sequences."""
-        lengths = (history != PAD).sum(1, keepdim=True)
-        columns = torch.arange(history.shape[1], device=history.device)
-        sequences = history.gather(1, (columns - lengths) % history.shape[1])
-        encoded = self.encode_sequences(users, sequences)
-        last = (lengths - 1).clamp_min(0).unsqueeze(2).expand(-1, -1, encoded.shape[2])
-        return encoded.gather(1, last).squeeze(1)
 
     def item_table(self) -> tuple[Vectors, Tensor]:
         """Item vectors [I + 1, D] and biases [I + 1]; row 0 is the padding item."""
@@ -332,7 +330,7 @@ def _evaluating(model: Ranker) -> Iterator[None]:
 
 
 def _encode(model: Ranker, queries: Queries) -> Tensor:
-    return model.encode(_to(queries.users, model.device), _to(queries.history, model.device)).float()
+    return model.encode_together(_to(queries.users, model.device), _to(queries.history, model.device)).float()
 
 
 def _score_blocks(model: Ranker, queries: Queries) -> Iterator[tuple[int, Queries, Tensor]]:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import polars as pl
@@ -234,16 +234,24 @@ def read_teacher(teacher: TeacherLists, split: Split) -> Rankings:
     return replace(lists, easier=tuple(easier))
 
 
-def labels_of_epoch(labels: Path, epoch: str) -> Path:
-    """The file of the lists that the teacher made after an epoch, beside that of its last ones."""
-    return labels.with_name(f"{labels.stem}-epoch-{epoch}.parquet")
+Easier: TypeAlias = Literal["epoch", "member"]
+"""Whose lists are easier to learn than a teacher's: those of the same one earlier, or of one that it is made of."""
+
+
+def easier_labels(labels: Path, of: Easier, number: str) -> Path:
+    """The file of lists that are easier to learn, beside that of the teacher's."""
+    return labels.with_name(f"{labels.stem}-{of}-{number}.parquet")
+
+
+def all_easier_labels(labels: Path) -> list[Path]:
+    """The files that `easier_labels` names and that are there, the easiest first."""
+    found = [file for of in get_args(Easier) for file in labels.parent.glob(easier_labels(labels, of, "*").name)]
+    return sorted(found, key=lambda file: int(file.stem.rpartition("-")[2]))
 
 
 def read_labels(path: Path, split: Split) -> Rankings:
-    """Our teacher's lists, with those of its earlier epochs that lie beside them."""
-    epochs = [file.stem.rpartition("-")[2] for file in path.parent.glob(labels_of_epoch(path, "*").name)]
-    files = [labels_of_epoch(path, epoch) for epoch in sorted(epochs, key=int)]
-    return replace(read_lists(path, split), easier=tuple(read_lists(file, split) for file in files))
+    """Our teacher's lists, with the easier ones that lie beside them."""
+    return replace(read_lists(path, split), easier=tuple(read_lists(file, split) for file in all_easier_labels(path)))
 
 
 def lists_to_climb(

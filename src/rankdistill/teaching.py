@@ -75,8 +75,8 @@ def lacks_easier(method: Section, source: str) -> str:
     """What is wrong with one list a query where a method climbs from easy lists to hard ones."""
     return (
         f"{source}: one list for each query, and [distillation] kind = {plugins.kind_of(method)!r} climbs from easy "
-        f"lists to hard ones; set [teacher.train] checkpoints = 3, name files in [teacher] easier, give --teacher "
-        f"several times, or take another method ({', '.join(_methods_that_need('lists'))})"
+        f"lists to hard ones; set [teacher.train] checkpoints = 3, name files in [teacher] easier, give [[teacher]] or "
+        f"--teacher several times, or take another method ({', '.join(_methods_that_need('lists'))})"
     )
 
 

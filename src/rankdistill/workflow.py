@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rankdistill import measuring, stages
-from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
+from rankdistill.config import Experiment, RoleConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
 from rankdistill.errors import ConfigError, EvaluationError, RankDistillError
@@ -19,11 +20,12 @@ from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.members import Company, members_of
+from rankdistill.members import Company, Member, members_of
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
+from rankdistill.rankings.columns import files_of
 from rankdistill.report import build, together, write
 from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, lacks_easier, needs_of
@@ -32,6 +34,7 @@ from rankdistill.types import Json
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+MakeLists: TypeAlias = Callable[[Split, DistillationConfig, Path], Rankings]
 
 
 def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
@@ -91,10 +94,10 @@ def check_climb(experiment: Experiment) -> None:
     """Refuses a method that climbs from easy lists to hard ones where a teacher will have one list for each query.
 
     Raises:
-        ConfigError: the teacher is a model of which no earlier epochs are kept, or several together.
+        ConfigError: the teacher is a single model of which no earlier epochs are kept.
     """
     teacher, method = experiment.teacher, experiment.distillation
-    alone = members_of(experiment) or (isinstance(teacher, RoleConfig) and not teacher.train.kept_epochs)
+    alone = isinstance(teacher, RoleConfig) and not members_of(experiment) and not teacher.train.kept_epochs
     if alone and needs_of(method) == "several":
         raise ConfigError(lacks_easier(method, "[teacher]"))
 
@@ -118,6 +121,15 @@ def check_metrics(experiment: Experiment) -> None:
             )
     if metric.name == "coverage":
         raise EvaluationError(f"[train] validation_metric: {metric} is no value of a user; take one such as 'ndcg@10'")
+
+
+def _check_lists_are_there(experiment: Experiment) -> None:
+    teacher = experiment.teacher
+    for each in teacher.each if isinstance(teacher, Teachers) else (teacher,):
+        if isinstance(each, TeacherLists) and not (each.rankings / CARD).is_file():
+            for path in (each.rankings, *each.easier, each.validation_rankings, each.test_rankings):
+                if path is not None:
+                    files_of(path)
 
 
 @dataclass(slots=True)
@@ -144,8 +156,13 @@ class Run:
         return None
 
     def prepare(self) -> Split:
-        """The data, read again only when the file or its settings changed."""
+        """The data, read again only when the file or its settings changed.
+
+        Raises:
+            RankDistillError: it cannot be read, or a file of the teacher's lists is not there.
+        """
         experiment, folder = self.experiment, self.folder
+        _check_lists_are_there(experiment)
         stamp = stamp_of(
             data=experiment.data.model_dump(mode="json"),
             split=experiment.split.model_dump(),
@@ -259,16 +276,31 @@ class Run:
     def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:
         """The teacher's lists for the training queries, as a method asks for them, into the file `path`."""
         company, teacher = self.company(), self.folder.model("teacher")
-        easier = stages.kept_models(teacher) if company is None else []
+        easier: dict[Path, MakeLists] = {}
+        if company is None:
+            for model in stages.kept_models(teacher):
+                easier[stages.easier_labels(path, "epoch", model.name)] = partial(self._label, model)
+        elif needs_of(method) == "several":
+            for member in company.members:
+                made = partial(self._label_by, member, company)
+                easier[stages.easier_labels(path, "member", str(member.number))] = made
         if company is None or company.is_model:
             lists = self._label(teacher, split, method, path)
         else:
             stamp = [company.digests(), company.files(), self.experiment.ensemble.model_dump(mode="json")]
             lists = self._lists(stamp, split, method, path, lambda: company.lists(split, method))
-        files = {stages.labels_of_epoch(path, model.name): model for model in easier}
-        for other in set(path.parent.glob(stages.labels_of_epoch(path, "*").name)) - set(files):
+        for other in set(stages.all_easier_labels(path)) - set(easier):
             other.unlink()  # of an earlier teacher
-        return replace(lists, easier=tuple(self._label(model, split, method, file) for file, model in files.items()))
+        return replace(lists, easier=tuple(make(split, method, file) for file, make in easier.items()))
+
+    def _label_by(
+        self, member: Member, company: Company, split: Split, method: DistillationConfig, path: Path
+    ) -> Rankings:
+        """What one of several teachers makes of the training queries."""
+        if isinstance(member.role, RoleConfig):
+            return self._label(member.folder(company.folder), split, method, path)
+        given, stamp = member.role, [member.role.model_dump(mode="json"), state_of(member.role.rankings)]
+        return self._lists(stamp, split, method, path, lambda: stages.read_teacher(given, split))
 
     def _label(self, model: Path, split: Split, method: DistillationConfig, path: Path) -> Rankings:
         own = getattr(self.experiment.teacher, "train", self.experiment.student.train)

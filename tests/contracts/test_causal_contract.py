@@ -57,6 +57,36 @@ def test_windows_and_sequences_give_the_same_vectors_where_the_history_fits(kind
     assert not torch.allclose(ours[~fits], by_window[~fits])  # a part of their history is not shown
 
 
+@pytest.mark.parametrize("kind", [*CAUSAL, "ensemble"])
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_queries_that_are_encoded_together_are_what_they_are_alone(kind: str, share: float, split: rd.Split) -> None:
+    asked = replace(split, history_length=LENGTH, min_history=0, query_share=share).windows
+    assert (asked.positions == 0).any()
+    members = [model_of(each, replace(split, history_length=LENGTH)) for each in CAUSAL]
+    model = rd.Ensemble.of(members) if kind == "ensemble" else members[CAUSAL.index(kind)]
+    users, history = torch.from_numpy(asked.users), torch.from_numpy(asked.history()).long()
+    with torch.no_grad():
+        together, alone = model.encode_together(users, history), model.encode(users, history)
+        assert model.encode_together(users[:0], history[:0]).shape == (0, alone.shape[1])
+    torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-12)
+
+
+@each_causal
+def test_together_a_sequence_is_encoded_once(kind: str, padded: rd.Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, windows = model_of(kind, padded), padded.windows
+    encoded: list[int] = []
+    encode_sequences = type(model).encode_sequences
+
+    def counted(self: Ranker, users: Tensor, sequences: Tensor) -> Tensor:
+        encoded.append(len(users))
+        return encode_sequences(self, users, sequences)
+
+    monkeypatch.setattr(type(model), "encode_sequences", counted)
+    model.encode_together(torch.from_numpy(windows.users), torch.from_numpy(windows.history()).long())
+    short = windows.positions < LENGTH
+    assert sum(encoded) == len(windows) - short.sum()  # each user of this log has more than L items
+
+
 @each_causal
 def test_no_place_depends_on_what_follows_it(kind: str, padded: rd.Split) -> None:
     model = model_of(kind, padded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rankdistill import native
 from rankdistill.data.sequences import Sequences
 from rankdistill.distillation.cd import CD
 from rankdistill.distillation.cross_entropy import CrossEntropy
@@ -25,7 +27,7 @@ from rankdistill.distillation.rankdistil import RankDistil
 from rankdistill.distillation.rce_kd import RceKD
 from rankdistill.distillation.rrd import RRD
 from rankdistill.distillation.unkd import UnKD, popularity_groups
-from rankdistill.listwise import places_in
+from rankdistill.listwise import best_columns, is_in, places_in
 from rankdistill.loss import Batch, Step
 from rankdistill.models.popularity import Popularity
 from rankdistill.ranker import Catalogue, Ranker
@@ -99,6 +101,40 @@ def test_where_the_teachers_lists_leave_out_what_is_seen_so_does_the_students() 
 def test_places_count_from_one_and_end_behind_the_list() -> None:
     lists = torch.tensor([[7, 3, 9], [1, 2, 3]])
     assert places_in(torch.tensor([[9, 7, 4], [4, 3, 1]]), lists, 9).tolist() == [[3, 1, 4], [4, 3, 1]]
+
+
+@pytest.mark.parametrize(("width", "size"), [(30, 7), (30, 30), (5000, 1), (5000, 600), (5000, 5000)])
+@pytest.mark.usefixtures("ways")
+def test_the_best_columns_are_those_that_sorting_finds(width: int, size: int) -> None:
+    numbers = torch.Generator().manual_seed(1)
+    scores = torch.stack([torch.randperm(width, generator=numbers) - 0.4 * width for _ in range(9)])
+    scores[1, ::2] = -torch.inf
+    scores[2] = scores[2].sort().values  # a sample of the row says little of it
+    scores[3] *= 1e30
+    assert torch.equal(best_columns(scores, size)[2:], scores.argsort(dim=1, descending=True)[2:, :size])
+    found = scores[1].gather(0, best_columns(scores, size)[1])
+    assert torch.equal(found, scores[1].sort(descending=True).values[:size])
+
+
+def test_of_equal_scores_the_kernel_takes_the_first_columns() -> None:
+    if native.library() is None:
+        pytest.skip("the kernels are not built")
+    scores = torch.zeros(2, 4000)
+    scores[0, 17], scores[1, ::3] = 1.0, -0.0
+    assert best_columns(scores, 5).tolist() == [[17, 0, 1, 2, 3], [0, 1, 2, 3, 4]]
+
+
+@pytest.mark.usefixtures("ways")
+def test_places_are_those_of_a_search_through_the_list() -> None:
+    numbers = torch.Generator().manual_seed(2)
+    lists = torch.stack([torch.randperm(50, generator=numbers)[:20] for _ in range(6)])
+    items = torch.randint(0, 50, (6, 30), generator=numbers)
+    wanted = [
+        [listed.index(item) + 1 if item in listed else 21 for item in row]
+        for listed, row in zip(lists.tolist(), items.tolist(), strict=True)
+    ]
+    assert places_in(items, lists, 49).tolist() == wanted
+    assert is_in(items, lists).tolist() == [[place < 21 for place in row] for row in wanted]
 
 
 @pytest.mark.parametrize("tail", [0, 25])
@@ -218,6 +254,19 @@ def test_cross_entropy(measure: Any) -> None:
     assert method(step).item() == pytest.approx(mean(wanted), rel=1e-12)
 
 
+def test_the_gradient_of_the_cross_entropy_is_that_of_its_parts() -> None:
+    step, tau = step_of(5), 3.0
+    step.queries.requires_grad_()
+    CrossEntropy(CrossEntropy.Config(temperature=tau))(step).backward()  # type: ignore[no-untyped-call]
+    found, step.queries.grad = step.queries.grad, None
+    given = torch.softmax(step.ask_teacher(None)[:, 1:] / tau, dim=1)
+    loss = -(given * torch.log_softmax(step.score(None)[:, 1:] / tau, dim=1)).sum(1).mean()
+    (tau**2 * loss).backward()  # type: ignore[no-untyped-call]
+    assert found is not None
+    assert step.queries.grad is not None
+    torch.testing.assert_close(found, step.queries.grad, rtol=1e-12, atol=0)
+
+
 class TestRceKD:
     config = RceKD.Config(k=10, student_list=20, adaptive=8, temperature=5.0, beta=2.0)
 
@@ -289,6 +338,22 @@ class TestUnKD:
             several = [group for group, count in Counter(listed).items() if count > 1]
             for group in several:
                 assert row.count(group) / 6000 == pytest.approx(1 / len(several), abs=0.03)
+
+    def test_the_second_of_a_pair_is_drawn_by_its_rank_in_the_group(self) -> None:
+        method, step = self.method(pairs=20_000, decay=3.0), step_of(20)
+        groups = method.get_buffer("group")[step.batch.teacher_items]
+        pairs = zip(*(each.tolist() for each in method.pairs(step)[:2]), strict=True)
+        for listed, (above, below) in zip(groups.tolist(), pairs, strict=True):
+            found = Counter(zip(above, below, strict=True))
+            for group in set(listed):
+                columns = [column for column, each in enumerate(listed) if each == group]
+                weight = {column: math.exp(-(rank + 1) / 3.0) for rank, column in enumerate(columns)}
+                total, drawn = sum(weight.values()), sum(found[a, b] for a in columns for b in columns)
+                for a, b in itertools.combinations(columns, 2):
+                    wanted = sum(
+                        weight[one] / total * weight[two] / (total - weight[one]) for one, two in ((a, b), (b, a))
+                    )
+                    assert found[a, b] / drawn == pytest.approx(wanted, abs=0.03)
 
     def test_a_list_without_two_items_of_a_group_teaches_nothing(self) -> None:
         method, step = UnKD(UnKD.Config(k=2, groups=2)), step_of(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pytest
 from test_workflow import CASER, experiment, figures, log
 
 import rankdistill as rd
-from rankdistill.config import Experiment, parse, to_toml
+from rankdistill.config import EnsembleConfig, Experiment, in_place_of_teacher, load, parse, to_toml
 from rankdistill.errors import ConfigError, RankingsError
 from rankdistill.members import combination_of, members_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import Rankings
+from rankdistill.stages import read_labels
 from rankdistill.workflow import run
 
 MF = {"kind": "matrix_factorization", "dim": 3}
@@ -25,13 +27,13 @@ MF = {"kind": "matrix_factorization", "dim": 3}
 
 def several(folder: Path, teachers: list[dict[str, Any]], **changes: Any) -> Experiment:
     """The small experiment with `[[teacher]]`."""
-    mapping = experiment(folder, **changes)
+    mapping = experiment(folder)
     sections = {
         "data": {"kind": "parquet", "path": str(folder / "log" / "*.parquet"), "min_item_interactions": 1},
         "split": {"train_on_validation": False},
         "teacher": teachers,
         "student": {**CASER, "dim": 2},
-        "distillation": {"k": 3, "warmup_epochs": 0, **changes.get("distillation", {})},
+        "distillation": {"k": 3, **changes.get("distillation", {"warmup_epochs": 0})},
         "train": {"epochs": 2, "learning_rate": 0.01},
         "evaluate": {"metrics": ["ndcg@10", "map"], "bootstrap_samples": 10},
         "ensemble": changes.get("ensemble", {}),
@@ -272,3 +274,53 @@ def test_a_resolved_experiment_with_several_teachers_is_itself_one(here: Path) -
         ensemble={"combine": "ranks", "depth": 9},
     )
     assert parse(tomllib.loads(to_toml(made)), "again") == made
+
+
+@pytest.mark.parametrize(
+    ("second", "combine"), [(MF, "log_sigmoid"), ({"rankings": "given.parquet"}, "ranks")], ids=["model", "lists"]
+)
+def test_a_method_that_climbs_has_the_members_lists_and_at_last_those_of_all(
+    here: Path, second: dict[str, Any], combine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    hetcomp = {"distillation": {"kind": "hetcomp", "k": 3}}
+    alone = several(here, [MF], **hetcomp)
+    split = prepare(alone)
+    given = rd.label(rd.train(rd.Popularity.Config(), split), split, k=3)
+    given.write(here / "given.parquet", split.user_ids, split.item_ids, positions=True)
+    made = several(here, [CASER, second], **hetcomp)
+    run(made, here / "run")
+    opened = read_labels(here / "run" / "labels.parquet", split)
+    assert card_of(here / "run" / "teacher")["combine"] == combine
+    first = rd.label(load_model(here / "run" / "teacher" / "members" / "1")[0], split, k=3)
+    last = given
+    if second is MF:
+        last = rd.label(load_model(here / "run" / "teacher" / "members" / "2")[0], split, k=3)
+    assert [each.items.tolist() for each in opened.easier] == [first.items.tolist(), last.items.tolist()]
+    assert skipped(here / "run") == []
+    run(made, here / "run")
+    assert "labels-member-1" in skipped(here / "run")
+    run(several(here, [CASER, second], distillation={"kind": "rrd", "k": 3}), here / "run")
+    assert read_labels(here / "run" / "labels.parquet", split).easier == ()
+
+
+def test_how_several_become_one_is_refused_of_a_single_teacher(here: Path) -> None:
+    for teacher in (CASER, {"rankings": "a.parquet"}):
+        with pytest.raises(ConfigError, match=r"\[ensemble\]: says how several teachers become one, and there is one"):
+            parse({**minimal(), "teacher": teacher, "ensemble": {"combine": "ranks"}}, "test")
+    parse({**minimal(), "teacher": {**CASER, "members": 2}, "ensemble": {"combine": "ranks"}}, "test")
+    (here / "a.toml").write_text(to_toml(several(here, [CASER, MF], ensemble={"combine": "ranks"})))
+    assert load(here / "a.toml", in_place_of_teacher(here / "lists.parquet")).ensemble == EnsembleConfig()
+    alone = members_of(several(here, [CASER, MF], ensemble={"combine": "ranks"}))[0]
+    parse_again(to_toml(alone.alone(several(here, [CASER, MF], ensemble={"combine": "ranks"}))))
+
+
+def parse_again(text: str) -> Experiment:
+    return parse(tomllib.loads(text), "test")
+
+
+def test_lists_that_are_not_there_are_missed_before_the_data_is_read(here: Path) -> None:
+    made = several(here, [CASER, {"rankings": str(here / "nowhere.parquet")}])
+    with pytest.raises(RankingsError, match=r"nowhere\.parquet: no such file"):
+        run(made, here / "run")
+    assert not (here / "run" / "data").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.sequences import Sequences
 from rankdistill.data.teacher_items import TeacherItems
 from rankdistill.errors import CheckpointError, DataError, TrainingError
-from rankdistill.loss import Loss, Objective, Step
+from rankdistill.loss import Batch, Loss, Objective, Step
 from rankdistill.losses.pointwise import Pointwise
 from rankdistill.pipeline import build
 from rankdistill.ranker import Ranker, model_state
@@ -31,6 +32,7 @@ from rankdistill.types import Json
 
 CASER = rd.Caser.Config(dim=6, horizontal_filters=2)
 MAP = [0.1, 0.3, 0.5, 0.4, 0.2, 0.1]
+CPU = torch.device("cpu")
 State = dict[str, torch.Tensor]
 
 
@@ -423,3 +425,31 @@ class TestACallback:
         (_, name, settings, rows), (_, result) = listener.told
         assert (name, settings["model.kind"], settings["seed"], rows) == ("model", "popularity", 1234, [])
         assert result.rows == []
+
+
+class TestAskingTheTeacher:
+    def made(self, split: rd.Split, teacher: Ranker | None) -> TrainingData:
+        return TrainingData(split.windows, NegativeSampler.of(split.train, split.num_items), 3, teacher=teacher)
+
+    def batches(self, data: TrainingData) -> list[Batch]:
+        return list(data.batches(50, np.random.default_rng(0), CPU))
+
+    def test_its_vectors_are_those_that_it_gives_when_asked(self, split: rd.Split) -> None:
+        teacher = build(rd.Caser.Config(dim=8), split, 0)
+        data = self.made(split, teacher).asking(CPU)
+        assert not teacher.training
+        for batch in self.batches(data):
+            assert batch.teacher_queries is not None
+            with torch.no_grad():
+                torch.testing.assert_close(batch.teacher_queries, teacher.encode(batch.users, batch.history))
+
+    def test_they_are_not_kept_where_they_are_too_large(self, split: rd.Split, monkeypatch: pytest.MonkeyPatch) -> None:
+        teacher = build(rd.Caser.Config(dim=8), split, 0)
+        loop = sys.modules["rankdistill.training.fit"]
+        monkeypatch.setattr(loop, "_MOST_KEPT_BYTES", len(split.windows) * 16 * 4 - 1)  # a vector is [z ; P_u]
+        assert self.made(split, teacher).asking(CPU).teacher_queries is None
+        monkeypatch.setattr(loop, "_MOST_KEPT_BYTES", len(split.windows) * 16 * 4)
+        assert self.made(split, teacher).asking(CPU).teacher_queries is not None
+
+    def test_without_a_teacher_nothing_is_kept(self, split: rd.Split) -> None:
+        assert all(batch.teacher_queries is None for batch in self.batches(self.made(split, None).asking(CPU)))

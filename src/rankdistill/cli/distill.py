@@ -35,10 +35,9 @@ def distill(
     The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing. Lists of a
     teacher that is given itself are made first.
     """
-    from rankdistill.config.toml import to_value
+    from rankdistill.config import in_place_of_teacher
 
-    lists_of = f"teacher={{rankings = {to_value(teacher[0].absolute())}}}"
-    experiment = load_experiment(config, changes, lists_of)
+    experiment = load_experiment(config, changes, *in_place_of_teacher(teacher[0]))
     from rankdistill import measuring, stages
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig

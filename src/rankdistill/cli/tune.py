@@ -95,10 +95,10 @@ def with_teacher(config: Path, changes: Changes, teacher: Path | None) -> tuple[
     """The experiment that is searched, and that whose teacher is written with the best settings."""
     if teacher is None:
         return load_experiment(config, changes), None
-    from rankdistill.config.toml import to_value
+    from rankdistill.config import in_place_of_teacher
     from rankdistill.model_folder import CARD
 
-    named = load_experiment(config, changes, f"teacher={{rankings = {to_value(teacher.absolute())}}}")
+    named = load_experiment(config, changes, *in_place_of_teacher(teacher))
     if not (teacher / CARD).is_file():
         return named, None
     return named, load_experiment(config, changes)

@@ -1,7 +1,7 @@
 """The experiment file: what its sections may hold, how it is read, and how it is written again."""
 
 from rankdistill.config.options import Option, describe
-from rankdistill.config.parsing import load, parse
+from rankdistill.config.parsing import in_place_of_teacher, load, parse
 from rankdistill.config.sections import (
     LATER,
     DataConfig,
@@ -45,6 +45,7 @@ __all__ = [
     "WindowsConfig",
     "describe",
     "flat",
+    "in_place_of_teacher",
     "load",
     "parse",
     "to_toml",

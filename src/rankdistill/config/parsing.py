@@ -11,6 +11,7 @@ from typing import Any
 from rankdistill import plugins
 from rankdistill.config.checking import Address, Checker
 from rankdistill.config.sections import Experiment
+from rankdistill.config.toml import to_value
 from rankdistill.errors import ConfigError
 from rankdistill.types import Json
 
@@ -38,6 +39,11 @@ def parse(mapping: Mapping[str, Any], source: str, overrides: Sequence[str] = ()
     given = copy.deepcopy(dict(mapping))
     changed = {address for text in overrides for address in _override(given, text)}
     return Checker(given, source, folder=Path.cwd(), overridden=changed).experiment()
+
+
+def in_place_of_teacher(path: Path) -> list[str]:
+    """The overrides that put a model folder or a file of lists in the place of whatever the experiment's teacher is."""
+    return [f"teacher={{rankings = {to_value(path.absolute())}}}", "ensemble={}"]
 
 
 def _read(path: Path) -> Json:

@@ -316,6 +316,16 @@ class Experiment(Section):
     tracking: SerializeAsAny[Section] | None = Field(default=None, description="where trainings are logged as well")
 
     @model_validator(mode="after")
+    def _several_are_combined(self) -> Experiment:
+        single = isinstance(self.teacher, TeacherLists) or getattr(self.teacher, "members", 2) == 1
+        if single and self.ensemble != EnsembleConfig():
+            raise ValueError(
+                "[ensemble]: says how several teachers become one, and there is one [teacher]; write [[teacher]] for "
+                "each of them, set [teacher] members, or drop it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _histories_are_long_enough(self) -> Experiment:
         teachers = self.teacher.each if isinstance(self.teacher, Teachers) else (self.teacher,)
         given = [("teacher", each) for each in teachers] + [("student", self.student)]

@@ -70,8 +70,9 @@ class RceKD(Loss):
         best = step.best(max(config.student_list, config.k), config.exclude)
         pool = best[:, : config.student_list]
         places = places_in(listed, pool, num_items)  # M + 1 is below all of the pool
-        ranks = torch.arange(1, pool.shape[1] + 1, device=pool.device)
-        below = torch.stack([(places >= rank).sum(1) for rank in ranks], dim=1).clamp_max(_MOST_BELOW)
+        at_place = torch.zeros(len(pool), pool.shape[1] + 2, device=pool.device)
+        at_place.scatter_add_(1, places, torch.ones_like(places, dtype=at_place.dtype))
+        below = (listed.shape[1] - at_place.cumsum(1)[:, :-2]).clamp_max(_MOST_BELOW)
         weights = torch.exp((below + 1) / config.temperature)
         columns = step.draw_by_weight(weights, min(config.adaptive, pool.shape[1]))
         return best[:, : config.k], pool.gather(1, columns)

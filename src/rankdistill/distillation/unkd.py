@@ -61,15 +61,33 @@ class UnKD(Loss):
     def pairs(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """Columns of the lists: the preferred [B, n] and the other [B, n]; and which pairs there are [B, n]."""
         config, listed = self.config, step.batch.teacher_items
-        groups = self.get_buffer("group")[listed]
-        same = groups.unsqueeze(2) == groups.unsqueeze(1)
-        rank = same.tril().sum(2)
-        chance = torch.exp(-rank / config.decay) * (same.sum(2) > 1)
-        fair = chance / torch.where(same, chance.unsqueeze(1), 0.0).sum(2).clamp_min(torch.finfo(chance.dtype).tiny)
+        groups, columns = self.get_buffer("group")[listed].sort(dim=1, stable=True)
+        places = torch.arange(listed.shape[1], device=listed.device).expand_as(groups)
+        sizes = torch.zeros(len(listed), config.groups, dtype=torch.int64, device=listed.device)
+        sizes.scatter_add_(1, groups, torch.ones_like(groups))
+        ends = sizes.cumsum(1).gather(1, groups)  # each group lies side by side, from its start to its end
+        starts = ends - sizes.gather(1, groups)
+        chance = torch.exp((starts - places - 1) / config.decay) * (ends - starts > 1)
+        total = torch.zeros(sizes.shape, device=listed.device).scatter_add_(1, groups, chance)
+        fair = chance / total.gather(1, groups).clamp_min(torch.finfo(chance.dtype).tiny)
         drawn = (fair > 0).any(1, keepdim=True).expand(-1, config.pairs)
         first = step.draw_by_weight(torch.where(drawn[:, :1], fair, 1.0), config.pairs, replacement=True)
-        mates = same.gather(1, first.unsqueeze(2).expand(-1, -1, listed.shape[1]))
-        mates = mates.scatter(2, first.unsqueeze(2), False)
-        weights = torch.where(mates, chance.unsqueeze(1), 0.0).flatten(0, 1)
-        second = step.draw_by_weight(weights, 1).view_as(first)
+        second = self._mates(step, first, chance, starts, ends)
+        first, second = columns.gather(1, first), columns.gather(1, second)
         return torch.minimum(first, second), torch.maximum(first, second), drawn
+
+    def _mates(self, step: Step, first: Tensor, chance: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+        """Another place [B, n] of the group of each place that was drawn first [B, n]; itself where there is none.
+
+        Where a uniform number falls in the running sum of the group's chances, the first one's passed over.
+        """
+        above = chance.cumsum(1)
+        below = above - chance
+        start, last, own = (each.gather(1, first) for each in (starts, ends - 1, chance))
+        left, right = below.gather(1, start), above.gather(1, last)
+        shares = torch.rand(first.shape, generator=step.generator, device=first.device)
+        point = left + shares * (right - left - own).clamp_min(0.0)
+        point = torch.where(point >= below.gather(1, first), point + own, point)
+        found = torch.searchsorted(above, point, right=True).clamp(start, last)
+        beside = torch.where(first < last, first + 1, (first - 1).clamp_min(start))
+        return torch.where(found == first, beside, found)  # a sum that was rounded to the first one's place

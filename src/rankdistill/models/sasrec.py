@@ -112,4 +112,4 @@ class _Block(nn.Module):
 
     def _by_head(self, vectors: Tensor) -> Tensor:
         """[U, h, S, d / h]."""
-        return vectors.view(*vectors.shape[:2], self.heads, -1).transpose(1, 2)
+        return vectors.view(*vectors.shape[:2], self.heads, vectors.shape[2] // self.heads).transpose(1, 2)

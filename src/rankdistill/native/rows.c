@@ -151,9 +151,9 @@ EXPORT int score_rows_backward(const float *gradients, const float *values, int6
 }
 
 /* One step of Adam on the rows [count] that have gradients, the same row any number of times. The gradient of rows[i]
- * is vectors[i / width], times scales[i] where there are scales. */
+ * is vectors[sources[i]], or vectors[i / width] without sources, times scales[i] where there are scales. */
 EXPORT int step_rows(const RowTable *table, const Adam *adam, const int64_t *rows, int64_t count, const float *vectors,
-                     const float *scales, int64_t width, int64_t step, int threads) {
+                     const float *scales, const int64_t *sources, int64_t width, int64_t step, int threads) {
     int64_t dim = table->dim, distinct = 0;
     int32_t *next = malloc((size_t)(count + 1) * sizeof *next), *first = malloc((size_t)(count + 1) * sizeof *first);
     int failed = !next || !first;
@@ -174,8 +174,10 @@ EXPORT int step_rows(const RowTable *table, const Adam *adam, const int64_t *row
             table->chains[row] = -1;
             if (failed) continue;
             memset(gradient, 0, (size_t)dim * sizeof *gradient);
-            for (; chain >= 0; chain = next[chain])
-                add_scaled(gradient, vectors + chain / width * dim, scales ? scales[chain] : 1.0f, dim);
+            for (; chain >= 0; chain = next[chain]) {
+                int64_t source = sources ? sources[chain] : chain / width;
+                add_scaled(gradient, vectors + source * dim, scales ? scales[chain] : 1.0f, dim);
+            }
             adam_step(table->values + row * dim, table->mean + row * dim, table->square + row * dim, gradient, dim,
                       adam->constants, adam->rate[step], adam->epsilon[step]);
             if (table->last) table->last[row] = (int32_t)step;

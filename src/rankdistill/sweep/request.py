@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from rankdistill.config import in_place_of_teacher
 from rankdistill.config.toml import to_value
 from rankdistill.errors import ConfigError, StorageError
 from rankdistill.files import write_text
@@ -42,7 +43,7 @@ class Request:
 
     def first(self) -> list[str]:
         """The override that puts another teacher in the place of `[teacher]`."""
-        return [] if self.teacher is None else [f"teacher={{rankings = {to_value(self.teacher.absolute())}}}"]
+        return [] if self.teacher is None else in_place_of_teacher(self.teacher)
 
     def write(self, out: Path) -> None:
         """Writes `sweep.toml`, by which the sweep goes on with `--resume`."""

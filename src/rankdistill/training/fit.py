@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 Validate: TypeAlias = Callable[[Ranker], dict[str, float]]
 Keep: TypeAlias = Callable[[Ranker, int], None]
 _STEPS_A_CHECK = 50
+_WINDOWS_A_BLOCK = 1024
+_MOST_KEPT_BYTES = 2**31
+"""Of the teacher's vectors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +50,7 @@ class TrainingData:
         negatives: negatives per target.
         taught: the teacher's list for each window, or None.
         teacher: the teacher itself, for methods that ask it.
+        teacher_queries: [n, E], its vector of each window; None to have it encode them as they come.
     """
 
     windows: Windows
@@ -53,6 +58,29 @@ class TrainingData:
     negatives: int
     taught: TeacherItems | None = None
     teacher: Ranker | None = None
+    teacher_queries: Tensor | None = None
+
+    def asking(self, device: torch.device) -> TrainingData:
+        """With the teacher ready to be asked, and its vectors of the windows, as long as they fit into memory.
+
+        It does not learn any more, so that each window is encoded once for all epochs.
+        """
+        if self.teacher is None:
+            return self
+        self.teacher.to(device).eval()
+        found: Tensor | None = None
+        with torch.no_grad():
+            for start in range(0, len(self.windows), _WINDOWS_A_BLOCK):
+                rows = np.arange(start, min(start + _WINDOWS_A_BLOCK, len(self.windows)))
+                users, history = _moved(self.windows.users[rows], device), _moved(self.windows.history(rows), device)
+                queries = self.teacher.encode_together(users, history)
+                if found is None:
+                    size = (len(self.windows), queries.shape[1])
+                    if math.prod(size) * queries.element_size() > _MOST_KEPT_BYTES:
+                        return self
+                    found = torch.empty(size, dtype=queries.dtype, device=device)
+                found[start : start + len(rows)] = queries
+        return replace(self, teacher_queries=found)
 
     def batches(
         self, size: int, generator: np.random.Generator, device: torch.device, causal: bool = False
@@ -70,8 +98,9 @@ class TrainingData:
         easier = () if self.taught is None else self.taught.easier
 
         def move(array: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
+            return _moved(array, device)
 
+        asked = self.teacher_queries
         for rows, segments in parts:
             shared = None
             if segments is not None:
@@ -85,6 +114,7 @@ class TrainingData:
                 None if scores is None else torch.from_numpy(scores[rows]).to(device),
                 shared,
                 move(np.stack([each[rows] for each in easier], axis=1)) if easier else None,
+                None if asked is None else asked[move(rows)],
             )
 
     def _parts(self, size: int, generator: np.random.Generator, causal: bool) -> Iterator[tuple[Ints, Segments | None]]:
@@ -93,6 +123,10 @@ class TrainingData:
             return ((part.rows, part) for part in Segments.of(self.windows, generator).batches(size, generator))
         order = generator.permutation(len(self.windows))
         return ((order[start : start + size], None) for start in range(0, len(order), size))
+
+
+def _moved(indices: NDArray[Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(indices.astype(np.int64, copy=False)).to(device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,15 +172,15 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     device = device_named(config.device)
     model.to(device)
     objective.to(device)
-    if data.teacher is not None:
-        data.teacher.to(device).eval()
     if not any(parameter.requires_grad for parameter in model.parameters()):
         _start(session, Progress(), config, objective.settled_from)
         return _end(session, FitResult([], 0, 0.0))
     optimizer = Adam(model, config)
     name, checkpoint = session.name, session.checkpoint
     progress = checkpoint.load(model, optimizer) if checkpoint else Progress()
-    seen = SeenItems(data.windows.sequences, device)
+    seen, begin = SeenItems(data.windows.sequences, device), time.perf_counter()
+    data = data.asking(device)
+    asking = round(time.perf_counter() - begin, 3)
     with torch.random.fork_rng(), _by_row(model, optimizer), _told_if_broken_off(session.callbacks):
         _start(session, progress, config, objective.settled_from)
         for number in range(progress.epoch + 1, config.epochs + 1):
@@ -171,7 +205,7 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
                 break
     if progress.best_state:
         model.load_state_dict(progress.best_state)
-    seconds = sum(float(row["seconds"]) for row in progress.rows)
+    seconds = asking + sum(float(row["seconds"]) for row in progress.rows)
     return _end(session, FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds))
 
 

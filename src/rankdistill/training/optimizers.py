@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -107,7 +107,8 @@ class Adam:
         for state, gradients in self._gradients():
             rows, vectors, scales = gradients.rows, gradients.vectors, gradients.scales
             if native.has_kernels(state.values):
-                given = (rows, len(rows), vectors, 0 if scales is None else scales, gradients.width)
+                optional = (0 if each is None else each for each in (scales, gradients.sources))
+                given = (rows, len(rows), vectors, *optional, gradients.width)
                 native.call("step_rows", state.structure, self._adam, *given, self.steps)
             else:
                 self._step(state, rows, gradients.expanded())
@@ -126,11 +127,8 @@ class Adam:
         """What was collected, once for each table: all gradients of a row make one step."""
         for pointer, state in self._tables.items():
             found = [each for each in self._collected if each.table.data_ptr() == pointer]
-            if len(found) > 1:
-                rows = torch.cat([each.rows for each in found])
-                found = [_Gradients(found[0].table, rows, torch.cat([each.expanded() for each in found]), None)]
-            for each in found:
-                yield state, each
+            if found:
+                yield state, found[0] if len(found) == 1 else _Gradients.together(found)
 
     def _extend(self) -> None:
         """The rates of the steps to come."""
@@ -255,12 +253,30 @@ class _Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gradients:
-    """Gradients of rows [n] of a table: vectors [n / w, D], each times `w` of the scales [n] where there are scales."""
+    """Gradients of rows [n] of a table: vectors [n / w, D], each times `w` of the scales [n] where there are scales.
+
+    With sources [n], there are vectors [m, D], and the source of a row is the number of its vector.
+    """
 
     table: Tensor
     rows: Tensor
     vectors: Tensor
     scales: Tensor | None
+    sources: Tensor | None = None
+
+    @classmethod
+    def together(cls, parts: Sequence[_Gradients]) -> _Gradients:
+        """Several of one table as one, without writing down a gradient for each row."""
+        rows, vectors = (torch.cat([getattr(each, name) for each in parts]) for name in ("rows", "vectors"))
+        scales = [
+            torch.ones_like(each.rows, dtype=vectors.dtype) if each.scales is None else each.scales for each in parts
+        ]
+        sources, before = [], 0
+        for each in parts:
+            numbers = torch.arange(before, before + len(each.vectors), device=rows.device)
+            sources.append(numbers.repeat_interleave(each.width))
+            before += len(each.vectors)
+        return cls(parts[0].table, rows, vectors, torch.cat(scales), torch.cat(sources))
 
     @property
     def width(self) -> int:
@@ -270,4 +286,6 @@ class _Gradients:
         """Gradients [n, D]."""
         if self.scales is None:
             return self.vectors
+        if self.sources is not None:
+            return self.scales.unsqueeze(1) * self.vectors[self.sources]
         return (self.scales.view(len(self.vectors), -1, 1) * self.vectors.unsqueeze(1)).flatten(0, 1)

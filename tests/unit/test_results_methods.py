@@ -1,0 +1,126 @@
+"""The table of all methods: what is trained, what is chosen, and what the page says."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "results" / "methods.py"
+PAIR = "SASRec 64 → SASRec 16"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("results_methods", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def model(value: float) -> dict[str, Any]:
+    return {
+        "metrics": {"ndcg@10": value, "map": value / 2},
+        "halves": {"head": value * 2, "tail": value / 10},
+        "parameters": 227_840,
+        "bytes": 913_632,
+        "best_epoch": 8,
+        "train_seconds": 100.0,
+    }
+
+
+def row(method: str, trial: int, seed: int, validation: float, test: float, **more: Any) -> dict[str, Any]:
+    shown = {"pair": PAIR, "method": method, "trial": trial, "seed": seed, "setting": {"alpha": 0.1 * (trial + 1)}}
+    return {**shown, "validation": validation, **model(test), "folder": f"{method}-{trial}-{seed}", "stamp": "", **more}
+
+
+@pytest.fixture
+def record(script: ModuleType, tmp_path: Path) -> Any:
+    gain = {"gain": {"ndcg@10": {"difference": 0.02, "p_value": 0.0001}}}
+    other = {"gain": {"ndcg@10": {"difference": 0.04, "p_value": 0.03}}}
+    rows = [
+        row("plain", 0, 1234, 0.10, 0.10),
+        row("rrd", 0, 1234, 0.11, 0.90),
+        row("rrd", 1, 1234, 0.13, 0.12, **gain),
+        row("rrd", 2, 1234, 0.12, 0.99),
+        row("rrd", 1, 1, 0.01, 0.14, **other),
+        row("dcd", 0, 1234, 0.10, 0.11),
+    ]
+    content = {"teachers": {"sasrec": model(0.15)}, "latency_ms": {PAIR: 0.5}, "made": {}, "rows": rows}
+    (tmp_path / "gowalla.json").write_text(json.dumps(content), encoding="utf-8")
+    return script.Record("gowalla", tmp_path)
+
+
+def test_what_is_chosen_ranks_the_validation_users_best_with_the_first_seed(record: Any) -> None:
+    assert record.best(PAIR, "rrd").trial == 1
+    assert [each["seed"] for each in record.chosen(PAIR, "rrd")] == [1234, 1]
+    assert record.best(PAIR, "cd") is None
+    assert record.chosen(PAIR, "cd") == []
+
+
+def test_the_rounds_ask_for_every_method_then_more_trials_then_more_seeds_of_the_best(
+    script: ModuleType, record: Any
+) -> None:
+    first, second, third = (
+        [row for rows in rounds for row in rows if row.pair == PAIR]
+        for rounds in (
+            list(script.wanted(record, number, list(script.PAIRS), script.methods()))[2 * (number - 1) :]
+            for number in (1, 2, 3)
+        )
+    )
+    assert [(each.method, each.trial, each.seed) for each in first] == [(m, 0, 1234) for m in script.methods()]
+    assert {(each.trial, each.seed) for each in second} == {(1, 1234), (2, 1234)}
+    assert len(second) == 2 * len(first)
+    assert {(each.method, each.trial, each.seed) for each in third} == {
+        *(("plain", 0, seed) for seed in (1, 2)),
+        *(("dcd", 0, seed) for seed in (1, 2)),
+        *(("rrd", 1, seed) for seed in (1, 2)),
+    }
+
+
+def test_the_table_has_means_over_the_seeds_of_what_was_chosen(script: ModuleType, record: Any) -> None:
+    page = script.page([record])
+    lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ")}
+    assert f"## Gowalla: {PAIR}" in page
+    assert lines["rrd"].split(" | ")[1:] == [
+        *("alpha 0.2", ".1300", ".0650", ".2600", ".0130"),
+        *("+.0300", "p = .030", "3", "2 |"),
+    ]
+    assert [name for name in lines if name in ("teacher", "plain", "rrd", "dcd")] == ["teacher", "plain", "rrd", "dcd"]
+    assert lines["Student"].endswith("0.91 MB | 0.5 ms |")
+
+
+def test_a_record_is_written_in_the_order_of_the_table(record: Any, tmp_path: Path) -> None:
+    before = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))["rows"]
+    record.write()
+    after = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))
+    assert [each["method"] for each in after["rows"]] == ["plain", "dcd", "rrd", "rrd", "rrd", "rrd"]
+    assert sorted(map(str, after["rows"])) == sorted(map(str, before))
+    assert after["made"]["versions"]["torch"]
+
+
+@pytest.mark.parametrize("data", ["gowalla", "movielens-1m"])
+def test_trials_differ_in_one_number_and_all_students_of_a_pair_are_alike(
+    script: ModuleType, data: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
+    for pair in script.PAIRS:
+        students = set()
+        for method in script.methods():
+            variants = [script.Row(data, pair, method, trial, 1).variant for trial in range(3)]
+            assert len({each.name for each in variants}) == 3
+            assert [each.distilled for each in variants] == [method != "plain"] * 3
+            variants[0].check()
+            students |= {variant.experiment.student.model.model_dump_json() for variant in variants}
+            if method != "plain":
+                alphas = [variant.method.alpha for variant in variants]
+                assert alphas == pytest.approx([alphas[0], alphas[0] / 10, alphas[0] * 10])
+        assert len(students) == 1
