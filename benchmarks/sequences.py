@@ -1,4 +1,4 @@
-"""How much quicker does a causal model learn from whole sequences than from each window by itself?
+"""How much quicker does a causal model learn from whole sequences, and label them, than each window by itself?
 
     python benchmarks/sequences.py            # about 20 thousand windows, 5 turns
     python benchmarks/sequences.py --quick    # about 5 thousand windows, 3 turns
@@ -6,7 +6,8 @@
 SASRec and GRU4Rec of d = 64 on Gowalla's users and items, every item but a user's first as a target, histories of 10
 and of 50 items, one negative, batches of 1,024. A turn is an epoch of `fit` by its own count of seconds: the same
 windows, losses and optimiser both times; only what the model reads for them differs. Users with more items than a
-history has are cut into segments that overlap by half, so that not all of the factor L is gained.
+history has are cut into segments that overlap by half, so that not all of the factor L is gained. Then the top 10 of
+each window: histories that begin alike are encoded once, and the lists must be the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -26,7 +28,9 @@ from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.splitting import Split
 from rankdistill.loss import Batch, Objective
 from rankdistill.losses.pointwise import Pointwise
-from rankdistill.pipeline import build
+from rankdistill.pipeline import build, label
+from rankdistill.ranker import Ranker
+from rankdistill.rankings import Rankings
 from rankdistill.training import Session, TrainingData, fit
 from rankdistill.types import Json
 
@@ -63,6 +67,21 @@ def compare(kind: str, split: Split, repeats: int) -> list[Json]:
     return [{"case": f"{kind}, {split.history_length} items", **row} for row in rows]
 
 
+def compare_labels(kind: str, split: Split, repeats: int) -> list[Json]:
+    """The rows of the lists of one model and history length."""
+    teacher = build(plugins.find("models", kind).Config(dim=64), split, 0)
+
+    def apart() -> Rankings:
+        with patch.object(Ranker, "encode_together", Ranker.encode):
+            return label(teacher, split)
+
+    ways = {"whole sequences": lambda: label(teacher, split), "each window by itself": apart}
+    ours, theirs = (make().items for make in ways.values())
+    equal = round(float((ours == theirs).all(1).mean()), 4)
+    rows = report(turns(ways, repeats), "whole sequences", {"each window by itself": {"equal": equal}})
+    return [{"case": f"{kind}, {split.history_length} items, lists", **row} for row in rows]
+
+
 def main() -> None:
     """Parses the command line, runs, writes the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,7 +98,8 @@ def main() -> None:
         row
         for length in LENGTHS
         for kind in MODELS
-        for row in compare(kind, replace(split, history_length=length), repeats)
+        for made in (compare, compare_labels)
+        for row in made(kind, replace(split, history_length=length), repeats)
     ]
     settings: Json = {"data": split.source, "windows": len(split.windows), "batch": BATCH, "threads": options.threads}
     finish("sequences-quick" if options.quick else "sequences", settings, rows)
