@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,19 +40,6 @@ def model_for(split: Split, folder: Path | None, dim: int) -> tuple[Ranker, str]
 
 def _size(config: Section) -> str:
     return f"d = {getattr(config, 'dim', '?')}"
-
-
-def some_windows(split: Split, windows: int, seed: int = 1) -> Split:
-    """The same users and items with the training items of some users alone: about as many windows as asked.
-
-    The tables of a model keep their size, so that a step costs what it costs on all of the data.
-    """
-    counts = np.bincount(split.windows.users, minlength=split.num_users)
-    order = np.random.default_rng(seed).permutation(split.num_users)
-    chosen = order[: int(np.searchsorted(np.cumsum(counts[order]), windows)) + 1]
-    kept = np.zeros(split.num_users, dtype=np.bool_)
-    kept[chosen] = True
-    return replace(split, train=split.train.where(kept[split.train.users]), fingerprint="")
 
 
 def random_lists(split: Split, k: int, seed: int = 1) -> Rankings:

@@ -20,12 +20,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from inputs import random_lists, some_windows, split_like_gowalla
+from inputs import random_lists, split_like_gowalla
 from measure import Timing, finish, report, turns
 
 import rankdistill as rd
 from rankdistill import native, plugins
-from rankdistill.data.splitting import Split
+from rankdistill.data.splitting import Split, some_users
 from rankdistill.listwise import best_columns, places_in
 from rankdistill.losses.softmax import Softmax
 from rankdistill.pipeline import Settings, build, fit_model
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="about 10,000 windows")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    split = some_windows(split_like_gowalla(), options.windows or (10_000 if options.quick else 100_000))
+    split = some_users(split_like_gowalla(), options.windows or (10_000 if options.quick else 100_000))
     steps = -(-len(split.windows) // BATCH)
     timings = turns(epochs(split, options.threads), options.repeats)
     by_step = {name: Timing(tuple(1e3 * each / steps for each in timing.seconds)) for name, timing in timings.items()}

@@ -19,13 +19,13 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from inputs import some_windows, split_like_gowalla
+from inputs import split_like_gowalla
 from measure import finish, report, turns
 
 from rankdistill import plugins
 from rankdistill.config import Section, TrainConfig
 from rankdistill.data.negatives import NegativeSampler
-from rankdistill.data.splitting import Split
+from rankdistill.data.splitting import Split, some_users
 from rankdistill.loss import Batch, Objective
 from rankdistill.losses.pointwise import Pointwise
 from rankdistill.pipeline import build, label
@@ -93,7 +93,7 @@ def main() -> None:
     count = options.windows or (5_000 if options.quick else 20_000)
     repeats = options.repeats or (3 if options.quick else 5)
     torch.set_num_threads(options.threads)
-    split = some_windows(replace(split_like_gowalla(), min_history=1), count)
+    split = some_users(replace(split_like_gowalla(), min_history=1), count)
     rows = [
         row
         for length in LENGTHS

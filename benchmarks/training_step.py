@@ -28,12 +28,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from floor import SHAPES, floors, measured
-from inputs import random_lists, some_windows, split_like_gowalla
+from inputs import random_lists, split_like_gowalla
 from measure import Timing, finish, report, turns
 from plain_pytorch import PlainCaser, PlainData, adam, plain_epoch
 
 import rankdistill as rd
-from rankdistill.data.splitting import Split
+from rankdistill.data.splitting import Split, some_users
 from rankdistill.pipeline import Settings, fit_model
 from rankdistill.teaching import Distillation
 from rankdistill.types import Json
@@ -153,7 +153,7 @@ def main() -> None:
     options.repeats = 3 if options.quick else options.repeats
     torch.set_num_threads(options.threads)
     whole = split_like_gowalla()
-    split = some_windows(whole, options.windows) if options.windows else whole
+    split = some_users(whole, options.windows) if options.windows else whole
     if not options.recbole_python:
         print("skipped: RecBole: name --recbole-python (pip install -r benchmarks/requirements-recbole.txt gives one)")
     rows, rates = [], measured()

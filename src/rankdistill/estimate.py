@@ -12,7 +12,7 @@ import torch
 
 from rankdistill.config import Experiment
 from rankdistill.console import silence
-from rankdistill.data.splitting import Split, with_windows
+from rankdistill.data.splitting import Split, some_users, with_windows
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.pipeline import Settings, build, fit_model, label
 from rankdistill.ranker import rank
@@ -87,8 +87,7 @@ def _timed(training: Training, split: Split) -> tuple[float, float]:
     """Seconds of a step behind the warm-up, and of a list; a teacher that has learnt nothing costs the same."""
     experiment, method = training.experiment, training.method
     train = experiment.student.train.model_copy(update={"epochs": 1})
-    share = min(1.0, (_STEPS * train.batch_size) / len(split.windows))
-    split = replace(split, query_share=share, validation=None)
+    split = some_users(replace(split, validation=None), _STEPS * train.batch_size)
     assert isinstance(experiment.ranking_loss, RankingLossConfig)
     model, distillation = build(experiment.student.model, split, 0), None
     begin = time.perf_counter()

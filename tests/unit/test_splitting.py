@@ -13,6 +13,7 @@ import rankdistill as rd
 from rankdistill.data.events import Events
 from rankdistill.data.interactions import Interactions
 from rankdistill.data.sequences import Sequences
+from rankdistill.data.splitting import some_users
 from rankdistill.errors import ConfigError, DataError
 from rankdistill.rankings import unpack
 
@@ -235,3 +236,12 @@ def test_a_split_shows_its_sizes_in_one_line() -> None:
     assert repr(split) == (
         "<Split of events.csv: 2 users, 10 items, rows: 14 train, 2 validation, 4 test (user_fractions 0.7/0.1/0.2)>"
     )
+
+
+def test_some_users_keep_all_of_their_items_and_the_tables_keep_their_size(split: rd.Split) -> None:
+    part = some_users(split, 100)
+    assert (part.num_users, part.num_items) == (split.num_users, split.num_items)
+    counts, whole = (np.bincount(each.windows.users, minlength=split.num_users) for each in (part, split))
+    assert 100 <= counts.sum() < 100 + whole.max()
+    assert set(counts[counts > 0] - whole[counts > 0]) == {0}
+    assert len(some_users(split, 10**9).windows) == len(split.windows)

@@ -22,6 +22,7 @@ from rankdistill.sweep.gather import _latencies
 from rankdistill.sweep.pareto import front
 from rankdistill.sweep.plan import plan
 from rankdistill.sweep.request import Request
+from rankdistill.sweep.sweep import outlook
 
 SECTIONS: dict[str, Any] = {
     "data": {"kind": "synthetic"},
@@ -274,3 +275,23 @@ def test_students_that_compute_the_same_have_one_latency_and_noise_is_rounded_aw
     rows = [timed("caser", 4, 0.4161), timed("caser", 4, 0.3988), timed("caser", 8, 0.4029), timed("fossil", 4, None)]
     assert _latencies(rows)[:3] == [0.4, 0.4, 0.4]
     assert math.isnan(_latencies(rows)[3])
+
+
+@pytest.mark.parametrize(
+    ("teacher", "names"),
+    [
+        ({"kind": "caser", "dim": 8}, ["teacher"]),
+        ({"kind": "caser", "dim": 8, "members": 3}, ["teacher 1", "teacher 2", "teacher 3"]),
+        ([{"kind": "caser", "dim": 8}, {"rankings": "a.parquet"}, {"kind": "ease"}], ["teacher 1", "teacher 3"]),
+        ({"rankings": "a.parquet"}, []),
+    ],
+)
+def test_a_dry_run_lists_each_model_that_the_teacher_is_made_of(
+    teacher: object, names: list[str], tmp_path: Path
+) -> None:
+    sections = {**SECTIONS, "data": {"kind": "synthetic", "users": 60, "items": 40, "length": 15}, "teacher": teacher}
+    made = plan(lambda overrides: parse(sections, "e.toml", overrides), axes(student__dim="2,3"))
+    rows = outlook(made, tmp_path / "out", 1)
+    assert [row["name"] for row in rows if row["role"] == "teacher"] == names
+    assert all(row["seconds"] > 0 for row in rows)
+    assert not (tmp_path / "out").exists()

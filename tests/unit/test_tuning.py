@@ -370,6 +370,19 @@ class TestSizes:
     def sizes(self, own: Experiment) -> Sizes:
         return Sizes(own, prepare(validation_only(own)), timed=False)
 
+    def test_a_teacher_is_as_large_as_all_that_it_is_made_of(self) -> None:
+        one = self.sizes(experiment())
+        alone = one.teacher()
+        assert alone == one.of(one.experiment.teacher.model)
+        several = self.sizes(experiment(teacher={**FACTORS, "dim": 8, "members": 3})).teacher()
+        assert several is not None
+        assert (several.name, several.bytes) == ("3 models together", 3 * alone.bytes)
+        both = [{**FACTORS, "dim": 8}, {**FACTORS, "dim": 2}]
+        mixed = self.sizes(experiment(teacher=both))
+        assert mixed.teacher().bytes == sum(mixed.of(each.model).bytes for each in mixed.experiment.teacher.each)
+        assert self.sizes(experiment(teacher=[*both, {"rankings": "a.parquet"}])).teacher() is None
+        assert self.sizes(experiment(teacher={"rankings": "a.parquet"})).teacher() is None
+
     def test_the_bytes_of_an_untrained_model_are_those_of_its_file(self, tmp_path: Path) -> None:
         from rankdistill.model_folder import bytes_of, load_card, save_model
         from rankdistill.pipeline import build

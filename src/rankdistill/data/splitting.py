@@ -255,6 +255,18 @@ def _as_given(data: Interactions) -> NDArray[np.int8]:
     return data.parts
 
 
+def some_users(split: Split, queries: int, seed: int = 1) -> Split:
+    """The same users and items, with the training items of some users alone: all of theirs, about so many queries.
+
+    A training step costs what it costs on all of the data.
+    """
+    counts = np.bincount(split.windows.users, minlength=split.num_users)
+    order = np.random.default_rng(seed).permutation(split.num_users)
+    kept = np.zeros(split.num_users, dtype=np.bool_)
+    kept[order[: int(np.searchsorted(np.cumsum(counts[order]), queries)) + 1]] = True
+    return replace(split, train=split.train.where(kept[split.train.users]), fingerprint="")
+
+
 def with_windows(split: Split, windows: WindowsConfig) -> Split:
     """The same split with other windows."""
     return replace(

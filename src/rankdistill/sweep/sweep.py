@@ -6,8 +6,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from rankdistill.config import RoleConfig
+from rankdistill.config import Experiment, RoleConfig
 from rankdistill.estimate import Training, seconds_of
+from rankdistill.members import members_of
 from rankdistill.model_folder import versions
 from rankdistill.parallel import Processors, alone, execute
 from rankdistill.pipeline import prepare
@@ -85,11 +86,11 @@ def outlook(plan: Plan, out: Path, threads: int) -> list[Json]:
     todo = plan.variants if shared is None else Students(plan, shared).todo()
     trainings = {each.name: Training(each.experiment, split, each.distilled, labels=False) for each in todo}
     rows: list[tuple[str, str, int]] = []
-    if isinstance(base.teacher, RoleConfig):
-        rows.append(("teacher", "teacher", base.teacher.train.epochs))
+    for name, teacher in _teachers(base).items():
+        rows.append((name, "teacher", teacher.train.epochs))
         if shared is None:
-            alike = base.model_copy(update={"student": base.teacher})
-            trainings["teacher"] = Training(alike, split, distilled=False, labels=bool(excludes))
+            alike = base.model_copy(update={"student": teacher})
+            trainings[name] = Training(alike, split, distilled=False, labels=bool(excludes))
     rows += [(each.name, each.role, each.experiment.student.train.epochs) for each in plan.variants]
     seconds: Mapping[str, float] = seconds_of(trainings, threads)
     return [
@@ -102,3 +103,11 @@ def outlook(plan: Plan, out: Path, threads: int) -> list[Json]:
         }
         for name, role, epochs in rows
     ]
+
+
+def _teachers(base: Experiment) -> dict[str, RoleConfig]:
+    """The models that are trained as the teacher, by what to call them."""
+    members = members_of(base)
+    if not members:
+        return {"teacher": base.teacher} if isinstance(base.teacher, RoleConfig) else {}
+    return {f"teacher {each.number}": each.role for each in members if isinstance(each.role, RoleConfig)}

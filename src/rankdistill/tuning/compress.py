@@ -118,14 +118,13 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
 
 def _check_sizes(sizes: Sizes, goal: Goal, space: Space) -> None:
     experiment = sizes.experiment
-    teacher = sizes.of(experiment.teacher.model) if isinstance(experiment.teacher, RoleConfig) else None
     smallest = sizes.smallest(space, point_of(experiment, space))
-    goals.check(goal, smallest, sizes.of(experiment.student.model), teacher)
+    goals.check(goal, smallest, sizes.of(experiment.student.model), sizes.teacher())
 
 
 def _teacher_bytes(sizes: Sizes) -> float:
-    teacher = sizes.experiment.teacher
-    return sizes.of(teacher.model).bytes if isinstance(teacher, RoleConfig) else float("inf")
+    teacher = sizes.teacher()
+    return float("inf") if teacher is None else teacher.bytes
 
 
 def _quality_of_teacher(experiment: Experiment, metric: str, split: Split, folder: Path | None) -> float | None:

@@ -6,9 +6,10 @@ import itertools
 from dataclasses import dataclass, field
 
 from rankdistill import plugins
-from rankdistill.config import Choice, Experiment, Range, Section
+from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section
 from rankdistill.data.splitting import Split
 from rankdistill.latency import measure_latency
+from rankdistill.members import members_of
 from rankdistill.model_folder import bytes_of
 from rankdistill.pipeline import build
 from rankdistill.tuning.goal import Model
@@ -47,6 +48,15 @@ class Sizes:
             latency = measure_latency(model, queries).p50 if self.timed else None
             self._known[key] = Model(name_of(config), bytes_of(model), latency)
         return self._known[key]
+
+    def teacher(self) -> Model | None:
+        """The teacher, or all that it is made of together; None where there are lists in it, which have no size."""
+        teacher, members = self.experiment.teacher, members_of(self.experiment)
+        if not members:
+            return self.of(teacher.model) if isinstance(teacher, RoleConfig) else None
+        roles = [member.role for member in members]
+        sizes = [self.of(role.model).bytes for role in roles if isinstance(role, RoleConfig)]
+        return Model(f"{len(sizes)} models together", sum(sizes)) if len(sizes) == len(roles) else None
 
     def smallest(self, space: Space, own: Point) -> Model:
         """The smallest student of the space: its ranges at their low ends, whichever sizes are chosen from."""
