@@ -54,8 +54,11 @@ def score_rows(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor, upd
     """
     rows = _indices(rows, vectors)
     if updates is None or not updates.holds(vectors) or (bias.requires_grad and not updates.holds(bias)):
-        chosen = embedding(rows, vectors)
-        return (chosen * queries.unsqueeze(1)).sum(2) + bias[rows]  # quicker than a batch of tiny matrix products
+        return (
+            _by_torch(queries, vectors, bias, rows)
+            if torch.is_grad_enabled()
+            else _scored(queries, vectors, bias, rows)
+        )
     updates.bring_up(vectors, rows)
     if bias.requires_grad:
         updates.bring_up(bias, rows)
@@ -112,13 +115,7 @@ class _Score(Function):
         ctx.vectors, ctx.bias, ctx.rows, ctx.updates = vectors.detach(), bias.detach(), rows, updates
         ctx.learns_bias = bias.requires_grad
         ctx.save_for_backward(queries)
-        if not native.has_kernels(queries):
-            by_torch: Tensor = (embedding(rows, ctx.vectors) * queries.unsqueeze(1)).sum(2) + ctx.bias[rows]
-            return by_torch
-        scores = torch.empty(rows.shape)
-        sizes = (vectors.shape[1], rows.contiguous(), *rows.shape)
-        native.call("score_rows", queries.detach().contiguous(), ctx.vectors, ctx.bias, *sizes, scores)
-        return scores
+        return _scored(queries.detach(), ctx.vectors, ctx.bias, rows)
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -134,6 +131,22 @@ class _Score(Function):
         out = torch.empty_like(queries)
         native.call("score_rows_backward", by_row, vectors, vectors.shape[1], rows.contiguous(), *rows.shape, out)
         return out, None, None, None, None
+
+
+def _by_torch(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
+    """The scores [B, n]; quicker so than as a batch of tiny matrix products."""
+    return (embedding(rows, vectors) * queries.unsqueeze(1)).sum(2) + bias[rows]
+
+
+def _scored(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
+    """The scores [B, n], without gradient."""
+    given = (queries, vectors, bias)
+    if not all(native.has_kernels(each) for each in given):
+        return _by_torch(queries, vectors, bias, rows)
+    queries, vectors, bias, rows = (each.contiguous() for each in (*given, rows))
+    scores = torch.empty(rows.shape)
+    native.call("score_rows", queries, vectors, bias, vectors.shape[1], rows, *rows.shape, scores)
+    return scores
 
 
 def _gathered(table: Tensor, rows: Tensor) -> Tensor:

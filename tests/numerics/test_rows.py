@@ -236,3 +236,28 @@ def test_rows_are_read_and_scored_as_by_indexing(ways: str, dim: int, batch: int
     )
     torch.testing.assert_close(found, expected)
     assert torch.equal(read_rows(model.items, rows, optimizer), model.items[rows])
+
+
+@pytest.mark.usefixtures("ways")
+def test_rows_that_nobody_learns_are_scored_as_they_are_with_gradient() -> None:
+    numbers = torch.Generator().manual_seed(3)
+    table, queries, bias = torch.randn(40, 14, generator=numbers), torch.randn(6, 7, generator=numbers), torch.ones(40)
+    rows = torch.randint(0, 40, (9, 6), generator=numbers).T  # nothing here is contiguous but the bias
+    vectors = table[:, ::2]
+    wanted = torch.einsum("bd,bnd->bn", queries.double(), vectors.double()[rows]) + 1
+    with torch.no_grad():
+        torch.testing.assert_close(
+            score_rows(queries, vectors, bias, rows, None).double(), wanted, rtol=1e-5, atol=1e-6
+        )
+    torch.testing.assert_close(score_rows(queries, vectors, bias, rows, None).double(), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_several_reads_are_those_of_each_row_by_itself() -> None:
+    numbers = torch.Generator().manual_seed(4)
+    table, vectors = torch.zeros(9, 3), torch.randn(2, 3, generator=numbers)
+    scored = optimizers._Gradients(table, torch.tensor([1, 2, 2, 3, 1, 4]), vectors, torch.arange(6.0))
+    read = optimizers._Gradients(table, torch.tensor([5, 1]), torch.randn(2, 3, generator=numbers), None)
+    together = optimizers._Gradients.together([scored, read])
+    assert together.rows.tolist() == [1, 2, 2, 3, 1, 4, 5, 1]
+    assert len(together.vectors) == 4
+    assert torch.equal(together.expanded(), torch.cat([scored.expanded(), read.expanded()]))
