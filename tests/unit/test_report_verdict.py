@@ -112,6 +112,18 @@ def test_a_gain_in_popular_items_alone_is_warned_of(run: FakeRun, head: float, t
     assert warnings_of(run) == ((words,) if warned else ())
 
 
+@pytest.mark.parametrize(("half", "warned"), [("head", False), ("tail", True)])
+def test_a_gain_that_may_be_chance_is_none(run: FakeRun, half: str, warned: bool) -> None:
+    for each in ("head", "tail"):
+        run.halves[each]["distilled"] = run.halves[each]["student"] + 0.01
+    folder = run.write()
+    rows = json.loads((folder / "comparisons.json").read_text())
+    changed = [row | {"p_value": 0.4} if row["metric"].startswith(f"{half}/") else row for row in rows]
+    (folder / "comparisons.json").write_text(json.dumps(changed))
+    warnings = build([folder]).runs[0].warnings
+    assert [each.startswith("The gain over the plain student sits in popular") for each in warnings] == [True] * warned
+
+
 def test_a_student_no_smaller_than_its_teacher_is_warned_of(run: FakeRun) -> None:
     run.parameters["distilled"] = run.parameters["teacher"]
     (warning,) = warnings_of(run)

@@ -98,6 +98,12 @@ def test_the_table_has_means_over_the_seeds_of_what_was_chosen(script: ModuleTyp
     assert lines["Student"].endswith("0.91 MB | 0.5 ms |")
 
 
+def test_the_committed_table_is_that_of_its_rows(script: ModuleType) -> None:
+    records = [script.Record(data) for data in script.DATA]
+    assert (SCRIPT.parent / "methods" / "README.md").read_text(encoding="utf-8") == script.page(records)
+    assert all(record.rows for record in records)
+
+
 def test_a_record_is_written_in_the_order_of_the_table(record: Any, tmp_path: Path) -> None:
     before = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))["rows"]
     record.write()

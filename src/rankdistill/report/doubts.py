@@ -70,13 +70,18 @@ def _popular_alone(run: Run, name: str) -> str:
     names = run.half_metric_names()
     measure = name if f"head/{name}" in names else "ndcg@10"
     head, tail = (run.comparison("distilled", "student", f"{half}/{measure}") for half in ("head", "tail"))
-    if head is None or tail is None or not (head.difference or 0) > 0 or (tail.difference or 0) > 0:
+    if head is None or tail is None or not _gains(head) or _gains(tail):
         return ""
     popular, unpopular = (f"{metric(one.difference, sign=True)}, {p_value(one.p_value)}" for one in (head, tail))
     return (
         f"The gain over the plain student sits in popular items alone: {metric_name(measure)} {popular} among them, "
         f"{unpopular} among the unpopular ones."
     )
+
+
+def _gains(made: Comparison) -> bool:
+    """Whether there is a difference upwards that is significant, as far as that was tested."""
+    return (made.difference or 0) > 0 and (made.significant or made.p_value is None)
 
 
 def _as_large(run: Run) -> str:
