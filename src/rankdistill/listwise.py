@@ -28,7 +28,13 @@ def places_in(items: Tensor, lists: Tensor, num_items: int) -> Tensor:
 
 
 def best_columns(scores: Tensor, size: int) -> Tensor:
-    """The columns [B, n] of the best scores of each row [B, m], best first."""
+    """The columns [B, n] of the best scores of each row [B, m], best first.
+
+    Raises:
+        ValueError: a row has fewer.
+    """
+    if size > scores.shape[1]:
+        raise ValueError(f"the best {size} of {scores.shape[1]} scores")
     if not native.has_kernels(scores):
         return torch.topk(scores, size, dim=1).indices
     found = torch.empty(len(scores), size, dtype=torch.int64)

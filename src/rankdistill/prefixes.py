@@ -30,10 +30,15 @@ def encode_together(encode_sequences: EncodeSequences, users: Tensor, history: T
     before, after = sequences[:-1], sequences[1:]
     alike = ((before == after) | (before == PAD)).all(1) & (users[:-1] == users[1:]) & (lengths[:-1] > 0)
     ends = torch.cat([~alike, alike.new_ones(1)])
-    parts = zip(*(torch.split(each[ends], _SEQUENCES_A_BLOCK) for each in (users, sequences)), strict=True)
-    encoded = torch.cat([encode_sequences(*part) for part in parts])
+    users, sequences, last = users[ends], sequences[ends], (lengths - 1).clamp_min(0)
     number = ends.cumsum(0) - ends.long()  # of the sequence that a query is a part of
-    return encoded[number, (lengths - 1).clamp_min(0)]
+    found = []
+    for first in range(0, len(users), _SEQUENCES_A_BLOCK):
+        block = slice(first, first + _SEQUENCES_A_BLOCK)
+        encoded = encode_sequences(users[block], sequences[block])
+        of_these = (number >= first) & (number < first + _SEQUENCES_A_BLOCK)
+        found.append(encoded[number[of_these] - first, last[of_these]])
+    return torch.cat(found)
 
 
 def _moved_left(history: Tensor) -> tuple[Tensor, Tensor]:

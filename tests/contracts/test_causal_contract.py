@@ -59,11 +59,14 @@ def test_windows_and_sequences_give_the_same_vectors_where_the_history_fits(kind
 
 @pytest.mark.parametrize("kind", [*CAUSAL, "ensemble"])
 @pytest.mark.parametrize("share", [1.0, 0.4])
-def test_queries_that_are_encoded_together_are_what_they_are_alone(kind: str, share: float, split: rd.Split) -> None:
+def test_queries_that_are_encoded_together_are_what_they_are_alone(
+    kind: str, share: float, split: rd.Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = replace(split, history_length=LENGTH, min_history=0, query_share=share).windows
     assert (asked.positions == 0).any()
     members = [model_of(each, replace(split, history_length=LENGTH)) for each in CAUSAL]
     model = rd.Ensemble.of(members) if kind == "ensemble" else members[CAUSAL.index(kind)]
+    monkeypatch.setattr("rankdistill.prefixes._SEQUENCES_A_BLOCK", 7)
     users, history = torch.from_numpy(asked.users), torch.from_numpy(asked.history()).long()
     with torch.no_grad():
         together, alone = model.encode_together(users, history), model.encode(users, history)

@@ -317,8 +317,8 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _several_are_combined(self) -> Experiment:
-        single = isinstance(self.teacher, TeacherLists) or getattr(self.teacher, "members", 2) == 1
-        if single and self.ensemble != EnsembleConfig():
+        copies = self.teacher.members if isinstance(self.teacher, TeacherConfig) else 1
+        if not isinstance(self.teacher, Teachers) and copies == 1 and self.ensemble != EnsembleConfig():
             raise ValueError(
                 "[ensemble]: says how several teachers become one, and there is one [teacher]; write [[teacher]] for "
                 "each of them, set [teacher] members, or drop it"
