@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -149,7 +150,9 @@ def fit_model(
     loss = settings.loss or plugins.find("losses", "pointwise").Config()
     items = None if distillation is None else distillation.items_for(split)
     seed = training_seed(settings.seed, distilled=distillation is not None)
+    begin = time.perf_counter()
     ranker = build(model, split, seed)
+    built = time.perf_counter() - begin
     sampler = NegativeSampler.of(split.train, split.num_items)
     teacher = distillation.teacher if distillation and needs_of(distillation.config) == "model" else None
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
@@ -168,6 +171,8 @@ def fit_model(
     objective.prepare(split.train, split.num_items)
     with _threads(settings.train.threads):
         result = fit(ranker, data, objective, settings.train, session)
+    if not type(ranker).learns:
+        result = replace(result, seconds=built)  # a closed form is solved when the model is built
     ranker.round()
     return ranker, result
 

@@ -137,6 +137,14 @@ def minimal() -> dict[str, Any]:
     return {"data": {"kind": "synthetic"}, "teacher": CASER, "student": CASER}
 
 
+def test_a_model_that_is_solved_has_taken_time_too(here: Path) -> None:
+    run(several(here, [CASER, {"kind": "ease"}], ensemble={"combine": "z_score"}), here / "run")
+    ease = card_of(here / "run" / "teacher" / "members" / "2")
+    assert ease["epochs"] == 0
+    assert ease["train_seconds"] > 0
+    assert card_of(here / "run" / "teacher")["train_seconds"] >= ease["train_seconds"]
+
+
 def test_two_models_are_one_teacher_folder_that_answers_as_their_ensemble(here: Path) -> None:
     made = several(here, [{**CASER, "weight": 2.0}, MF])
     run(made, here / "run")

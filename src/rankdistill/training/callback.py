@@ -19,7 +19,7 @@ class FitResult:
     Attributes:
         rows: one log row an epoch: `epoch`, `seconds` of training alone, the loss terms, `validation` metrics.
         best_epoch: the epoch whose numbers the model has.
-        seconds: of training alone, summed.
+        seconds: of training alone, summed; of a model that learns nothing by gradient, of building it.
     """
 
     rows: list[Json]
