@@ -27,7 +27,7 @@ from rankdistill import measuring, plugins
 from rankdistill.config import Experiment, load
 from rankdistill.console import setup_logging
 from rankdistill.data.splitting import Split
-from rankdistill.errors import RankDistillError
+from rankdistill.errors import DataError, RankDistillError
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.files import write_json, write_text
@@ -40,7 +40,7 @@ from rankdistill.sweep.work import Job, do
 from rankdistill.types import Json
 from rankdistill.variants import Shared, Variant
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("rankdistill.results.methods")
 
 HERE = Path(__file__).resolve().parent / "methods"
 DATA = {"gowalla": "Gowalla", "movielens-1m": "MovieLens-1M"}
@@ -59,11 +59,12 @@ ALPHAS, RATES = (1.0, 0.1, 10.0), (1.0, 1 / 3, 3.0)
 """Factors of the three trials."""
 SHOWN = ("ndcg@10", "map")
 EXPLAINED = """Made by `python results/methods.py train --out runs/methods --timed`, which says what each round does
-and goes on where it stopped; the columns `trials` and `seeds` say how far it has come. Every student has ten epochs,
-of which the best on the validation users counts; so are a method's settings chosen. All figures are of the test
-users. `popular` and `unpopular` are nDCG@10 among the items that hold the first and the second half of all training
-interactions; `p` is that of the paired t-test over users against the plain student of the same seed, the largest of
-the seeds. Of a method's settings alpha alone is searched: a row says what a method brings nearly by itself."""
+and goes on where it stopped; the columns `trials` and `seeds` say how far it has come. Everything is trained without
+the validation part, a student for ten epochs, of which the best on the validation users counts; so are a method's
+settings chosen. All figures are of the test users. `popular` and `unpopular` are nDCG@10 among the items that hold
+the first and the second half of all training interactions; `p` is that of the paired t-test over users against the
+plain student of the same seed, the largest of the seeds. Of a method's settings alpha alone is searched: a row says
+what a method brings nearly by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,9 @@ class Row:
         method = [f"distillation.kind='{self.method}'"] if distilled else []
         experiment = experiment_of(self.data, self.teacher, [*student, *method, f"seed={self.seed}"])
         if distilled:
-            alpha = float(f"{experiment.distillation.alpha * ALPHAS[self.trial]:.6g}")
-            changed = {"distillation": experiment.distillation.model_copy(update={"alpha": alpha})}
+            own_method = Variant(experiment, distilled).method
+            alpha = float(f"{own_method.alpha * ALPHAS[self.trial]:.6g}")
+            changed: Json = {"distillation": own_method.model_copy(update={"alpha": alpha})}
         else:
             own = experiment.student.train
             train = own.model_copy(update={"learning_rate": float(f"{own.learning_rate * RATES[self.trial]:.4g}")})
@@ -132,7 +134,10 @@ class Record:
         self.data, self._path = data, folder / f"{data}.json"
         self.content: Json = {"teachers": {}, "latency_ms": {}, "made": {}, "rows": []}
         if self._path.exists():
-            self.content = json.loads(self._path.read_text(encoding="utf-8"))
+            try:
+                self.content = json.loads(self._path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise DataError(f"{self._path}: damaged ({error}); take the committed file") from error
         self.rows: dict[Row, Json] = {}
         for found in self.content["rows"]:
             self.rows[Row(data, *(found[name] for name in KEY))] = found
@@ -195,12 +200,10 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
     def note() -> None:
         for row in todo:
             card = load_card(places[row]) if (places[row] / CARD).exists() else {}
-            if card.get("stamp") == stamps[row] and row not in record.rows:
+            if card.get("stamp") == stamps[row] != record.rows.get(row, {}).get("stamp"):
                 record.rows[row] = row_of(row, variants[row], card)
         record.write()
 
-    for row in todo:
-        record.rows.pop(row, None)
     jobs = {row: Job(variants[row], places[row], base, folder, processors.threads) for row in todo}
     execute([Task(f"{row.pair}, {row.method}", work) for row, work in jobs.items()], do, processors, note)
     note()
@@ -276,10 +279,7 @@ def block(record: Record, pair: str) -> list[str]:
     """The costs of a pair's two models, and the table of its methods, the best on top."""
     teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in methods()}
     some = next(rows[0] for rows in known.values() if rows)
-    sizes = (
-        (name, each, key)
-        for name, each, key in (("Teacher", record.content["teachers"][teacher], teacher), ("Student", some, pair))
-    )
+    sizes = (("Teacher", record.content["teachers"][teacher], teacher), ("Student", some, pair))
     costs = [
         (name, whole(each["parameters"]), megabytes(each["bytes"]), milliseconds(record.content["latency_ms"].get(key)))
         for name, each, key in sizes

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from rankdistill.errors import DataError
+
 SCRIPT = Path(__file__).parents[2] / "results" / "methods.py"
 PAIR = "SASRec 64 → SASRec 16"
 
@@ -102,6 +104,12 @@ def test_the_committed_table_is_that_of_its_rows(script: ModuleType) -> None:
     records = [script.Record(data) for data in script.DATA]
     assert (SCRIPT.parent / "methods" / "README.md").read_text(encoding="utf-8") == script.page(records)
     assert all(record.rows for record in records)
+
+
+def test_a_damaged_record_is_said_to_be_so(script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "gowalla.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match="damaged"):
+        script.Record("gowalla", tmp_path)
 
 
 def test_a_record_is_written_in_the_order_of_the_table(record: Any, tmp_path: Path) -> None:
