@@ -22,7 +22,7 @@ ROWS = (
     {"data"},
     {"native"},
     {"search"},
-    {"dropout", "listwise", "prefixes", "rows", "rounding"},
+    {"catalogue_softmax", "dropout", "listwise", "prefixes", "rows", "rounding"},
     {"tables"},
     {"ranker", "seen"},
     {"served"},

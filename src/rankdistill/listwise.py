@@ -27,8 +27,8 @@ def places_in(items: Tensor, lists: Tensor, num_items: int) -> Tensor:
     return places.scatter_(1, lists, ranks.expand_as(lists)).gather(1, items)
 
 
-def best_columns(scores: Tensor, size: int) -> Tensor:
-    """The columns [B, n] of the best scores of each row [B, m], best first.
+def best_columns(scores: Tensor, size: int, left_out: Tensor) -> Tensor:
+    """The columns [B, n] of the best scores of each row [B, m], best first, those left out [B, l] after all others.
 
     Raises:
         ValueError: a row has fewer.
@@ -36,9 +36,10 @@ def best_columns(scores: Tensor, size: int) -> Tensor:
     if size > scores.shape[1]:
         raise ValueError(f"the best {size} of {scores.shape[1]} scores")
     if not native.has_kernels(scores):
-        return torch.topk(scores, size, dim=1).indices
+        return torch.topk(scores.scatter(1, left_out, -torch.inf), size, dim=1).indices
     found = torch.empty(len(scores), size, dtype=torch.int64)
-    native.call("best_columns", scores.contiguous(), *scores.shape, size, found)
+    last = (left_out.contiguous(), left_out.shape[1])
+    native.call("best_columns", scores.contiguous(), *scores.shape, *last, size, found)
     return found
 
 

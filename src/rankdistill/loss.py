@@ -158,18 +158,18 @@ class Step:
         return torch.topk(weights / noise, size, dim=1).indices  # the race of exponential clocks
 
     @torch.no_grad()
-    def best(self, size: int, exclude: Literal["targets", "seen"] = "targets") -> Tensor:
+    def best(self, size: int, exclude: Literal["targets", "seen"] = "targets", scores: Tensor | None = None) -> Tensor:
         """The student's own list [B, n] as it is now, best first, without what the teacher's lists leave out.
 
-        Scores the whole catalogue.
+        Scores the whole catalogue, where its `scores` [B, I + 1] are not at hand.
         """
-        scores = self.student.adjust(self.student.score(self.queries.detach()), self.batch.users)
+        if scores is None:
+            scores = self.student.adjust(self.student.score(self.queries.detach()), self.batch.users)
         left_out = torch.cat([torch.zeros_like(self.batch.targets[:, :1]), self.batch.targets], dim=1)
-        scores = scores.scatter(1, left_out, -torch.inf)
         if exclude == "seen" and self.seen is not None:
             everything = torch.arange(scores.shape[1], device=scores.device)
             scores = scores.masked_fill(self.seen.among(self.batch.users, everything), -torch.inf)
-        return best_columns(scores, min(size, self.student.catalogue.num_items))
+        return best_columns(scores, min(size, self.student.catalogue.num_items), left_out)
 
     @torch.no_grad()
     def sample(self, size: int) -> Sample:

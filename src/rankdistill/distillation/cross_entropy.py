@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
-from torch.autograd import Function
 
+from rankdistill.catalogue_softmax import catalogue_cross_entropy
 from rankdistill.config import Range
-from rankdistill.listwise import listed_cross_entropy
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 
@@ -39,33 +37,6 @@ class CrossEntropy(Loss):
 
     def forward(self, step: Step) -> Tensor:
         """See `Loss.forward`."""
-        tau = self.config.temperature
-        given = step.ask_teacher(None).to(step.queries.dtype) / tau
-        loss: Tensor = _OverCatalogue.apply(step.score(None), given, tau)  # type: ignore[no-untyped-call]
-        if self.config.measure == "kl":
-            loss = loss - listed_cross_entropy(given[:, 1:], given[:, 1:])
-        return tau**2 * loss.mean()
-
-
-class _OverCatalogue(Function):
-    """- sum_i softmax(t)_i log softmax(s / tau)_i [B] of scores s and cooled t [B, I + 1], the padding item left out.
-
-    Its gradient, (softmax(s / tau) - softmax(t)) / tau, takes fewer passes over so many numbers than that of its parts.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, given: Tensor, tau: float) -> Tensor:
-        ours, theirs = scores / tau, given.clone()
-        ours[:, 0] = theirs[:, 0] = -torch.inf
-        ours, theirs = torch.log_softmax(ours, dim=1), torch.softmax(theirs, dim=1)
-        ours[:, 0] = 0.0
-        loss: Tensor = -torch.linalg.vecdot(theirs, ours)
-        ours.exp_()[:, 0] = 0.0
-        ctx.save_for_backward(ours, theirs)
-        ctx.tau = tau
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        ours, theirs = ctx.saved_tensors
-        return (ours - theirs).mul_(gradient.unsqueeze(1) / ctx.tau), None, None
+        tau, given = self.config.temperature, step.ask_teacher(None).to(step.queries.dtype)
+        loss, entropy = catalogue_cross_entropy(step.score(None), given, tau)
+        return tau**2 * (loss - entropy if self.config.measure == "kl" else loss).mean()

@@ -9,8 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from rankdistill.catalogue_softmax import known_and_others
 from rankdistill.config import Range
-from rankdistill.listwise import is_in, masked, places_in
+from rankdistill.listwise import is_in, places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 
 
@@ -55,12 +56,10 @@ class HetComp(Loss):
     def forward(self, step: Step) -> Tensor:
         """See `Loss.forward`."""
         targets = step.batch.targets
-        listed, final = self.target(step)
-        known = torch.cat([targets, listed], dim=1)
         everything = step.score(None)
-        outside = masked(everything, _hidden(everything, known))
-        rest = torch.logsumexp(outside, dim=1, keepdim=True)
-        scores = everything.gather(1, known)
+        listed, final = self.target(step, everything.detach())
+        scores, others = known_and_others(everything, torch.cat([targets, listed], dim=1))
+        rest = others.unsqueeze(1)
         apart = torch.logaddexp(scores, rest) - scores
         heads, ordered = scores[:, targets.shape[1] :], apart[:, targets.shape[1] :]
         below = torch.logcumsumexp(torch.cat([rest, heads.flip(1)], dim=1), dim=1)[:, 1:].flip(1)
@@ -69,12 +68,12 @@ class HetComp(Loss):
         return (apart[:, : targets.shape[1]].masked_fill(absent, 0.0).sum(1) + ordered.sum(1)).mean()
 
     @torch.no_grad()
-    def target(self, step: Step) -> tuple[Tensor, Tensor]:
-        """The list [B, K] that each query is at, and whether it is the last [B]."""
+    def target(self, step: Step, everything: Tensor) -> tuple[Tensor, Tensor]:
+        """The list [B, K] that each query is at by scores of the catalogue [B, I + 1], and whether it is the last."""
         batch = step.batch
         assert batch.easier_items is not None
         lists = torch.cat([batch.easier_items, batch.teacher_items.unsqueeze(1)], dim=1)
-        own = step.best(lists.shape[2], self.config.exclude)
+        own = step.best(lists.shape[2], self.config.exclude, everything)
         there = torch.stack([self._ndcg(own, step, each) for each in lists.unbind(1)], dim=1) >= self.config.reached
         steps = torch.arange(1, lists.shape[1] + 1, device=own.device)
         level = (there * steps).amax(1).clamp_max(lists.shape[1] - 1)
@@ -93,10 +92,3 @@ class HetComp(Loss):
 
 def _gain(places: Tensor) -> Tensor:
     return torch.expm1(math.log(2) * torch.exp(-(places - 1).to(torch.float64) / 10))
-
-
-def _hidden(scores: Tensor, known: Tensor) -> Tensor:
-    """Which of the catalogue [B, I + 1] are the padding or among the known items [B, n]."""
-    hidden = torch.zeros_like(scores, dtype=torch.bool)
-    hidden[:, 0] = True
-    return hidden.scatter_(1, known, True)

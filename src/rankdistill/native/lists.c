@@ -53,9 +53,17 @@ static float score_reached_by(const float *row, int64_t width, double wanted, En
     return safe < SAMPLED ? row[entries[safe].column * width / SAMPLED] : -INFINITY;
 }
 
-/* The columns of the best k scores of each row [count, width], best first, of equal ones the first: `best` [count, k].
- * A sample of a row says from which score on its columns are sorted; all are where those were too few. */
-EXPORT int best_columns(const float *scores, int64_t count, int64_t width, int64_t k, int64_t *best, int threads) {
+static bool among(int64_t column, const int64_t *columns, int64_t count) {
+    bool found = false;
+    for (int64_t i = 0; i < count; i++) found |= columns[i] == column;
+    return found;
+}
+
+/* The columns of the best k scores of each row [count, width], best first, of equal ones the first: `best` [count, k];
+ * those that are left out [count, omitted] come after all others. A sample of a row says from which score on its columns
+ * are sorted; all are where those were too few. */
+EXPORT int best_columns(const float *scores, int64_t count, int64_t width, const int64_t *left_out, int64_t omitted,
+                        int64_t k, int64_t *best, int threads) {
     int failed = 0;
     int64_t room = width > SAMPLED ? width : SAMPLED;
 #pragma omp parallel num_threads(threads) reduction(| : failed)
@@ -67,11 +75,14 @@ EXPORT int best_columns(const float *scores, int64_t count, int64_t width, int64
         for (int64_t b = 0; b < count; b++) {
             if (failed) continue;
             const float *row = scores + b * width;
+            const int64_t *last = left_out + b * omitted;
             float least = -INFINITY;
-            if (width > 4 * SAMPLED) least = score_reached_by(row, width, (double)k, entries, spare);
+            if (width > 4 * SAMPLED) least = score_reached_by(row, width, (double)(k + omitted), entries, spare);
             int64_t found = columns_up_to(row, width, least, columns);
-            if (found < k) found = columns_up_to(row, width, -INFINITY, columns);
-            for (int64_t i = 0; i < found; i++) entries[i] = (Entry){descending(row[columns[i]]), columns[i]};
+            if (found < k + omitted) found = columns_up_to(row, width, -INFINITY, columns);
+            for (int64_t i = 0; i < found; i++)
+                entries[i] = (Entry){among(columns[i], last, omitted) ? UINT32_MAX : descending(row[columns[i]]),
+                                     columns[i]};
             sort_entries(entries, spare, found);
             for (int64_t i = 0; i < k; i++) best[b * k + i] = entries[i].column;
         }
