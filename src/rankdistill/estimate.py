@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from rankdistill import plugins
 from rankdistill.config import Experiment
 from rankdistill.console import silence
 from rankdistill.data.splitting import Split, some_users, with_windows
@@ -59,7 +60,8 @@ class Training:
 def seconds_of(trainings: Mapping[str, Training], threads: int) -> dict[str, float]:
     """About how long each of the trainings will take, by name; kinds of trainings are timed once each.
 
-    That is what a training takes alone: beside others, which want the same memory, it takes somewhat longer.
+    A model that learns nothing by gradient is not timed, for that would be to solve it: 0. What is said of the others
+    is what a training takes alone: beside more, which want the same memory, it takes somewhat longer.
     """
     known: dict[str, tuple[float, float]] = {}
     before = torch.get_num_threads()
@@ -72,6 +74,8 @@ def seconds_of(trainings: Mapping[str, Training], threads: int) -> dict[str, flo
 
 
 def _seconds(training: Training, known: dict[str, tuple[float, float]]) -> float:
+    if not plugins.behind("models", training.experiment.student.model).learns:
+        return 0.0
     split, train = with_windows(training.split, training.experiment.windows), training.experiment.student.train
     if training.kind not in known:
         known[training.kind] = _timed(training, split)

@@ -186,6 +186,11 @@ def test_a_dry_run_writes_nothing(desk: Path, cli: Command) -> None:
     assert sorted(desk.iterdir()) == before
 
 
+def test_a_teacher_that_is_solved_is_not_timed(desk: Path, cli: Command) -> None:
+    lines = cli.done(*SWEEP, "--set", "teacher={kind='ease'}", "--dry-run").out.splitlines()
+    assert [line.split()[2:] for line in lines if line.split()[:1] == ["teacher"]] == [["solved,", "not", "timed"]]
+
+
 def test_seeds_validation_lists_from_elsewhere_and_a_failure_are_reported(desk: Path, cli: Command) -> None:
     validated = ("--seeds", "1,2", "--set", "split.train_on_validation=false", "--json")
     rows = json.loads(cli.done("sweep", "e.toml", *validated, "--out", "v").out)

@@ -150,7 +150,10 @@ def _list(plan: Plan, out: Path, processors: Processors, output: Output) -> None
     from rankdistill.sweep.sweep import outlook
 
     rows = outlook(plan, out, processors.threads)
-    shown = [(row["name"], row["epochs"], "done" if row["done"] else duration(row["seconds"])) for row in rows]
+    about = [
+        "done" if row["done"] else duration(row["seconds"]) if row["seconds"] else "solved, not timed" for row in rows
+    ]
+    shown = [(row["name"], row["epochs"], text) for row, text in zip(rows, about, strict=True)]
     whole = sum(row["seconds"] for row in rows) / processors.jobs
     output.show(rows, ("training", "epochs", "about"), shown, f"in all about {duration(whole)}: {processors}")
 
