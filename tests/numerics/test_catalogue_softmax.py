@@ -78,3 +78,11 @@ def test_nothing_is_left_where_all_items_are_known(dtype: torch.dtype) -> None:
     assert (others == NOTHING).all()
     assert scores.grad is not None
     assert torch.equal(scores.grad, torch.tensor([0.0, 1.0, 1.0, 1.0], dtype=dtype).expand(QUERIES, 4))
+
+
+@pytest.mark.usefixtures("ways")
+def test_scores_that_are_no_numbers_give_a_loss_that_is_none() -> None:
+    scores = scores_of(100, torch.float32)
+    scores[:, 40] = torch.nan
+    assert catalogue_cross_entropy(scores, scores_of(100, torch.float32), TAU)[0].isnan().all()
+    assert known_and_others(scores, torch.tensor([[3, 1, 2]]).expand(QUERIES, 3))[1].isnan().all()

@@ -5,12 +5,12 @@ enum { LANES = 16 };
 
 static const float LEAST = -87.0f; /* e^x below it counts as e^-87, which is no more than the sum's last bit */
 
-/* e^x for x <= 0, with a relative error below 3e-7. */
+/* e^x for x <= 0, with a relative error below 3e-7; of what is no number it is none. */
 static inline float exp_below_zero(float x) {
     const float shift = 12582912.0f; /* 1.5 * 2^23: adding it leaves an integer in the last bits */
-    float kept = x > LEAST ? x : LEAST, shifted = kept * 1.44269504f + shift, power = shifted - shift;
+    float kept = x < LEAST ? LEAST : x, shifted = kept * 1.44269504f + shift, power = shifted - shift;
     float rest = kept - power * 0.693359375f + power * 2.12194440e-4f, value = 1.9875691500e-4f;
-    int32_t bits, shift_bits;
+    uint32_t bits, shift_bits;
     value = value * rest + 1.3981999507e-3f;
     value = value * rest + 8.3334519073e-3f;
     value = value * rest + 4.1665795894e-2f;
