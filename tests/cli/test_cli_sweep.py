@@ -186,6 +186,21 @@ def test_a_dry_run_writes_nothing(desk: Path, cli: Command) -> None:
     assert sorted(desk.iterdir()) == before
 
 
+def test_popular_and_unpopular_items_are_told_apart_for_each_student(finished_sweep: Path) -> None:
+    _, *rows = json.loads((finished_sweep / "sweep.json").read_text())["rows"]
+    plain: dict[str, Any] = {}
+    for row in rows:
+        card = json.loads((finished_sweep / row["folders"][0] / "model.json").read_text())
+        assert row["halves"] == {half: known["metrics"] for half, known in card["halves"].items()}
+        if row["role"] == "student":
+            plain = row["halves"]
+            continue
+        for half in ("head", "tail"):
+            added = row["against"]["plain"][f"{half}/ndcg@10"]["difference"]
+            assert added == pytest.approx(row["halves"][half]["ndcg@10"] - plain[half]["ndcg@10"], abs=1e-12)
+    assert "## Popular and unpopular items" in (finished_sweep / "sweep.md").read_text()
+
+
 def test_a_teacher_that_is_solved_is_not_timed(desk: Path, cli: Command) -> None:
     lines = cli.done(*SWEEP, "--set", "teacher={kind='ease'}", "--dry-run").out.splitlines()
     assert [line.split()[2:] for line in lines if line.split()[:1] == ["teacher"]] == [["solved,", "not", "timed"]]

@@ -191,6 +191,7 @@ def row(role: str, quality: float, size: float, **more: Any) -> dict[str, Any]:
         "metrics": {"ndcg@10": quality},
         "validation": {"ndcg@10": quality + 0.1},
         "spread": None,
+        "halves": {"head": {"ndcg@10": quality + 0.05}, "tail": {"ndcg@10": quality - 0.05}},
         "validation_spread": None,
         "against": {},
         "costs": {"bytes": size * 4, "latency": size / 100},
@@ -248,6 +249,28 @@ class TestPage:
         write_sweep(found, tmp_path)
         assert "- left out: dim 4, plain, seed 2: loss is nan" in (tmp_path / "sweep.md").read_text()
 
+    def test_the_halves_stand_beside_the_plain_student_and_gains_in_popular_items_alone_are_counted(
+        self, found: dict[str, Any], tmp_path: Path
+    ) -> None:
+        better = {"difference": 0.02, "low": 0.01, "high": 0.03, "p_value": 0.01}
+        worse = {"difference": -0.01, "low": -0.02, "high": -0.005, "p_value": 0.01}
+        found["rows"][2]["against"]["plain"].update({"head/ndcg@10": better, "tail/ndcg@10": worse})
+        write_sweep(found, tmp_path)
+        document, page = ((tmp_path / f"sweep.{kind}").read_text() for kind in ("md", "html"))
+        assert "popular items alone: 1 of 1." in document
+        assert "| dim 4, distilled | .3000 | ▲ +.0200" in document
+        assert document.count("| dim 4, plain | .2500 | – | .1500 | – |") == 1
+        assert "Popular are the most popular items" in page
+        found["rows"][2]["against"]["plain"]["tail/ndcg@10"] = better
+        assert not any("popular items alone" in each for each in facts.summary(found))
+
+    def test_where_no_halves_are_known_there_is_no_table_of_them(self, found: dict[str, Any], tmp_path: Path) -> None:
+        for each in found["rows"]:
+            each["halves"] = {"head": {}, "tail": {}}
+        write_sweep(found, tmp_path)
+        assert "Popular and unpopular" not in (tmp_path / "sweep.html").read_text()
+        assert "Popular and unpopular" not in (tmp_path / "sweep.md").read_text()
+
     def test_the_plots_have_a_marker_a_student_names_for_the_front_and_the_teacher_as_a_line(
         self, found: dict[str, Any]
     ) -> None:
@@ -293,5 +316,6 @@ def test_a_dry_run_lists_each_model_that_the_teacher_is_made_of(
     made = plan(lambda overrides: parse(sections, "e.toml", overrides), axes(student__dim="2,3"))
     rows = outlook(made, tmp_path / "out", 1)
     assert [row["name"] for row in rows if row["role"] == "teacher"] == names
-    assert all(row["seconds"] > 0 for row in rows)
+    solved = {"teacher 3"} if isinstance(teacher, list) else set()  # is not timed
+    assert all((row["seconds"] > 0) != (row["name"] in solved) for row in rows)
     assert not (tmp_path / "out").exists()

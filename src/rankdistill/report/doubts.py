@@ -70,13 +70,18 @@ def _popular_alone(run: Run, name: str) -> str:
     names = run.half_metric_names()
     measure = name if f"head/{name}" in names else "ndcg@10"
     head, tail = (run.comparison("distilled", "student", f"{half}/{measure}") for half in ("head", "tail"))
-    if head is None or tail is None or not _gains(head) or _gains(tail):
+    if not in_head_alone(head, tail):
         return ""
-    popular, unpopular = (f"{metric(one.difference, sign=True)}, {p_value(one.p_value)}" for one in (head, tail))
+    popular, unpopular = (f"{metric(one.difference, sign=True)}, {p_value(one.p_value)}" for one in (head, tail) if one)
     return (
         f"The gain over the plain student sits in popular items alone: {metric_name(measure)} {popular} among them, "
         f"{unpopular} among the unpopular ones."
     )
+
+
+def in_head_alone(head: Comparison | None, tail: Comparison | None) -> bool:
+    """Whether there is a gain among popular items and none among the others."""
+    return head is not None and tail is not None and _gains(head) and not _gains(tail)
 
 
 def _gains(made: Comparison) -> bool:

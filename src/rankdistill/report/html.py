@@ -100,7 +100,7 @@ def _view(run: Run, details: Details) -> Json:
         "pairs": [tables.pair_name(pair) for pair in tables.pairs(run)],
         "qualities": tables.qualities(run),
         "halves": tables.halves(run),
-        "halves_words": tables.halves_words(run),
+        "halves_words": tables.halves_words(run.data),
         "curves": [(panel.title, curve(panel, _warmup(panel.title, warmup))) for panel in panels(run)],
         "scatters": figures.scatters(run),
         "forests": figures.forests(run),

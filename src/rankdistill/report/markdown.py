@@ -49,7 +49,7 @@ def _run(run: Run, details: Details) -> list[str]:
         blocks += ["## All metrics", _qualities(run, tables.qualities(run))]
     if run.half_metric_names():
         halves = _qualities(run, tables.halves(run))
-        blocks += ["## Popular and unpopular items", plain(tables.halves_words(run)), halves]
+        blocks += ["## Popular and unpopular items", plain(tables.halves_words(run.data)), halves]
     blocks += _agreement(details.agreement)
     shown = details.samples
     blocks += ["## A few users’ lists" if shown else "", *(_sample(one) for one in shown)]

@@ -120,9 +120,9 @@ def halves(run: Run) -> list[Quality]:
     return rows
 
 
-def halves_words(run: Run) -> str:
-    """What the halves are."""
-    popular, items = run.data.get("popular_items"), run.data.get("items")
+def halves_words(data: Json) -> str:
+    """What the halves of some data are."""
+    popular, items = data.get("popular_items"), data.get("items")
     known = f" ({whole(popular)} of {whole(items)})" if popular is not None and items is not None else ""
     return (
         f"Popular are the most popular items{known} that together hold half of all training interactions. In each half "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import numpy as np
 
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation, averaged
+from rankdistill.evaluation.halves import HALVES, beside, compare_halves
 from rankdistill.files import read_object
 from rankdistill.model_folder import CARD
 from rankdistill.report.run import finite, main_metric
 from rankdistill.sweep.pareto import front
-from rankdistill.sweep.plan import Plan, Point
+from rankdistill.sweep.plan import Point
 from rankdistill.sweep.students import Students
 from rankdistill.types import Json
 
+EVALUATION = "evaluation.parquet"
 _DIGITS = 2
 """In which latencies have to differ to count as different."""
 
@@ -76,7 +78,7 @@ def _teacher(students: Students) -> Json:
     """The teacher's row; of lists from elsewhere as much as is known."""
     card = read_object(students.shared.folder.model("teacher") / CARD)
     costs = _costs([card])
-    measured = {"metrics": card.get("metrics") or {}, "validation": card.get("validation")}
+    measured = {"metrics": card.get("metrics") or {}, "validation": card.get("validation"), "halves": _halves([card])}
     return {"role": "teacher", "kind": card.get("kind"), "settings": {}, **costs, **measured}
 
 
@@ -94,6 +96,7 @@ def _row(students: Students, point: Point) -> Json:
         **_costs(cards),
         "metrics": _mean([card["metrics"] for card in cards]),
         "spread": _spread([card["metrics"] for card in cards]),
+        "halves": _halves(cards),
         "validation": _mean([card["validation"] for card in cards if card["validation"]]) or None,
         "validation_spread": _spread([card["validation"] for card in cards if card["validation"]]),
         "against": _against(students, point),
@@ -127,6 +130,12 @@ def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean(each)) for name, each in _by_metric(values).items()}
 
 
+def _halves(cards: Sequence[Json]) -> dict[str, dict[str, float]]:
+    """The metrics among popular and among unpopular items, as far as they were measured."""
+    measured = [card.get("halves") or {} for card in cards]
+    return {half: _mean([each[half]["metrics"] for each in measured if half in each]) for half in HALVES}
+
+
 def _spread(values: Sequence[Mapping[str, float]]) -> dict[str, list[float]] | None:
     """The lowest and the highest value over the seeds; None for one seed."""
     return {name: [min(each), max(each)] for name, each in _by_metric(values).items()} if len(values) > 1 else None
@@ -140,23 +149,26 @@ def _against(students: Students, point: Point) -> Json:
         plain = {v.experiment.seed: v for v in students.plan.plain_of(point).variants if students.is_done(v)}
         both = [(each, plain[each.experiment.seed]) for each in own if each.experiment.seed in plain]
         if both:
-            sides = [
-                [_evaluation(students, students.folder(each)) for each in side] for side in zip(*both, strict=True)
-            ]
-            found["plain"] = _compared(students.plan, averaged(sides[0]), averaged(sides[1]))
+            mine, theirs = ([students.folder(each) for each in side] for side in zip(*both, strict=True))
+            found["plain"] = _compared(students, mine, theirs)
     teacher = students.shared.folder.model("teacher")
-    if own and (teacher / "evaluation.parquet").exists():
-        mine = averaged([_evaluation(students, students.folder(each)) for each in own])
-        found["teacher"] = _compared(students.plan, mine, _evaluation(students, teacher))
+    if own and (teacher / EVALUATION).exists():
+        found["teacher"] = _compared(students, [students.folder(each) for each in own], [teacher])
     return found
 
 
-def _evaluation(students: Students, folder: Path) -> Evaluation:
-    return Evaluation.read(folder / "evaluation.parquet", students.shared.split.user_ids)
-
-
-def _compared(plan: Plan, a: Evaluation, b: Evaluation) -> dict[str, Any]:
-    shared = [name for name in a.values if name in b.values]
-    made = compare_all(a, b, shared, samples=plan.base.evaluate.bootstrap_samples)
+def _compared(students: Students, own: Sequence[Path], others: Sequence[Path]) -> dict[str, Any]:
+    """Each metric of some model folders against that of others, over all items and in either half."""
+    samples = students.plan.base.evaluate.bootstrap_samples
+    a, b = ([folder / EVALUATION for folder in folders] for folders in (own, others))
+    mine, theirs = _averaged(students, a), _averaged(students, b)
+    made = compare_all(mine, theirs, [name for name in mine.values if name in theirs.values], samples=samples)
+    if all(beside(file).exists() for file in (*a, *b)):
+        mine, theirs = (_averaged(students, map(beside, files)) for files in (a, b))
+        made += compare_halves(mine, theirs, samples=samples)
     keys = ("difference", "low", "high", "p_value")
     return {each.metric: {key: finite(getattr(each, key)) for key in keys} for each in made}
+
+
+def _averaged(students: Students, files: Iterable[Path]) -> Evaluation:
+    return averaged([Evaluation.read(file, students.shared.split.user_ids) for file in files])

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rankdistill.report.doubts import in_head_alone
 from rankdistill.report.numerals import (
+    HALF_NAMES,
     MISSING,
     count,
     kind_name,
@@ -137,6 +139,35 @@ def metric_rows(found: Json) -> list[tuple[str, ...]]:
     ]
 
 
+def half_heads(found: Json) -> tuple[str, ...]:
+    """The heads of `half_rows`."""
+    name = metric_name(_half_metric(found))
+    return tuple(f"{name}, {half.removesuffix(' items')}" for half in HALF_NAMES.values())
+
+
+def half_rows(found: Json) -> list[tuple[str, list[tuple[str, Difference | None]]]]:
+    """A row a student: its name, then for popular and for unpopular items a value and the difference to plain."""
+    measure = _half_metric(found)
+    return [
+        (
+            name_of(row),
+            [
+                (metric(finite(values.get(measure))), _difference(row, "plain", f"{half}/{measure}"))
+                for half, values in row["halves"].items()
+            ],
+        )
+        for row in found["rows"]
+        if any((row.get("halves") or {}).values())
+    ]
+
+
+def _half_metric(found: Json) -> str:
+    """What the halves are compared by: the main metric where it is measured in them."""
+    name = str(found["quality"]["metric"])
+    known = {each for row in found["rows"] for half in (row.get("halves") or {}).values() for each in half}
+    return name if name in known else "ndcg@10"
+
+
 def failures(found: Json) -> list[str]:
     """The students that could not be trained, and why."""
     return [
@@ -170,6 +201,12 @@ def summary(found: Json) -> list[str]:
         f"Distilled students that rank significantly better than the same student without a teacher: {better} of "
         f"{len(made)}; significantly worse: {worse} (p < .05 each; of many comparisons, some come out so by chance)."
     ]
+    measure = _half_metric(found)
+    halves = [[comparison(row, "plain", f"{half}/{measure}") for half in HALF_NAMES] for row in found["rows"]]
+    if popular := sum(in_head_alone(*both) for both in halves):
+        told.append(
+            f"Distilled students whose gain over the plain one sits in popular items alone: {popular} of {len(made)}."
+        )
     plain = [value for row in found["rows"] if row["role"] == "student" and (value := test_of(found, row)) is not None]
     teacher = test_of(found, found["rows"][0])
     if teacher is not None and plain and max(plain) >= teacher:

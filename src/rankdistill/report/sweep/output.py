@@ -11,6 +11,7 @@ from rankdistill.report.run import role_name
 from rankdistill.report.sweep import facts
 from rankdistill.report.sweep.document import document
 from rankdistill.report.sweep.plot import figures
+from rankdistill.report.tables import halves_words
 from rankdistill.types import Json
 
 
@@ -41,6 +42,9 @@ def page(found: Json) -> str:
         "failures": facts.failures(found),
         "metric_heads": [metric_name(name) for name in found["metrics"]],
         "metric_rows": list(zip(lines, facts.metric_rows(found), strict=True)),
+        "half_heads": facts.half_heads(found),
+        "half_rows": facts.half_rows(found),
+        "halves_words": halves_words(found["data"]),
         "provenance": facts.provenance(found),
         "role_name": role_name,
     }
