@@ -263,7 +263,9 @@ class Company:
         by: By = "scores" if self.combine == "scores" else "ranks"
         named = [replace(each, source=member.name) for each, member in zip(found, self.members, strict=True)]
         weights = [member.weight for member in self.members]
-        return fuse(named, weights=weights, by=by, k=k, least_shared=self.experiment.ensemble.least_shared)
+        foreign = any(isinstance(member.role, TeacherLists) for member in self.members)
+        least = self.experiment.ensemble.least_shared if foreign else 0.0  # our own models are of one catalogue
+        return fuse(named, weights=weights, by=by, k=k, least_shared=least)
 
     def _model(self, member: Member, split: Split) -> Ranker:
         return stages.load_ranker(self._of(member), split, self.experiment.student.train.device)

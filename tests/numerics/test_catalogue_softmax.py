@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rankdistill import native
 from rankdistill.catalogue_softmax import NOTHING, catalogue_cross_entropy, known_and_others
 
 QUERIES, TAU = 7, 3.0
@@ -78,6 +79,19 @@ def test_nothing_is_left_where_all_items_are_known(dtype: torch.dtype) -> None:
     assert (others == NOTHING).all()
     assert scores.grad is not None
     assert torch.equal(scores.grad, torch.tensor([0.0, 1.0, 1.0, 1.0], dtype=dtype).expand(QUERIES, 4))
+
+
+@pytest.mark.skipif(native.library() is None, reason="torch's own sums in float32 drift")
+def test_sums_over_a_large_catalogue_do_not_drift() -> None:
+    scores = 1e-3 * torch.randn(2, 1_000_001, generator=torch.Generator().manual_seed(0))
+    exact, given = scores.double(), scores.flip(1).contiguous()
+    others = known_and_others(scores, torch.tensor([[7], [9]]))[1]
+    kept = exact.scatter(1, torch.tensor([[0, 7], [0, 9]]), -torch.inf)
+    torch.testing.assert_close(others.double(), torch.logsumexp(kept, dim=1), rtol=2e-6, atol=0)
+    loss = catalogue_cross_entropy(scores, given, 1.0)[0].double()
+    theirs = torch.softmax(given[:, 1:].double(), dim=1)
+    wanted = -(theirs * torch.log_softmax(exact[:, 1:], dim=1)).sum(1)
+    torch.testing.assert_close(loss, wanted, rtol=2e-6, atol=0)
 
 
 @pytest.mark.usefixtures("ways")

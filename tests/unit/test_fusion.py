@@ -113,6 +113,7 @@ def test_what_cannot_be_fused_is_refused() -> None:
         match=r"10 items are in the lists of all teachers \(teacher 1 30, teacher 2 30\), and a share of 0.5",
     ):
         fuse([teacher, foreign])
+    assert len(fuse([teacher, foreign], least_shared=0)) == 18
     strangers = replace(other, query_ids=other.query_ids + (100 << 32))
     with pytest.raises(RankingsError, match="0 of 12 users are known to all"):
         fuse([teacher, strangers], least_shared=0)

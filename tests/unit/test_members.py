@@ -208,10 +208,14 @@ def test_from_several_to_one_and_back_gives_what_new_folders_give(here: Path) ->
 
 
 def test_models_that_have_no_scores_in_common_are_fused_by_their_lists(here: Path) -> None:
-    made = several(here, [{**CASER, "weight": 3.0}, {"kind": "fossil", "dim": 2}], ensemble={"depth": 6})
+    made = several(
+        here, [{**CASER, "weight": 3.0}, {"kind": "fossil", "dim": 2}], ensemble={"depth": 6, "least_shared": 1.0}
+    )
     run(made, here / "run")
     split, teacher = prepare(made), here / "run" / "teacher"
     lists = [rd.label(load_model(teacher / "members" / str(number))[0], split, k=6) for number in (1, 2)]
+    with pytest.raises(RankingsError, match="are they of the same catalogue"):  # which is asked of files alone
+        rd.fuse(lists, least_shared=1.0)
     wanted = rd.fuse(lists, weights=[3.0, 1.0], k=6)
     found = Rankings.read(here / "run" / "labels.parquet", split.item_ids, split.user_ids)
     np.testing.assert_array_equal(found.items, wanted.items)

@@ -264,6 +264,11 @@ class TestPage:
         found["rows"][2]["against"]["plain"]["tail/ndcg@10"] = better
         assert not any("popular items alone" in each for each in facts.summary(found))
 
+    def test_students_as_large_as_the_teacher_are_counted(self, found: dict[str, Any]) -> None:
+        assert not any("as large as" in each for each in facts.summary(found))
+        found["rows"][3]["bytes"] = 0.96 * found["rows"][0]["bytes"]
+        assert "Students that are as large as their teacher, or larger: 1 of 3." in facts.summary(found)
+
     def test_where_no_halves_are_known_there_is_no_table_of_them(self, found: dict[str, Any], tmp_path: Path) -> None:
         for each in found["rows"]:
             each["halves"] = {"head": {}, "tail": {}}

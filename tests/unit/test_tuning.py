@@ -325,6 +325,8 @@ class TestGoal:
             (("100%", None, None), "any student is within that; name a loss below 100%"),
             (("0.01", None, None), "write a percentage of the teacher's metric, such as 1%"),
             ((None, 0.0, None), "--under-mb 0: no student takes 0 MB; name a number above 0"),
+            ((None, float("nan"), None), "--under-mb nan: no student takes nan MB; name a number above 0"),
+            ((None, None, float("inf")), "--under-ms inf: no student takes inf ms; name a number above 0"),
             ((None, None, -1.0), "--under-ms -1: no student takes -1 ms; name a number above 0"),
         ],
     )
@@ -406,8 +408,8 @@ class TestSizes:
         sizes = self.sizes(own)
         sizable = [model.bytes for each in ladder[:8] if (model := sizes.at(each))]
         assert sizable == sorted(sizable)
-        assert sizes.largest_below(ladder[:8], sizable[3]) == 3
-        assert sizes.largest_below(ladder[:8], sizable[0] - 1) == -1
+        assert sizes.largest_that(lambda model: model.bytes <= sizable[3], ladder[:8]) == 3
+        assert sizes.largest_that(lambda model: model.bytes < sizable[0], ladder[:8]) == -1
 
     def test_the_smallest_student_has_the_smallest_of_all_that_decides_the_size(self) -> None:
         own = experiment(student={"kind": "caser", "dim": 16}, teacher={"kind": "caser", "dim": 32})

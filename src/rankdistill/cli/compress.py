@@ -51,7 +51,7 @@ def compress(
     goal = Goal.read(wanted.within, wanted.under_mb, wanted.under_ms, wanted.metric)
     experiment = load_experiment(config, changes)
     from rankdistill.parallel import alone
-    from rankdistill.report.numerals import metric_name
+    from rankdistill.report.numerals import metric_name, whole
     from rankdistill.tuning.compress import compress as search
     from rankdistill.tuning.search import Budget
     from rankdistill.tuning.tune import Asked
@@ -62,10 +62,10 @@ def compress(
     minutes = _MINUTES if searching.minutes is None and wanted.trials is None else searching.minutes
     with alone(out, "search"):
         found = search(asked, goal, Budget(wanted.trials, minutes, searching.jobs), out)
-    rows = [
-        (row["role"], row["kind"], row["parameters"], row["bytes"], _shown(row["metrics"].get(goal.metric)))
-        for row in found.get("test", [])
-    ]
+    rows = []
+    for row in found.get("test", []):
+        sizes = (whole(row["parameters"]), whole(row["bytes"]))
+        rows.append((row["role"], row["kind"], *sizes, _shown(row["metrics"].get(goal.metric))))
     columns = ("", "Kind", "Parameters", "Bytes", metric_name(goal.metric))
     lines = [*found["sentences"], *([f"report: {found['report']}"] if "report" in found else [])]
     if rows or output.as_json:

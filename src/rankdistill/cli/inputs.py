@@ -88,7 +88,7 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
 
 
 def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
-    """The model of a folder, or an ensemble of those of several.
+    """The model of a folder, or an ensemble of those of several: by log-probabilities, as their ranking loss has them.
 
     Raises:
         CheckpointError: as `load_ranker` does.
@@ -100,8 +100,18 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
     if len(members) == 1:
         return members[0]
     from rankdistill.ensemble import Ensemble
+    from rankdistill.errors import ConfigError
+    from rankdistill.model_folder import load_card
 
-    return Ensemble.of(members)
+    for folder, member in zip(folders, members, strict=True):
+        if not member.learns:
+            raise ConfigError(
+                f"{folder}: several models are added up as log-probabilities, which the scores of "
+                f"{type(member).__name__} are not; name them in [[teacher]] with [ensemble] combine = 'z_score', or "
+                f"label each and `rankdistill fuse` the lists"
+            )
+    losses = {load_card(folder).get("settings", {}).get("ranking_loss.kind") for folder in folders}
+    return Ensemble.of(members, combine="log_softmax" if losses == {"softmax"} else "log_sigmoid")
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:

@@ -1,7 +1,7 @@
 /* Softmax over the whole catalogue: the loss of a row of scores and its gradient, in few passes over the row. */
 #include "native.h"
 
-enum { LANES = 16 };
+enum { LANES = 16, BLOCK = 4096 }; /* sums are of float32 in a block, and of float64 over the blocks */
 
 static const float LEAST = -87.0f; /* e^x below it counts as e^-87, which is no more than the sum's last bit */
 
@@ -36,16 +36,23 @@ static float largest_of(const float *restrict row, int64_t width) {
     return largest;
 }
 
-/* Turns a row into e^((row - largest) / temperature); the sum. */
+/* Turns a row into e^((row - largest) / temperature). */
 FOR_EACH_PROCESSOR
-static double exponentials(float *row, int64_t width, float largest, float temperature) {
-    float lanes[LANES] = {0}, by = 1 / temperature;
+static void exponentials(float *row, int64_t width, float largest, float temperature) {
+    float by = 1 / temperature;
+    for (int64_t i = 0; i < width; i++) row[i] = exp_below_zero((row[i] - largest) * by);
+}
+
+FOR_EACH_PROCESSOR
+static double sum_of(const float *restrict row, int64_t width) {
     double sum = 0;
     int64_t whole = width - width % LANES;
-    for (int64_t i = 0; i < width; i++) row[i] = exp_below_zero((row[i] - largest) * by);
-    for (int64_t start = 0; start < whole; start += LANES)
-        for (int64_t j = 0; j < LANES; j++) lanes[j] += row[start + j];
-    for (int64_t j = 0; j < LANES; j++) sum += lanes[j];
+    for (int64_t first = 0; first < whole; first += BLOCK) {
+        float lanes[LANES] = {0};
+        for (int64_t start = first; start < min64(first + BLOCK, whole); start += LANES)
+            for (int64_t j = 0; j < LANES; j++) lanes[j] += row[start + j];
+        for (int64_t j = 0; j < LANES; j++) sum += lanes[j];
+    }
     for (int64_t i = whole; i < width; i++) sum += row[i];
     return sum;
 }
@@ -53,12 +60,14 @@ static double exponentials(float *row, int64_t width, float largest, float tempe
 /* sum_i powers_i (row_i - largest) */
 FOR_EACH_PROCESSOR
 static double expected(const float *restrict powers, const float *restrict row, int64_t width, float largest) {
-    float lanes[LANES] = {0};
     double sum = 0;
     int64_t whole = width - width % LANES;
-    for (int64_t start = 0; start < whole; start += LANES)
-        for (int64_t j = 0; j < LANES; j++) lanes[j] += powers[start + j] * (row[start + j] - largest);
-    for (int64_t j = 0; j < LANES; j++) sum += lanes[j];
+    for (int64_t first = 0; first < whole; first += BLOCK) {
+        float lanes[LANES] = {0};
+        for (int64_t start = first; start < min64(first + BLOCK, whole); start += LANES)
+            for (int64_t j = 0; j < LANES; j++) lanes[j] += powers[start + j] * (row[start + j] - largest);
+        for (int64_t j = 0; j < LANES; j++) sum += lanes[j];
+    }
     for (int64_t i = whole; i < width; i++) sum += powers[i] * (row[i] - largest);
     return sum;
 }
@@ -94,8 +103,9 @@ EXPORT int catalogue_cross_entropy(const float *scores, const float *given, int6
             float top = largest_of(s, width - 1), their_top = largest_of(t, width - 1);
             memcpy(ours, s, (size_t)(width - 1) * sizeof *ours);
             memcpy(theirs, t, (size_t)(width - 1) * sizeof *theirs);
-            double sum = exponentials(ours, width - 1, top, tau);
-            double their_sum = exponentials(theirs, width - 1, their_top, tau);
+            exponentials(ours, width - 1, top, tau);
+            exponentials(theirs, width - 1, their_top, tau);
+            double sum = sum_of(ours, width - 1), their_sum = sum_of(theirs, width - 1);
             losses[b] = (float)(log(sum) - expected(theirs, s, width - 1, top) / (their_sum * tau));
             entropies[b] = (float)(log(their_sum) - expected(theirs, t, width - 1, their_top) / (their_sum * tau));
             differences(ours, theirs, width - 1, (float)(1 / (sum * tau)), (float)(1 / (their_sum * tau)));
@@ -123,7 +133,8 @@ EXPORT int log_sum_of_others(const float *scores, int64_t count, int64_t width, 
             memset(row, 0, (size_t)width * sizeof *row);
             continue;
         }
-        double sum = exponentials(row, width, top, 1);
+        exponentials(row, width, top, 1);
+        double sum = sum_of(row, width);
         sums[b] = (float)(top + log(sum));
         scale(row, width, (float)(1 / sum));
         row[0] = 0;

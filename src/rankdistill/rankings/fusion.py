@@ -91,11 +91,12 @@ def _check_items(teachers: Sequence[Rankings], least: float) -> None:
     """Lists name a part of a catalogue alone, so that the shortest of these parts is what has to be shared."""
     known = [np.unique(each.items[each.items != PAD]) for each in teachers]
     smallest, shared = min(map(len, known)), len(reduce(np.intersect1d, known))
-    if shared < least * smallest or not shared:
+    if least > 0 and (not shared or shared < least * smallest):
         counts = ", ".join(f"{each.source} {len(items):,}" for each, items in zip(teachers, known, strict=True))
         raise RankingsError(
             f"{shared:,} items are in the lists of all teachers ({counts}), and a share of {least:g} of the fewest is "
-            f"the least; are they of the same catalogue?"
+            f"the least; are they of the same catalogue? If they are, lower that share (--least-shared, or [ensemble] "
+            f"least_shared; 0 asks for nothing)"
         )
 
 

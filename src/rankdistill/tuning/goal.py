@@ -37,7 +37,7 @@ class Goal:
         if within is None and under_mb is None and under_ms is None:
             raise ConfigError("no goal: name one or more of --within 1%, --under-mb 1.1 and --under-ms 0.2")
         for name, limit, unit in (("--under-mb", under_mb, "MB"), ("--under-ms", under_ms, "ms")):
-            if limit is not None and limit <= 0:
+            if limit is not None and not 0 < limit < float("inf"):
                 raise ConfigError(f"{name} {limit:g}: no student takes {limit:g} {unit}; name a number above 0")
         return cls(None if within is None else _share(within), under_mb, under_ms, metric)
 

@@ -68,10 +68,15 @@ def of_run(folder: Path, goal: Goal, users: IdMap) -> Json:
     if all(path.exists() for path in files.values()):
         distilled, teacher = (Evaluation.read(path, users) for path in files.values())
         sure = sureness(distilled, teacher, goal)
-    return {"test": rows, "sure": sure, "report": str(folder / "report.html")}
+    return {
+        "test": rows,
+        "sure": sure,
+        "warnings": report["runs"][0]["warnings"],
+        "report": str(folder / "report.html"),
+    }
 
 
-_KEPT = ("role", "kind", "parameters", "bytes", "metrics", "latency_ms", "train_seconds")
+_KEPT = ("role", "kind", "parameters", "bytes", "metrics", "halves", "latency_ms", "train_seconds")
 
 
 def sureness(distilled: Evaluation, teacher: Evaluation, goal: Goal) -> Json:
@@ -122,7 +127,7 @@ def sentences(found: Json, out: Path) -> list[str]:
                 f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
                 f"(10,000 paired resamples of these users)"
             )
-    return lines
+    return [*lines, *(f"warning: {warning}" for warning in found.get("warnings", ()))]
 
 
 def _share(chosen: Json, found: Json) -> str:
@@ -142,10 +147,13 @@ def markdown(found: Json) -> str:
     page = [f"# {found['goal']['asked']}", "", *(f"- {line}" for line in found["sentences"]), ""]
     if "test" in found:
         metric = found["goal"]["metric"]
-        page += [f"| on the test users | {name} | parameters | bytes |", "|---|---:|---:|---:|"]
         page += [
-            f"| {row['role']} | {_cell(row['metrics'].get(metric))} | {_whole(row['parameters'])} | "
-            f"{_whole(row['bytes'])} |"
+            f"| on the test users | {name} | nDCG@10, popular items | unpopular | parameters | bytes |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        page += [
+            f"| {row['role']} | {_cell(row['metrics'].get(metric))} | {_half(row, 'head')} | {_half(row, 'tail')} | "
+            f"{_whole(row['parameters'])} | {_whole(row['bytes'])} |"
             for row in found["test"]
         ]
         page += ["", "The plain student has the settings of the distilled one, which were chosen for that one.", ""]
@@ -154,11 +162,16 @@ def markdown(found: Json) -> str:
         "|---:|---:|---|---:|---:|---:|---:|---|",
     ]
     page += [
-        f"| {row['number']} | {_cell(row['validation'])} | {'yes' if row['met'] else row['state']} | {row['bytes']} | "
-        f"{row['parameters']} | {row['epochs']} | {row['seconds']:.0f} | {settings_in_words(row['settings'])} |"
+        f"| {row['number']} | {_cell(row['validation'])} | {'yes' if row['met'] else row['state']} | "
+        f"{_whole(row['bytes'])} | {_whole(row['parameters'])} | {row['epochs']} | {row['seconds']:.0f} | "
+        f"{settings_in_words(row['settings'])} |"
         for row in found["trials"]
     ]
     return "\n".join([*page, ""])
+
+
+def _half(row: Json, half: str) -> str:
+    return _cell(((row["halves"] or {}).get(half) or {}).get("ndcg@10"))
 
 
 def _whole(value: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rankdistill import plugins
@@ -70,13 +71,13 @@ class Sizes:
         models = (self.at({**own, **_typed(low, own)}) for low in lows)
         return min((model for model in models if model is not None), key=lambda model: model.bytes)
 
-    def largest_below(self, ladder: list[Point], most: float) -> int:
-        """The last step of a ladder whose student has at most so many bytes; -1 where none has."""
+    def largest_that(self, fits: Callable[[Model], bool], ladder: list[Point]) -> int:
+        """The last step of a ladder whose student fits; -1 where none does. What fits makes all smaller ones fit."""
         low, high = -1, len(ladder) - 1
         while low < high:
             middle = (low + high + 1) // 2
             model = self.at(ladder[middle])
-            if model is not None and model.bytes <= most:
+            if model is not None and fits(model):
                 low = middle
             else:
                 high = middle - 1

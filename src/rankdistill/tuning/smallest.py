@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rankdistill.errors import TrainingError
-from rankdistill.tuning.goal import Goal
+from rankdistill.tuning.goal import Goal, Model
 from rankdistill.tuning.sizes import Sizes
 from rankdistill.tuning.space import Point
 from rankdistill.tuning.trials import Trial
@@ -71,8 +71,7 @@ class Smallest:
         """See `Strategy.first`."""
         if running:
             return None
-        most = min(self.goal.most_bytes, self.teacher_bytes - 1)
-        start = self.sizes.largest_below(self.ladder, most)
+        start = self.sizes.largest_that(self._fits, self.ladder)
         if self.least is not None:
             start = min(start, self.ladder.index(self.own))
         if start < 0:
@@ -86,10 +85,13 @@ class Smallest:
         lacking = max((step for step, trial in done.items() if step < enough), default=-1)
         return self.ladder[(lacking + enough) // 2] if enough - lacking > 1 else None
 
+    def _fits(self, model: Model) -> bool:
+        return model.bytes < self.teacher_bytes and self.goal.fits(model.bytes, model.latency_ms)
+
     def refused(self, point: Point, tried: Sequence[Trial]) -> bool:
         """See `Strategy.refused`."""
         model = self.sizes.at(point)
-        if model is None or model.bytes >= self.teacher_bytes or not self.goal.fits(model.bytes, model.latency_ms):
+        if model is None or not self._fits(model):
             return True
         best = self.chosen(tried)
         return self.least is not None and best is not None and model.bytes >= (best.bytes or 0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rankdistill.report.doubts import in_head_alone
+from rankdistill.report.doubts import ALIKE, in_head_alone
 from rankdistill.report.numerals import (
     HALF_NAMES,
     MISSING,
@@ -207,6 +207,9 @@ def summary(found: Json) -> list[str]:
         told.append(
             f"Distilled students whose gain over the plain one sits in popular items alone: {popular} of {len(made)}."
         )
+    size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
+    if size and (large := sum(row["bytes"] >= size * (1 - ALIKE) for row in sized)):
+        told.append(f"Students that are as large as their teacher, or larger: {large} of {len(sized)}.")
     plain = [value for row in found["rows"] if row["role"] == "student" and (value := test_of(found, row)) is not None]
     teacher = test_of(found, found["rows"][0])
     if teacher is not None and plain and max(plain) >= teacher:
