@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,6 +25,7 @@ from rankdistill.ranker import device_named
 logger = logging.getLogger(__name__)
 
 J = TypeVar("J")
+R = TypeVar("R")
 
 _PARENT_LOOKED_FOR_EVERY = 2.0
 
@@ -129,11 +130,21 @@ def execute(
             while len(running) < processors.jobs and (task := _next(todo, list(running.values()))):
                 todo.remove(task)
                 running[pool.submit(work, task.job)] = task
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in first_done(running):
                 task = running.pop(future)
                 finished = len(tasks) - len(todo) - len(running)
                 logger.info("%d of %d: %s %s", finished, len(tasks), task.name, future.result())
                 done()
+
+
+def first_done(running: Iterable[Future[R]]) -> set[Future[R]]:
+    """Those of the futures that are done, once there is one.
+
+    It looks up every second: a Ctrl-C that another thread is given does not wake a thread that waits without end.
+    """
+    while not (done := wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done):
+        pass
+    return done
 
 
 @contextmanager

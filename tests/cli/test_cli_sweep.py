@@ -156,6 +156,19 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_figures(desk: Path, cli: Com
     assert models(desk / "killed") == models(finished_sweep)
 
 
+def test_an_interrupt_of_the_sweep_alone_ends_its_trainings(desk: Path) -> None:
+    endless = ("--student.train.epochs=100000", "--jobs", "2", "--out", "endless")
+    command = [sys.executable, "-m", "rankdistill", *SWEEP, *endless]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not list((desk / "endless").glob("students/*/log.txt")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=240)  # its trainings would take far longer
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
 def test_other_values_keep_what_is_done_and_a_dry_run_says_what_is_missing(
     desk: Path, cli: Command, finished_sweep: Path, finished_run: Path
 ) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rankdistill.config import Experiment, Range, Value
-from rankdistill.parallel import Processors, workers
+from rankdistill.parallel import Processors, first_done, workers
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.space import Point, Space, point_of, role_config
 from rankdistill.tuning.trials import Ledger, Trial
@@ -115,7 +115,7 @@ class Search:
                         running[pool.submit(do, job)] = job
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                for future in first_done(running):
                     del running[future]
                     trial = future.result()
                     ledger.add(trial)
