@@ -1,8 +1,7 @@
 """Fills the blocks between `<!-- NAME -->` and `<!-- /NAME -->` of README.md from `results/*/results.json`.
 
 `models` is the small table on top, `results` the paper's table; `students` is made from `results/*/report.json`, the
-runs of `rankdistill run examples/NAME.toml`.
-
+runs of `rankdistill run examples/NAME.toml`, and `steps` from `results/*/sweep.json`, sweeps around one of them.
 
 python results/readme.py            # writes README.md
 python results/readme.py --check    # writes nothing; exits 1 where README.md differs
@@ -23,6 +22,7 @@ from rankdistill.files import write_text
 from rankdistill.report.markdown import plain, table
 from rankdistill.report.numerals import MISSING, metric, whole
 from rankdistill.report.paper.results import PUBLISHED, Results, Row, listed, number, objects, word
+from rankdistill.report.sweep.facts import name_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER, MAIN = "kdd18", "kdd18-gowalla"
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         found = read(root / "results")
         wanted = filled(filled(now, "models", models(found[MAIN])), "results", block(found))
         wanted = filled(wanted, "students", students(root / "results"))
+        wanted = filled(wanted, "steps", steps(root / "results"))
         if not check:
             write_text(readme, wanted)
         elif now != wanted:
@@ -117,6 +118,25 @@ def students(folder: Path) -> str:
             values = [metric(row["metrics"][name]) for name in ("map", "ndcg@10")]
             size = (whole(row["parameters"]), f"{row['bytes'] / 1e6:.2f}", f"{row['latency_ms']['p50']:.2f}")
             cells.append((_of_run(path.parent.name, row), *values, *halves, *size))
+    return "\n" + table(heads, cells, numbers=True) + "\n\n"
+
+
+def steps(folder: Path) -> str:
+    """The students of each sweep that is kept, and their teacher; means over the seeds, with lowest and highest."""
+    heads = ("", "MAP", "nDCG@10", "popular", "unpopular", "parameters", "seeds")
+    cells = []
+    for path in sorted(folder.glob("*/sweep.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+            spread = row.get("spread") or {}
+            values = [
+                metric(row["metrics"][name]) + (f" ({'–'.join(map(metric, spread[name]))})" if name in spread else "")
+                for name in ("map", "ndcg@10")
+            ]
+            halves = [metric(row["halves"][half].get("ndcg@10")) for half in ("head", "tail")]
+            teacher = row["role"] == "teacher"
+            name = f"{path.parent.name}: teacher" if teacher else name_of(row).replace("_", " ")
+            seeds = MISSING if teacher else str(len(row["seeds"]))
+            cells.append((name, *values, *halves, whole(row["parameters"]), seeds))
     return "\n" + table(heads, cells, numbers=True) + "\n\n"
 
 

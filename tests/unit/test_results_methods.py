@@ -14,7 +14,7 @@ import pytest
 from rankdistill.errors import DataError
 
 SCRIPT = Path(__file__).parents[2] / "results" / "methods.py"
-PAIR = "SASRec 64 → SASRec 16"
+PAIR = "SASRec → SASRec 16"
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,18 @@ def test_the_table_has_means_over_the_seeds_of_what_was_chosen(script: ModuleTyp
     ]
     assert [name for name in lines if name in ("teacher", "plain", "rrd", "dcd")] == ["teacher", "plain", "rrd", "dcd"]
     assert lines["Student"].endswith("0.91 MB | 0.5 ms |")
+
+
+def test_the_overview_marks_what_every_seed_finds_better_or_worse(script: ModuleType, record: Any) -> None:
+    for seed, difference in ((1234, -0.02), (1, -0.03)):
+        found = {"gain": {"ndcg@10": {"difference": difference, "p_value": 0.01}}}
+        worse = row("cd", 0, seed, 0.1, 0.08, **found)
+        record.rows[script.Row("gowalla", PAIR, "cd", 0, seed)] = worse
+    lines = dict(line.strip("| ").split(" | ") for line in script.overview(record, [PAIR]).splitlines()[2:])
+    assert (lines["teacher"], lines["plain"], lines["rrd"]) == (".1500", ".1000", "▲ .1300")
+    assert (lines["cd"], lines["dcd"], lines["unkd"]) == ("▼ .0800", ".1100", "–")
+    record.rows[script.Row("gowalla", PAIR, "cd", 0, 1)]["gain"]["ndcg@10"]["difference"] = 0.01
+    assert "| cd | .0800 |" in script.overview(record, [PAIR])
 
 
 def test_the_committed_table_is_that_of_its_rows(script: ModuleType) -> None:

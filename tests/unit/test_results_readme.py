@@ -12,7 +12,7 @@ from made_results import made_results
 SCRIPT = Path(__file__).parents[2] / "results" / "readme.py"
 TEXT = (
     "# Title\n\n<!-- models -->\nold\n<!-- /models -->\n\n<!-- results -->\nold\n<!-- /results -->\n\n"
-    "<!-- students -->\nold\n<!-- /students -->\n\nThe rest.\n"
+    "<!-- students -->\nold\n<!-- /students -->\n\n<!-- steps -->\nold\n<!-- /steps -->\n\nThe rest.\n"
 )
 
 
@@ -53,7 +53,7 @@ def test_the_block_is_filled_and_the_rest_is_left(readme: ModuleType, root: Path
     text = (root / "README.md").read_text(encoding="utf-8")
     assert text.startswith("# Title\n\n<!-- models -->\n\n|")
     assert ".\n\n<!-- /results -->\n\n<!-- students -->\n" in text
-    assert text.endswith("<!-- /students -->\n\nThe rest.\n")
+    assert text.endswith("<!-- /steps -->\n\nThe rest.\n")
     assert "old" not in text
     assert "(results/kdd18-gowalla/results.md)" in text
 
@@ -208,4 +208,29 @@ def test_the_runs_that_are_kept_have_a_line_a_model(readme: ModuleType, root: Pa
     assert rows(root, "students")[2:] == [
         ["small: teacher", *values],
         ["distilled student, SASRec d = 16", *values],
+    ]
+
+
+def test_the_steps_are_the_students_of_each_sweep_with_the_spread_of_their_seeds(
+    readme: ModuleType, root: Path
+) -> None:
+    def row(role: str, value: float, **more: Any) -> dict[str, Any]:
+        metrics = {"map": value, "ndcg@10": 2 * value}
+        halves = {"head": {"ndcg@10": 3 * value}, "tail": {"ndcg@10": value / 2}}
+        return {"role": role, "kind": "sasrec", "metrics": metrics, "halves": halves, "parameters": 1000, **more}
+
+    asked = {"distillation.kind": "list_softmax"}
+    spread = {"map": [0.1, 0.12], "ndcg@10": [0.2, 0.24]}
+    found = [
+        row("teacher", 0.12, halves={"head": {}, "tail": {}}, settings={}),
+        row("student", 0.1, settings=asked, seeds=[1], spread=None),
+        row("distilled", 0.11, settings=asked, seeds=[1, 2], spread=spread),
+    ]
+    (root / "results" / "smallest-sweep").mkdir()
+    (root / "results" / "smallest-sweep" / "sweep.json").write_text(json.dumps({"rows": found}), encoding="utf-8")
+    assert readme.main([], root) == 0
+    assert rows(root, "steps")[2:] == [
+        ["smallest-sweep: teacher", ".1200", ".2400", "–", "–", "1,000", "–"],
+        ["list softmax, plain", ".1000", ".2000", ".3000", ".0500", "1,000", "1"],
+        ["list softmax", ".1100 (.1000–.1200)", ".2200 (.2000–.2400)", ".3300", ".0550", "1,000", "2"],
     ]

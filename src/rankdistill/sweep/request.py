@@ -100,7 +100,7 @@ class Request:
         words += ["--seeds", ",".join(map(str, self.seeds))] if self.seeds else []
         for text in self.overrides:
             words += ["--set", text]
-        short = {"teacher": self.teacher, "device": self.device, "seed": self.seed}
+        short = {"teacher": self.teacher and _shown(self.teacher), "device": self.device, "seed": self.seed}
         for name, value in short.items():
             words += [] if value is None else [f"--{name}", str(value)]
         return shlex.join(words)
