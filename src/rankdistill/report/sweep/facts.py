@@ -17,6 +17,7 @@ from rankdistill.report.numerals import (
     metric_name,
     milliseconds,
     percent,
+    portion,
     whole,
 )
 from rankdistill.report.run import Comparison, finite
@@ -184,7 +185,7 @@ def headline(found: Json) -> str:
         return "No student has been trained."
     best = max(students, key=lambda row: quality_of(found, row) or 0.0)
     teacher, name = found["rows"][0], metric_name(found["quality"]["metric"])
-    size = f" with {percent(best['bytes'] / teacher['bytes'])} of its bytes" if teacher["bytes"] else ""
+    size = f" with {portion(best['bytes'] / teacher['bytes'])} of its bytes" if teacher["bytes"] else ""
     base, value = test_of(found, teacher), test_of(found, best)
     if not base or value is None:
         return f"The best student, {name_of(best)}, reaches {name} {metric(value)}."
