@@ -63,6 +63,11 @@ class ServedEnsemble(Served):
         return [member for member in self.members if isinstance(member, Served)]
 
 
+def log_probabilities(losses: set[str | None]) -> Combine:
+    """How the scores of models that learned by these ranking losses become log-probabilities."""
+    return "log_softmax" if losses == {"softmax"} else "log_sigmoid"
+
+
 class Ensemble(Ranker):
     """score(i) = sum_m w_m f(s_m(i)), the w_m with the sum 1.
 

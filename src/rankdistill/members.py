@@ -13,7 +13,7 @@ import numpy as np
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
-from rankdistill.ensemble import Combine, Ensemble
+from rankdistill.ensemble import Combine, Ensemble, log_probabilities
 from rankdistill.errors import ConfigError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import means_of
@@ -131,7 +131,7 @@ def _fitting(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
     )
     if not learned or not all(map(_has_scores, members)):
         return "ranks"
-    return "log_softmax" if plugins.kind_of(experiment.ranking_loss) == "softmax" else "log_sigmoid"
+    return log_probabilities({plugins.kind_of(experiment.ranking_loss)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
     members = [load_ranker(folder, split, device) for folder in folders]
     if len(members) == 1:
         return members[0]
-    from rankdistill.ensemble import Ensemble
+    from rankdistill.ensemble import Ensemble, log_probabilities
     from rankdistill.errors import ConfigError
     from rankdistill.model_folder import load_card
 
@@ -111,7 +111,7 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
                 f"label each and `rankdistill fuse` the lists"
             )
     losses = {load_card(folder).get("settings", {}).get("ranking_loss.kind") for folder in folders}
-    return Ensemble.of(members, combine="log_softmax" if losses == {"softmax"} else "log_sigmoid")
+    return Ensemble.of(members, combine=log_probabilities(losses))
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:
