@@ -4,12 +4,13 @@
     python benchmarks/methods.py --quick    # about 10 thousand windows, 3 turns
 
 Gowalla's users and items, a Caser of d = 50, softmax over 100 negatives, batches of 512, each method with its own
-settings; the teacher that some methods ask is a Caser of d = 100. A turn is an epoch; its seconds over its steps count,
-from the log row that `fit` writes. The lists that are distilled are random, which touches more different items than a
-teacher's would.
+settings; the teacher that some methods ask is a Caser of d = 100. What scores the catalogue is measured a second time,
+with a quarter of each batch's queries. A turn is an epoch; its seconds over its steps count, from the log row that
+`fit` writes. The lists that are distilled are random, which touches more different items than a teacher's would.
 
-The second table is what methods do that look at the student's own list: its best 500 items out of all scores, and where
-100 others stand among them; by the compiled kernels, and by torch, which has to find the same.
+The second table is what methods do that look at the whole catalogue: its scores, block by block, beside one product of
+matrices; the student's best 500 items, and where 100 others stand among them, by the compiled kernels, and by torch,
+which has to find the same.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from rankdistill.listwise import best_columns, places_in
 from rankdistill.losses.softmax import Softmax
 from rankdistill.pipeline import Settings, build, fit_model
 from rankdistill.rankings import Rankings
+from rankdistill.rows import products
 from rankdistill.teaching import Distillation
 from rankdistill.types import Json
 
 BATCH, K = 512, 100
+SCORE_ALL, SHARE = ("dcd", "rce_kd", "dllm2rec", "hetcomp", "cross_entropy"), 0.25
 OWN, LISTED = 500, 100
 
 
@@ -59,6 +62,9 @@ def epochs(split: Split, threads: int) -> dict[str, Callable[[], float]]:
         if "warmup_epochs" in type(config).model_fields:
             config = config.model_copy(update={"warmup_epochs": 0})
         found[kind] = epoch(Distillation(lists, config, teacher))
+        if kind in SCORE_ALL:
+            some = config.model_copy(update={"query_share": SHARE})
+            found[f"{kind}, {SHARE:.0%} of the queries"] = epoch(Distillation(lists, some, teacher))
     return found
 
 
@@ -82,6 +88,19 @@ def own_lists(items: int, repeats: int) -> list[Json]:
         timings = turns({"kernel": ours, "torch": theirs}, 5 * repeats)
         rows += [{"case": f"{name}, {BATCH} queries", **row} for row in report(timings, "kernel", {})]
     return rows
+
+
+def all_scores(items: int, dim: int, repeats: int) -> list[Json]:
+    """The rows of scoring the catalogue."""
+    numbers = torch.Generator().manual_seed(0)
+    queries, vectors, bias = (torch.randn(shape, generator=numbers) for shape in ((BATCH, dim), (items, dim), (items,)))
+    ways = {
+        "blocks": lambda: products(queries, vectors, bias),
+        "one product": lambda: torch.addmm(bias, queries, vectors.T),
+    }
+    torch.testing.assert_close(ways["blocks"](), ways["one product"](), rtol=1e-4, atol=1e-4)
+    case = f"{items:,} scores, d = {dim}, {BATCH} queries"
+    return [{"case": case, **row} for row in report(turns(ways, 5 * repeats), "blocks", {})]
 
 
 def places(items: torch.Tensor, lists: torch.Tensor, num_items: int) -> torch.Tensor:
@@ -108,6 +127,8 @@ def main() -> None:
         {"case": "a step", "name": row.pop("name"), "ms_a_step": row.pop("seconds"), **row}
         for row in report(by_step, "plain", {})
     ]
+    for dim in (32, 100):
+        rows += all_scores(split.num_items + 1, dim, options.repeats)
     if native.library() is not None:
         rows += own_lists(split.num_items, options.repeats)
     settings: Json = {"data": split.source, "windows": len(split.windows), "batch": BATCH, "threads": options.threads}

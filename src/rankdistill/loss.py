@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field, model_validator
@@ -33,6 +33,10 @@ class Shared:
     sequences: Tensor
     rows: Tensor
     columns: Tensor
+
+    def take(self, queries: Tensor) -> Shared:
+        """The same sequences for some of the queries [n]."""
+        return replace(self, rows=self.rows[queries], columns=self.columns[queries])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,16 @@ class Batch:
             return model.encode(self.users, self.history)
         at_each_place = model.encode_sequences(self.shared.users, self.shared.sequences)
         return at_each_place[self.shared.rows, self.shared.columns]
+
+    def take(self, queries: Tensor) -> Batch:
+        """The batch of some of the queries [n]."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken: dict[str, Any] = {
+            name: each[queries] if isinstance(each, Tensor) else each.take(queries)
+            for name, each in known.items()
+            if each is not None
+        }
+        return replace(self, **taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +159,18 @@ class Step:
         kept = self.batch.teacher_queries
         return self.teacher.encode(self.batch.users, self.batch.history) if kept is None else kept
 
+    def some(self, share: float) -> Step:
+        """The step of a share of the queries, drawn at random; all of them are this step."""
+        if share == 1:
+            return self
+        number = max(1, round(share * len(self.queries)))
+        drawn = torch.randperm(len(self.queries), generator=self.generator, device=self.queries.device)[:number]
+        return replace(self, batch=self.batch.take(drawn), queries=self.queries[drawn])
+
+    def unlisted(self) -> Step:
+        """The step without the teacher's lists, which nothing then scores."""
+        return replace(self, batch=replace(self.batch, teacher_items=self.batch.teacher_items[:, :0]))
+
     def draw(self, size: int) -> Tensor:
         """Items [n] drawn uniformly from the catalogue, ascending; an item can occur more than once."""
         device, num_items = self.queries.device, self.student.catalogue.num_items
@@ -205,6 +231,9 @@ class DistillationConfig(Section):
     exclude: Literal["targets", "seen"] = Field(
         "targets", description="what the teacher's lists leave out: a query's targets, or all the user's items"
     )
+    query_share: float = Field(
+        1.0, gt=0, le=1, description="the share of each batch's queries, drawn at random, that are distilled"
+    )
 
     def search_space(self) -> dict[str, Tunable]:
         """See `Section.search_space`; a convex alpha is a share, and no factor."""
@@ -252,7 +281,7 @@ class Objective(nn.Module):
     """The ranking loss, and beside it the distillation loss where there is a teacher.
 
     `mixing` is the convention for alpha: `"sum"` is L_R + alpha L_D (the published code), `"convex"` is
-    (1 - alpha) L_R + alpha L_D (the paper).
+    (1 - alpha) L_R + alpha L_D (the paper). The distillation loss is the mean over a `query_share` of the queries.
     """
 
     def __init__(
@@ -262,10 +291,11 @@ class Objective(nn.Module):
         *,
         alpha: float = 1.0,
         mixing: Literal["sum", "convex"] = "sum",
+        query_share: float = 1.0,
     ) -> None:
         super().__init__()
         self.ranking, self.distillation = ranking, distillation
-        self.alpha = alpha
+        self.alpha, self.query_share = alpha, query_share
         self.ranking_share = 1.0 - alpha if mixing == "convex" and distillation is not None else 1.0
 
     def prepare(self, train: Sequences, num_items: int) -> None:
@@ -282,9 +312,10 @@ class Objective(nn.Module):
 
     def forward(self, step: Step) -> dict[str, Tensor]:
         """The two terms, not yet mixed, for the log."""
-        terms = {"ranking_loss": self.ranking(step)}
+        taught = step if self.distillation is None else step.some(self.query_share)
+        terms = {"ranking_loss": self.ranking(step if taught is step else step.unlisted())}
         if self.distillation is not None:
-            terms["distillation_loss"] = self.distillation(step)
+            terms["distillation_loss"] = self.distillation(taught)
         return terms
 
     @property

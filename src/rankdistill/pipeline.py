@@ -230,7 +230,8 @@ def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Ob
     if distillation is None:
         return Objective(ranking)
     config = distillation.config
-    return Objective(ranking, plugins.behind("distillation", config)(config), alpha=config.alpha, mixing=config.mixing)
+    method = plugins.behind("distillation", config)(config)
+    return Objective(ranking, method, alpha=config.alpha, mixing=config.mixing, query_share=config.query_share)
 
 
 def _validator(split: Split, settings: Settings) -> Validate | None:

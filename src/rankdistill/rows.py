@@ -11,10 +11,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import embedding
 
 from rankdistill import native
+
+_MANY_QUERIES, _LARGE = 128, 1 << 20
+"""From how many queries, and above how many scores, blocks pay off."""
+_VECTORS_A_BLOCK = 512
 
 
 class RowUpdates(Protocol):
@@ -79,9 +83,20 @@ def score_items(
     for table in (vectors, bias):
         if updates is not None and updates.holds(table):
             updates.bring_up(table, items)
-    if items is None:
+    return products(queries, vectors, bias) if items is None else products(queries, vectors[items], bias[items])
+
+
+def products(queries: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
+    """The scores [B, n] of vectors [n, D] and biases [n] for queries [B, D].
+
+    On the processor a large one is made block by block of the vectors: the bias that is laid down first is still in the
+    cache when the products are added.
+    """
+    large = len(queries) >= _MANY_QUERIES and len(queries) * len(vectors) > _LARGE
+    if not large or queries.device.type != "cpu" or torch.compiler.is_compiling():
         return torch.addmm(bias, queries, vectors.T)
-    return torch.addmm(bias[items], queries, vectors[items].T)
+    scores: Tensor = _Products.apply(queries, vectors, bias)  # type: ignore[no-untyped-call]
+    return scores
 
 
 def _indices(rows: Tensor, table: Tensor) -> Tensor:
@@ -131,6 +146,28 @@ class _Score(Function):
         out = torch.empty_like(queries)
         native.call("score_rows_backward", by_row, vectors, vectors.shape[1], rows.contiguous(), *rows.shape, out)
         return out, None, None, None, None
+
+
+class _Products(Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(queries, vectors)
+        scores = queries.new_empty(len(queries), len(vectors))
+        blocks = (torch.split(each, _VECTORS_A_BLOCK) for each in (scores.T, vectors, bias))
+        for block, some, biases in zip(*blocks, strict=True):
+            torch.addmm(biases, queries, some.T, out=block.T)
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (queries, vectors), (each,) = ctx.saved_tensors, gradients
+        of_queries, of_vectors, of_bias = ctx.needs_input_grad
+        return (
+            each @ vectors if of_queries else None,
+            each.T @ queries if of_vectors else None,
+            each.sum(0) if of_bias else None,
+        )
 
 
 def _by_torch(queries: Tensor, vectors: Tensor, bias: Tensor, rows: Tensor) -> Tensor:

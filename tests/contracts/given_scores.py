@@ -28,14 +28,14 @@ class GivenScores(Ranker):
 
 
 class GivenTeacher(GivenScores):
-    """A teacher that gives row b of the scores [n, I + 1] to query b, over and over."""
+    """A teacher that gives row u of the scores [n, I + 1] to the queries of user u."""
 
     def __init__(self, scores: Tensor) -> None:
         super().__init__(scores.shape[1] - 1)
         self.scores = scores
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
-        return self.scores.repeat(len(users) // len(self.scores), 1)
+        return self.scores[users]
 
 
 def batch_of(
@@ -45,14 +45,14 @@ def batch_of(
     given: Tensor | None = None,
     easier: list[list[list[int]]] | None = None,
 ) -> Batch:
-    """A batch of users 0; `given` are the teacher's scores [n, I + 1] of the whole catalogue, `easier` other lists."""
+    """A query each of users 0, 1, ...; `given` are the teacher's scores [n, I + 1], `easier` other lists."""
     rows = len(targets)
     empty: list[list[int]] = [[]] * rows
     groups = [torch.tensor(group or empty, dtype=torch.int64) for group in (targets, negatives, teacher)]
     scores = None if given is None else given.gather(1, groups[2])
     lists = None if easier is None else torch.tensor(easier, dtype=torch.int64)
     return Batch(
-        torch.zeros(rows, dtype=torch.int64),
+        torch.arange(rows),
         torch.zeros(rows, 3, dtype=torch.int64),
         *groups,
         scores,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rankdistill import plugins
 from rankdistill.data.sequences import Sequences
-from rankdistill.loss import Batch, DistillationConfig, Loss, Step
+from rankdistill.loss import Batch, DistillationConfig, Loss, Objective, Step
 
 pytestmark = pytest.mark.parametrize("kind", plugins.kinds("distillation"))
 
@@ -28,6 +28,13 @@ BATCH = batch_of([[13], [2], [3]], [[4], [5], [6]], LISTS, GIVEN, EASIER)
 TRAIN = Sequences.from_pairs(np.repeat(np.arange(6), 4), 1 + np.arange(24) % 20, 6)
 EPOCHS = [1, 50]
 SEEDS = range(200)
+
+
+class Nothing(Loss):
+    """A ranking loss that asks for nothing."""
+
+    def forward(self, step: Step) -> Tensor:
+        return step.queries.new_zeros(())
 
 
 def method_of(kind: str, **options: Any) -> Loss:
@@ -120,3 +127,17 @@ def test_steps_down_its_gradient_lower_it_and_lift_the_teachers_items(kind: str,
     assert lifted[:, 0].sum() > 0
     pairs_of_the_list = kind == "unkd"  # its first items at the cost of its last: nothing in all
     assert lifted.sum().item() == pytest.approx(0, abs=1e-12) if pairs_of_the_list else lifted.sum() > 0
+
+
+def test_a_share_of_the_queries_alone_is_distilled(kind: str) -> None:
+    objective = Objective(Nothing(), method_of(kind), query_share=2 / 3)
+    objective.prepare(TRAIN, 20)
+    taught = set()
+    for seed in range(20):
+        scores = scores_of(1.0)
+        terms = objective(step_with(scores, epoch=50, seed=seed))
+        (gradient,) = torch.autograd.grad(objective.total(terms), scores)
+        rows = tuple(gradient.any(1).nonzero().flatten().tolist())
+        assert len(rows) == 2
+        taught.add(rows)
+    assert taught == {(0, 1), (0, 2), (1, 2)}

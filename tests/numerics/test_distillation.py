@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from statistics import mean
 from typing import Any, get_args
 
@@ -21,7 +22,7 @@ from rankdistill.distillation.ranking_distillation import (
     normalized,
     position_weights,
 )
-from rankdistill.loss import Batch, Loss, Objective, Step
+from rankdistill.loss import Batch, Loss, Objective, Shared, Step
 from rankdistill.models.popularity import Popularity
 from rankdistill.ranker import Catalogue
 from rankdistill.testing import oracles
@@ -292,3 +293,64 @@ def test_without_a_teacher_the_ranking_loss_is_all_whatever_the_convention() -> 
     terms = objective(step_of(Fixed(torch.zeros(3)), [[1]]))
     assert list(terms) == ["ranking_loss"]
     assert objective.total(terms).item() == 2.0
+
+
+class Recorded(Loss):
+    """Remembers the steps that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+
+    def forward(self, step: Step) -> Tensor:
+        self.steps.append(step)
+        return step.queries.mean()
+
+
+def numbered_step(queries: int, seed: int = 0) -> Step:
+    """A step of which everything that belongs to query q is q."""
+    numbers = torch.arange(queries)
+    of_each = numbers.unsqueeze(1).repeat(1, 2)
+    sequences = Shared(torch.zeros(3), torch.zeros(3, 4), numbers, numbers)
+    batch = Batch(
+        users=numbers,
+        history=of_each,
+        targets=of_each,
+        negatives=of_each,
+        teacher_items=of_each,
+        teacher_scores=of_each.double(),
+        shared=sequences,
+        easier_items=of_each.unsqueeze(1),
+        teacher_queries=of_each.double(),
+    )
+    generator = torch.Generator().manual_seed(seed)
+    return Step(batch, of_each.double(), Fixed(torch.zeros(queries)), 1, generator)
+
+
+def test_a_share_of_the_queries_is_distilled_with_all_that_belongs_to_them() -> None:
+    ranking, method = Recorded(), Recorded()
+    objective, drawn = Objective(ranking, method, query_share=0.25), set()
+    for seed in range(40):
+        objective(numbered_step(8, seed))
+        batch = method.steps[-1].batch
+        assert batch.shared is not None
+        assert batch.users.shape == (2,)
+        assert batch.shared.sequences.shape == (3, 4)
+        of_queries = [getattr(batch, field.name) for field in fields(batch) if field.name != "shared"]
+        for each in (*of_queries, batch.shared.rows, batch.shared.columns, method.steps[-1].queries):
+            assert (each.flatten(1) if each.dim() > 1 else each.unsqueeze(1)).eq(batch.users.unsqueeze(1)).all()
+        drawn |= set(batch.users.tolist())
+    assert drawn == set(range(8))
+    assert all(step.batch.users.tolist() == list(range(8)) for step in ranking.steps)
+    assert all(step.batch.teacher_items.shape == (8, 0) for step in ranking.steps)
+
+
+def test_all_queries_are_distilled_in_the_step_itself_and_one_at_least() -> None:
+    ranking, method = Recorded(), Recorded()
+    step = numbered_step(8)
+    state = step.generator.get_state()
+    Objective(ranking, method)(step)
+    assert ranking.steps == method.steps == [step]
+    assert torch.equal(step.generator.get_state(), state)
+    Objective(ranking, method, query_share=0.01)(step)
+    assert len(method.steps[-1].queries) == 1

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rankdistill.config import Section, TrainConfig
 from rankdistill.ranker import Catalogue, Ranker
-from rankdistill.rows import read_rows, score_rows
+from rankdistill.rows import products, read_rows, score_rows
 from rankdistill.training import optimizers
 from rankdistill.training.optimizers import Adam
 
@@ -261,3 +261,27 @@ def test_gradients_of_several_reads_are_those_of_each_row_by_itself() -> None:
     assert together.rows.tolist() == [1, 2, 2, 3, 1, 4, 5, 1]
     assert len(together.vectors) == 4
     assert torch.equal(together.expanded(), torch.cat([scored.expanded(), read.expanded()]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("queries", "vectors"), [(200, 6001), (128, 8192), (130, 9000), (3, 40)])
+def test_scores_of_all_vectors_and_their_gradients(queries: int, vectors: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((queries, 7), (vectors, 7), (vectors,))
+    given = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    mine = [each.to(dtype).requires_grad_() for each in given]
+    exact = [each.requires_grad_() for each in given]
+    weights = torch.randn(queries, vectors, generator=generator, dtype=torch.float64)
+    scores = products(mine[0], mine[1], mine[2])
+    wanted = exact[0] @ exact[1].T + exact[2]
+    (scores * weights.to(dtype)).sum().backward()
+    (wanted * weights).sum().backward()
+    close = {"rtol": 1e-4, "atol": 2e-3} if dtype == torch.float32 else {"rtol": 1e-10, "atol": 1e-10}
+    torch.testing.assert_close(scores, wanted.to(dtype), **close)
+    for each, other in zip(mine, exact, strict=True):
+        assert each.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(each.grad, other.grad.to(dtype), **close)
+    assert products(mine[0].detach(), mine[1], mine[2].detach()).requires_grad
+    with torch.inference_mode():
+        torch.testing.assert_close(products(mine[0], mine[1], mine[2]), scores.detach())

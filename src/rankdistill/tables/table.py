@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from rankdistill.data.sequences import Sequences
-from rankdistill.rows import RowUpdates, read_rows
+from rankdistill.rows import RowUpdates, products, read_rows
 from rankdistill.tables.options import TableConfig
 
 
@@ -43,8 +42,8 @@ class Table(nn.Module):
         if items is None:
             if updates is not None and updates.holds(bias):
                 updates.bring_up(bias, None)
-            return linear(queries, self.whole(updates), bias)
+            return products(queries, self.whole(updates), bias)
         vectors, biases = self.read(items, updates), read_rows(bias, items, updates)
         if items.dim() == 1:
-            return linear(queries, vectors, biases)
+            return products(queries, vectors, biases)
         return (vectors * queries.unsqueeze(1)).sum(2) + biases
