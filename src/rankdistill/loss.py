@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rankdistill.config import Range, Section, Tunable
+from rankdistill.config import LATER, Range, Section, Tunable
 from rankdistill.data.sequences import Sequences
 from rankdistill.listwise import best_columns
 from rankdistill.ranker import Ranker
@@ -232,7 +232,11 @@ class DistillationConfig(Section):
         "targets", description="what the teacher's lists leave out: a query's targets, or all the user's items"
     )
     query_share: float = Field(
-        1.0, gt=0, le=1, description="the share of each batch's queries, drawn at random, that are distilled"
+        1.0,
+        gt=0,
+        le=1,
+        description="the share of each batch's queries, drawn at random, that are distilled",
+        json_schema_extra=LATER,
     )
 
     def search_space(self) -> dict[str, Tunable]:

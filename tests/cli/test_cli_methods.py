@@ -109,6 +109,11 @@ def test_what_cannot_be_fused_is_one_line(change: tuple[str, ...], line: str, do
     assert cli.refusal("fuse", lists, lists, *(() if "--out" in change else ("--out", "o.parquet")), *change) == line
 
 
+def test_one_teacher_alone_is_not_fused(done: Path, cli: Command) -> None:
+    line = cli.refusal("fuse", done / "labels.parquet", "--out", "o.parquet")
+    assert line == "done/labels.parquet: one teacher alone; name the lists of the others, too"
+
+
 def test_lists_over_another_catalogue_are_refused(done: Path, cli: Command) -> None:
     renamed = pl.format("other {}", "item_id").alias("item_id")
     pl.read_parquet(done / "labels.parquet").with_columns(renamed).write_parquet("other.parquet")
@@ -122,7 +127,7 @@ def test_what_is_read_is_not_overwritten_however_it_is_named(done: Path, cli: Co
     before = lists.read_bytes()
     Path("link.parquet").symlink_to(lists)
     for out in (done / ".." / done / "labels.parquet", Path("link.parquet")):
-        assert "that file is read; name another one to write" in cli.refusal("fuse", lists, "--out", out)
+        assert "that file is read; name another one to write" in cli.refusal("fuse", lists, lists, "--out", out)
     assert lists.read_bytes() == before
 
 

@@ -163,6 +163,14 @@ class TestForeignFiles:
         path = written(tmp_path / "teacher.parquet", rows_of())
         path.write_bytes(path.read_bytes()[:-40] if content is None else content)
         assert "not a whole parquet file" in refused(path)
+        assert refused(path).endswith("lists are parquet files with user_id, rank, item_id (docs/formats.md)")
+
+    def test_prepared_data_are_no_lists(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "activity.parquet", pl.DataFrame({"user_id": [1], "interactions": [7]}))
+        assert refused(path).endswith(
+            "no column 'rank' among user_id, interactions; lists are parquet files with user_id, rank, item_id "
+            "(docs/formats.md)"
+        )
 
     def test_a_missing_column_is_named_with_the_nearest_there_is(self, tmp_path: Path) -> None:
         path = written(tmp_path / "a.parquet", rows_of().rename({"item_id": "itemid"}))

@@ -51,6 +51,8 @@ def fuse(
     What more teachers put further up stands further up. A file with one list a user goes with one that has a list for
     each training query.
     """
+    if len(files) == 1:
+        raise ConfigError(f"{files[0]}: one teacher alone; name the lists of the others, too")
     check_parquet(out, *files)
     weights = None if fusion.weights is None else _numbers(fusion.weights)
     from rankdistill.rankings.fusion import fuse as fused

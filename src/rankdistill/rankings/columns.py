@@ -28,6 +28,7 @@ FINGERPRINT = b"rankdistill.fingerprint"
 
 _ROWS_A_BLOCK = 1 << 17
 _COLUMNS = ("user_id", "position", "rank", "item_id", "score")
+_WANTED = "; lists are parquet files with user_id, rank, item_id (docs/formats.md)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +79,10 @@ def files_of(path: Path) -> list[Path]:
     return files
 
 
+def _unreadable(file: Path, error: Exception) -> RankingsError:
+    return RankingsError(f"{file}: not a whole parquet file ({str(error).splitlines()[0]}){_WANTED}")
+
+
 def columns_of(path: Path, files: Sequence[Path]) -> tuple[list[str], str | None]:
     """The columns that all files have, of those that are known here, and the fingerprint that they carry."""
     columns: list[list[str]] = []
@@ -86,12 +91,12 @@ def columns_of(path: Path, files: Sequence[Path]) -> tuple[list[str], str | None
         try:
             schema = pq.read_schema(file)
         except (OSError, pa.ArrowException) as error:
-            raise RankingsError(f"{file}: not a whole parquet file ({str(error).splitlines()[0]})") from error
+            raise _unreadable(file, error) from error
         for name in ("user_id", "rank", "item_id"):
             if name not in schema.names:
                 near = difflib.get_close_matches(name, schema.names, n=1, cutoff=0.4)
                 hint = f"; is it {near[0]!r}?" if near else ""
-                raise RankingsError(f"{file}: no column {name!r} among {', '.join(schema.names)}{hint}")
+                raise RankingsError(f"{file}: no column {name!r} among {', '.join(schema.names)}{hint or _WANTED}")
         columns.append([name for name in _COLUMNS if name in schema.names])
         fingerprints.add((schema.metadata or {}).get(FINGERPRINT, b"").decode() or None)
         if columns[-1] != columns[0]:
@@ -126,7 +131,7 @@ def _raw(file: Path, name: str) -> pl.Series:
     try:
         column = pl.read_parquet(file, columns=[name], glob=False)[name]
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RankingsError(f"{file}: not a whole parquet file ({str(error).splitlines()[0]})") from error
+        raise _unreadable(file, error) from error
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
         raise RankingsError(f"{file}: row {row + 1} has no {name}; every row needs one")
