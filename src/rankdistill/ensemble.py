@@ -64,8 +64,10 @@ class ServedEnsemble(Served):
 
 
 def log_probabilities(losses: set[str | None]) -> Combine:
-    """How the scores of models that learned by these ranking losses become log-probabilities."""
-    return "log_softmax" if losses == {"softmax"} else "log_sigmoid"
+    """How scores of models that learned by these ranking losses become log-probabilities, or comparable at least."""
+    if losses == {"softmax"}:
+        return "log_softmax"
+    return "z_score" if "softmax" in losses else "log_sigmoid"
 
 
 class Ensemble(Ranker):

@@ -47,7 +47,7 @@ class Training:
         experiment, method = self.experiment, self.method
         how = method.model_dump(exclude={"alpha", "warmup_epochs"}) if self.distilled else None
         student = experiment.student
-        return f"{student.model!r} {experiment.ranking_loss!r} {student.train.batch_size} {how}"
+        return f"{student.model!r} {experiment.loss_of(student)!r} {student.train.batch_size} {how}"
 
     @property
     def method(self) -> DistillationConfig:
@@ -92,7 +92,8 @@ def _timed(training: Training, split: Split) -> tuple[float, float]:
     experiment, method = training.experiment, training.method
     train = experiment.student.train.model_copy(update={"epochs": 1})
     split = some_users(replace(split, validation=None), _STEPS * train.batch_size)
-    assert isinstance(experiment.ranking_loss, RankingLossConfig)
+    loss = experiment.loss_of(experiment.student)
+    assert isinstance(loss, RankingLossConfig)
     model, distillation = build(experiment.student.model, split, 0), None
     begin = time.perf_counter()
     if training.distilled:
@@ -102,7 +103,7 @@ def _timed(training: Training, split: Split) -> tuple[float, float]:
     else:
         lists = rank(model, split.test_queries.rows(0, _QUERIES), 10)
     a_list = (time.perf_counter() - begin) / len(lists)
-    settings = Settings(experiment.ranking_loss, train, experiment.seed)
+    settings = Settings(loss, train, experiment.seed)
     _, result = fit_model(experiment.student.model, split, settings, distillation)
     return result.seconds / max(1, math.ceil(len(split.windows) / train.batch_size)), a_list
 

@@ -131,7 +131,8 @@ def _fitting(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
     )
     if not learned or not all(map(_has_scores, members)):
         return "ranks"
-    return log_probabilities({plugins.kind_of(experiment.ranking_loss)})
+    losses = (experiment.loss_of(member.role) for member in members if isinstance(member.role, RoleConfig))
+    return log_probabilities({plugins.kind_of(loss) for loss in losses})
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     `resume`, a model that was finished with the same settings is taken as it is.
     """
     experiment = task.experiment
-    assert isinstance(experiment.ranking_loss, RankingLossConfig)
+    loss = experiment.loss_of(task.model)
+    assert isinstance(loss, RankingLossConfig)
     assert isinstance(experiment.distillation, DistillationConfig)
     if not len(split.queries("test", exclude_seen=experiment.evaluate.exclude_seen)):
         raise DataError(
@@ -77,7 +78,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
         task.model.model,
         split,
         Settings(
-            experiment.ranking_loss,
+            loss,
             task.model.train,
             experiment.seed,
             checkpoint,
@@ -150,7 +151,7 @@ def settings_of(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     sections: dict[str, Section] = {
         "model": task.model.model,
         "train": task.model.train,
-        "ranking_loss": experiment.ranking_loss,
+        "ranking_loss": experiment.loss_of(task.model),
     }
     if lists is not None:
         sections["distillation"] = experiment.distillation

@@ -210,7 +210,7 @@ class Run:
             windows=split.window_settings,
             validation=None if split.validation is None else experiment.evaluate.exclude_seen,
             model=model.model_dump(mode="json"),
-            loss=experiment.ranking_loss.model_dump(mode="json"),
+            loss=experiment.loss_of(model).model_dump(mode="json"),
             seed=training_seed(experiment.seed, distilled=lists is not None),
             method=None if lists is None else experiment.distillation.model_dump(mode="json"),
             lists=None if lists is None else stages.digest_of(lists, experiment.distillation),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import Field, ValidationError, model_validator
 
+from rankdistill import plugins
 from rankdistill.config import (
     DataConfig,
     EvaluateConfig,
@@ -161,6 +162,35 @@ def test_none_in_place_of_a_default_is_refused_when_writing(file):
         to_toml(experiment)
 
 
+def test_a_teacher_may_have_a_ranking_loss_of_its_own(file):
+    alike = load(file, ["ranking_loss.negatives=7", "teacher.ranking_loss={}"])
+    assert alike.loss_of(alike.teacher) == alike.ranking_loss
+    own = load(file, ["ranking_loss.negatives=7", "teacher.ranking_loss.negatives=9"])
+    assert (own.loss_of(own.teacher).negatives, own.loss_of(own.student).negatives) == (9, 7)
+    other = load(file, ["ranking_loss.negatives=7", "teacher.ranking_loss.kind='softmax'"])
+    assert other.loss_of(other.teacher) == plugins.find("losses", "softmax").Config()
+    without = load(file)
+    assert without.loss_of(without.teacher) is without.ranking_loss
+    assert "ranking_loss" not in without.model_dump()["teacher"]
+
+
+def test_one_of_several_teachers_may_have_a_ranking_loss_of_its_own(tmp_path):
+    path = tmp_path / "several.toml"
+    table = f"[[teacher]]\nkind = '{__name__}:Model'\n"
+    own = f"{table}[teacher.ranking_loss]\nkind = 'gbce'\n{table}"
+    path.write_text(BASE.replace(f'[teacher]\nkind = "{__name__}:Model"\ndim = 100\n', own))
+    experiment = load(path)
+    first, second = experiment.teacher.each
+    assert (experiment.loss_of(first).kind, experiment.loss_of(second)) == ("gbce", experiment.ranking_loss)
+    path.write_text(to_toml(experiment))
+    assert load(path) == experiment
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["teacher.1.ranking_loss.calibratoin=0.5"])
+    assert str(caught.value) == (
+        "--set: [teacher.1.ranking_loss] calibratoin: unknown key; did you mean 'calibration'?"
+    )
+
+
 def test_a_role_trains_with_its_own_keys_over_the_common_ones(file):
     experiment = load(file, ["train.epochs=7", "train.batch_size=8", "teacher.train.epochs=3"])
     assert (experiment.teacher.train.epochs, experiment.teacher.train.batch_size) == (3, 8)
@@ -270,6 +300,9 @@ MISTAKES = [
     ),
     ("student.train.epoch=5", "[student.train] epoch: unknown key; did you mean 'epochs'?"),
     ("student.train=5", "[student] train: 5 is a value; write a section [student.train]"),
+    ("teacher.ranking_loss=5", "[teacher] ranking_loss: 5 is a value; write a section [teacher.ranking_loss]"),
+    ("teacher.ranking_loss.negative=5", "[teacher.ranking_loss] negative: unknown key; did you mean 'negatives'?"),
+    ("teacher.ranking_loss.kind=5", "[teacher.ranking_loss] kind: 5 is not text (write it in quotes)"),
     ("epochs=5", "epochs: unknown key; epochs belongs to [train]"),
     ("sead=5", "sead: unknown key; did you mean 'seed'?"),
     ("other=5", "other: unknown key; outside of the sections there is seed alone"),

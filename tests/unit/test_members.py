@@ -73,6 +73,8 @@ def test_members_are_numbered_and_share_the_weight_of_their_table(here: Path) ->
     [
         ([CASER, MF], "pointwise", "log_sigmoid"),
         ([CASER, MF], "softmax", "log_softmax"),
+        ([CASER, {**MF, "ranking_loss": {"kind": "pointwise"}}], "softmax", "z_score"),
+        ([CASER, {**MF, "ranking_loss": {"kind": "gbce"}}], "pointwise", "log_sigmoid"),
         ([CASER, {"kind": "ease"}], "pointwise", "ranks"),
         ([CASER, {"kind": "fossil"}], "pointwise", "ranks"),
         ([CASER, {"rankings": "a.parquet"}], "pointwise", "ranks"),
@@ -336,3 +338,15 @@ def test_lists_that_are_not_there_are_missed_before_the_data_is_read(here: Path)
     with pytest.raises(RankingsError, match=r"nowhere\.parquet: no such file"):
         run(made, here / "run")
     assert not (here / "run" / "data").exists()
+
+
+def test_a_teacher_learns_by_its_own_loss_and_the_student_by_the_common_one(here: Path) -> None:
+    own = experiment(here, teacher={**CASER, "ranking_loss": {"kind": "gbce", "negatives": 5}})
+    run(own, here / "out")
+    losses = {role: card_of(here / "out" / role)["settings"]["ranking_loss.kind"] for role in ("teacher", "student")}
+    assert losses == {"teacher": "gbce", "student": "pointwise"}
+    page = (here / "out" / "report.html").read_text(encoding="utf-8")
+    assert "gbce (negatives 5, calibration 0.75)" in page
+    run(experiment(here, teacher=CASER), here / "out")
+    assert {"data", "student"} <= set(skipped(here / "out"))
+    assert not {"teacher", "labels"} & set(skipped(here / "out"))

@@ -60,6 +60,20 @@ class TestSpace:
         assert "ranking_loss.negatives" not in space
         assert "ranking_loss.negatives" in space_of(experiment(), "student", sizes=False)
 
+    def test_a_teacher_with_a_loss_of_its_own_is_searched_with_it_and_leaves_the_student_free(self) -> None:
+        own = experiment(teacher={**FACTORS, "ranking_loss": {"kind": "gbce"}})
+        space = space_of(own, "teacher", sizes=False)
+        assert {"teacher.ranking_loss.negatives", "teacher.ranking_loss.calibration"} <= set(space)
+        assert "ranking_loss.negatives" not in space
+        moved = at(own, {"teacher.ranking_loss.negatives": 5})
+        assert moved.loss_of(moved.teacher).model_dump()["negatives"] == 5
+        assert moved.ranking_loss == own.ranking_loss
+        assert "ranking_loss.negatives" in space_of(own, "distilled", sizes=False)
+
+    def test_the_loss_of_several_teachers_is_left_alone(self) -> None:
+        several = experiment(teacher=[FACTORS, {**FACTORS, "ranking_loss": {"kind": "gbce"}}])
+        assert "ranking_loss.negatives" not in space_of(several, "distilled", sizes=False)
+
     def test_a_foreign_teacher_s_student_may_have_another_loss(self, tmp_path: Path) -> None:
         lists = experiment(teacher={"rankings": str(tmp_path / "lists.parquet")})
         assert "ranking_loss.negatives" in space_of(lists, "distilled", sizes=False)

@@ -53,7 +53,7 @@ _FIXED: dict[str, type[Section]] = {
 }
 
 
-_ROLE_KEYS = {"teacher": ("train", "members", "weight"), "student": ("train",)}
+_ROLE_KEYS = {"teacher": ("train", "ranking_loss", "members", "weight"), "student": ("train",)}
 """What stands among the options of a model and is not the model's."""
 
 
@@ -71,6 +71,8 @@ class Checker:
     mistakes: list[tuple[int, str]] = field(default_factory=list)
     classes: dict[str, type[Section]] = field(default_factory=dict)
     """The class that declares the keys of each section; a section whose kind is unknown is not in it."""
+    nested: dict[Address, type[Section]] = field(default_factory=dict)
+    """The same of sections in a role's own, other than `train`."""
     number: int | None = None
     """Which of several [[teacher]] this is a reading of."""
 
@@ -139,7 +141,7 @@ class Checker:
                 )
 
     def _unknown(self, address: Address, key: str) -> str:
-        own = _keys(TrainConfig if len(address) > 1 else self.classes[address[0]])
+        own = _keys(self.nested.get(address, TrainConfig) if len(address) > 1 else self.classes[address[0]])
         if len(address) == 1 and (foreign := self._other_kind(*address, key)):
             return foreign
         hint = self._owner(key, address) or plugins.suggestion(key, own)
@@ -187,15 +189,21 @@ class Checker:
             return None
         if kind is None:
             self._add((f"[{name}]",), _missing(name, group, there=name in self.mapping))
-        elif not isinstance(kind, str):
-            self._add((name, "kind"), f"{shown(kind)} is not text (write it in quotes)")
         else:
-            try:
-                config: type[Section] = plugins.find(group, kind).Config
-                return config
-            except ConfigError as error:
-                self._add((name, "kind"), str(error))
+            return self._found(group, kind, (name,))
         return None
+
+    def _found(self, group: plugins.Group, kind: object, address: Address) -> type[Section] | None:
+        """The class that declares the keys of a kind; None, and a mistake noted, where there is none."""
+        if not isinstance(kind, str):
+            self._add((*address, "kind"), f"{shown(kind)} is not text (write it in quotes)")
+            return None
+        try:
+            config: type[Section] = plugins.find(group, kind).Config
+        except ConfigError as error:
+            self._add((*address, "kind"), str(error))
+            return None
+        return config
 
     def _plugin(self, name: str) -> Section | None:
         """The checked options of a section whose keys its kind declares."""
@@ -214,18 +222,41 @@ class Checker:
         options, table = self._plugin(name), self._table(name)
         if self.classes.get(name) is TeacherLists:
             return options
-        own = table.get("train", {})
-        if not isinstance(own, Mapping):
-            self._add((name, "train"), f"{shown(own)} is a value; write a section [{name}.train]")
-            return None
-        train = self._checked(TrainConfig, (name, "train"), {**common.model_dump(), **own})
+        own = self._within(name, "train")
+        train = None if own is None else self._checked(TrainConfig, (name, "train"), {**common.model_dump(), **own})
+        loss = self._own_loss(name) if "ranking_loss" in _ROLE_KEYS[name] and "ranking_loss" in table else None
         if options is None or train is None:
             return None
         role = {"kind": table["kind"], "model": options, "train": train}
         if name == "student":
             return RoleConfig(**role)
         given = {key: table[key] for key in _ROLE_KEYS[name] if key in table}
-        return self._checked(TeacherConfig, (name,), given | role)
+        return self._checked(TeacherConfig, (name,), given | role | {"ranking_loss": loss})
+
+    def _within(self, name: str, key: str) -> Mapping[str, Any] | None:
+        """The section `[name.key]`; None, and a mistake noted, where it is none."""
+        own = self._table(name).get(key, {})
+        if isinstance(own, Mapping):
+            return own
+        self._add((name, key), f"{shown(own)} is a value; write a section [{name}.{key}]")
+        return None
+
+    def _own_loss(self, name: str) -> Section | None:
+        """`[teacher.ranking_loss]`; of the same kind as `[ranking_loss]`, it changes single keys of that."""
+        own, (group, default), address = (
+            self._within(name, "ranking_loss"),
+            _PLUGINS["ranking_loss"],
+            (name, "ranking_loss"),
+        )
+        if own is None:
+            return None
+        common = {"kind": default, **self._table("ranking_loss")}
+        table = {**(common if own.get("kind", common["kind"]) == common["kind"] else {}), **own}
+        config = self._found(group, table["kind"], address)
+        if config is None:
+            return None
+        self.nested[address] = config
+        return self._checked(config, address, table)
 
     def _teacher(self, train: TrainConfig) -> Section | None:
         """`[teacher]`, or what several `[[teacher]]` are together."""
@@ -246,6 +277,7 @@ class Checker:
             overridden=own,
             mistakes=[],
             classes=classes,
+            nested={},
             number=number,
         )
         if found := alone._class("teacher"):

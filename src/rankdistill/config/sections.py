@@ -263,6 +263,11 @@ class TeacherConfig(RoleConfig):
         default=1, description="trainings of it with seeds of their own, together one teacher", json_schema_extra=LATER
     )
     weight: float = Field(default=1.0, ge=0, description="of one of several teachers", json_schema_extra=LATER)
+    ranking_loss: SerializeAsAny[Section] | None = Field(
+        default=None,
+        description="what it learns from the data by; [ranking_loss] when left out",
+        json_schema_extra=LATER,
+    )
 
 
 class Teachers(Section):
@@ -314,6 +319,11 @@ class Experiment(Section):
     train: TrainConfig = Field(default=TrainConfig(), description="the training loop")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="the test")
     tracking: SerializeAsAny[Section] | None = Field(default=None, description="where trainings are logged as well")
+
+    def loss_of(self, role: RoleConfig) -> Section:
+        """The ranking loss by which a model learns: its own, or the one of the experiment."""
+        own = role.ranking_loss if isinstance(role, TeacherConfig) else None
+        return own or self.ranking_loss
 
     @model_validator(mode="after")
     def _several_are_combined(self) -> Experiment:

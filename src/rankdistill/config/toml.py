@@ -40,7 +40,7 @@ def to_toml(experiment: Experiment) -> str:
         elif isinstance(section, EnsembleConfig) and section == EnsembleConfig():
             continue  # it says nothing where there is one teacher
         elif name in ("ranking_loss", "distillation", "tracking") and section is not None:
-            blocks.append(_block(name, {"kind": plugins.kind_of(section)} | _values(name, section)))
+            blocks.append(_plugin_block(name, section))
         elif isinstance(section, Section):
             blocks.append(_block(name, _values(name, section)))
     return "\n\n".join(blocks) + "\n"
@@ -81,15 +81,21 @@ def _block(name: str, values: Mapping[str, object]) -> str:
     return "\n".join([f"[{name}]", *(f"{key} = {to_value(value)}" for key, value in values.items())])
 
 
+def _plugin_block(name: str, section: Section) -> str:
+    return _block(name, {"kind": plugins.kind_of(section)} | _values(name, section))
+
+
 def _role(name: str, role: RoleConfig | TeacherLists, common: TrainConfig) -> list[str]:
     """The blocks of `[teacher]`, `[student]` or one of several `[[teacher]]`."""
     if isinstance(role, TeacherLists):
         return [_block(name, _values(name, role))]
     several = _values(name, role) if isinstance(role, TeacherConfig) else {}
     own = {key: several[key] for key in ("members", "weight") if key in several and several[key] != 1}
+    loss = several.get("ranking_loss")
     return [
         _block(name, {"kind": role.kind} | _values(name, role.model) | own),
         *_own_train(name.strip("[]"), role.train, common),
+        *([] if loss is None else [_plugin_block(f"{name.strip('[]')}.ranking_loss", loss)]),
     ]
 
 

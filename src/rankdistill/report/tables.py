@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rankdistill.report.numerals import (
@@ -161,7 +161,10 @@ def cards(run: Run) -> list[Card]:
     found = [_data_card(run)] if run.data else []
     teacher, student = run.model("teacher"), run.model("distilled") or run.model("student")
     if teacher is not None:
-        found.append(_model_card("Teacher", "teacher", teacher))
+        given = run.config.get("teacher")
+        own = given.get("ranking_loss") if isinstance(given, dict) else None
+        card = _model_card("Teacher", "teacher", teacher)
+        found.append(replace(card, facts=(*card.facts, ("ranking loss", _described(own)))) if own else card)
     method = run.config.get("distillation") or {}
     if method and run.model("distilled") is not None:
         settings = {key: value for key, value in method.items() if key != "kind"}

@@ -10,7 +10,17 @@ from typing import TypeAlias
 from pydantic import ValidationError
 
 from rankdistill import plugins
-from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section, Tunable, Value
+from rankdistill.config import (
+    Choice,
+    Experiment,
+    Range,
+    RoleConfig,
+    Section,
+    TeacherConfig,
+    Teachers,
+    Tunable,
+    Value,
+)
 from rankdistill.config.mistakes import mistaken_key, reason
 from rankdistill.errors import ConfigError
 from rankdistill.runs import Role
@@ -25,6 +35,7 @@ def space_of(experiment: Experiment, role: Role, *, sizes: bool) -> Space:
     """What is worth searching for the model of one role, as the models, losses and methods say.
 
     The ranking loss is left alone where a teacher that is trained with it is distilled: it would be another teacher.
+    One that has its own is another matter.
 
     Args:
         experiment: its own point is in the space.
@@ -36,8 +47,11 @@ def space_of(experiment: Experiment, role: Role, *, sizes: bool) -> Space:
     sections: dict[str, Section] = {name: model.model}
     if learns:
         sections[f"{name}.train"] = model.train
-    if learns and (role != "distilled" or not isinstance(experiment.teacher, RoleConfig)):
-        sections["ranking_loss"] = experiment.ranking_loss
+    loss = experiment.loss_of(model)
+    if learns and loss is not experiment.ranking_loss:
+        sections[f"{name}.ranking_loss"] = loss
+    elif learns and (role != "distilled" or not _teaches_with(experiment)):
+        sections["ranking_loss"] = loss
     if role == "distilled":
         sections["distillation"] = experiment.distillation
     return {
@@ -46,6 +60,13 @@ def space_of(experiment: Experiment, role: Role, *, sizes: bool) -> Space:
         for key, tunable in section.search_space().items()
         if sizes or not tunable.size
     }
+
+
+def _teaches_with(experiment: Experiment) -> bool:
+    """Whether a teacher is trained with `[ranking_loss]`."""
+    teacher = experiment.teacher
+    every = teacher.each if isinstance(teacher, Teachers) else (teacher,)
+    return any(isinstance(each, TeacherConfig) and each.ranking_loss is None for each in every)
 
 
 def place_of(role: Role) -> str:
@@ -156,8 +177,9 @@ def section_at(experiment: Experiment, place: str, source: str = "") -> Section:
     """
     name, _, rest = place.partition(".")
     section = getattr(experiment, name, None)
-    if isinstance(section, RoleConfig) and rest in ("", "train"):
-        return section.train if rest else section.model
+    found = getattr(section, rest or "model", None) if isinstance(section, RoleConfig) else None
+    if isinstance(found, Section):
+        return found
     if name in ("ranking_loss", "distillation") and not rest and isinstance(section, Section):
         return section
     raise ConfigError(f"--key {source!r}: there is nothing to search at [{place}]; [student], [student.train], ...")
@@ -187,7 +209,7 @@ def at(experiment: Experiment, point: Mapping[str, Value]) -> Experiment:
         name, _, rest = place.partition(".")
         if name in ("teacher", "student"):
             role = sections.get(name, getattr(experiment, name))
-            sections[name] = role.model_copy(update={"train" if rest else "model": new})
+            sections[name] = role.model_copy(update={rest or "model": new})
         else:
             sections[name] = new
     return experiment.model_copy(update=sections)

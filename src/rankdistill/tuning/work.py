@@ -79,10 +79,11 @@ def do(job: Job) -> Trial:
     experiment = at(job.base, job.point)
     split = with_windows(job.shared.split, experiment.windows)
     model = role_config(experiment, job.role)
-    assert isinstance(experiment.ranking_loss, RankingLossConfig)
+    loss = experiment.loss_of(model)
+    assert isinstance(loss, RankingLossConfig)
     watch = Watch(job.metric, job.bar, job.grace, job.seconds)
     settings = Settings(
-        experiment.ranking_loss,
+        loss,
         model.train.model_copy(update={"validation_metric": job.metric}),
         experiment.seed,
         name=f"trial {job.number}",
