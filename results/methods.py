@@ -31,11 +31,13 @@ from rankdistill.errors import DataError, RankDistillError
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.files import write_json, write_text
+from rankdistill.members import members_of
 from rankdistill.model_folder import CARD, load_card, load_model, versions
 from rankdistill.parallel import Processors, Task, alone, execute
 from rankdistill.processor import cores, processor_name
 from rankdistill.report.markdown import table
 from rankdistill.report.numerals import MISSING, megabytes, metric, milliseconds, p_value, whole
+from rankdistill.runs import EVALUATION
 from rankdistill.sweep.work import Job, do
 from rankdistill.types import Json
 from rankdistill.variants import Shared, Variant
@@ -255,8 +257,11 @@ def compare(record: Record, teacher: str, split: Split, folder: Path) -> None:
         plain = {row["seed"]: row["folder"] for row in record.chosen(pair, PLAIN)}
         for row in record.chosen(pair, method):
             names = (row["folder"], plain.get(row["seed"], ""))
-            files = [folder / "students" / name / "evaluation.parquet" for name in names]
-            if all(file.exists() for file in files) and row.get("plain") != names[1]:
+            if row.get("plain") == names[1]:
+                continue
+            row.pop("gain", None)  # over another plain student
+            files = [folder / "students" / name / EVALUATION for name in names]
+            if all(file.exists() for file in files):
                 mine, theirs = (Evaluation.read(file, split.user_ids) for file in files)
                 made = compare_all(mine, theirs, SHOWN)
                 row["plain"] = names[1]
@@ -319,8 +324,8 @@ def block(record: Record, pair: str) -> list[str]:
     """The costs of a pair's two models, and the table of its methods, the best on top."""
     teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in methods()}
     some = next(rows[0] for rows in known.values() if rows)
-    members = experiment_of(record.data, teacher).teacher.members
-    name = "Teacher" if members == 1 else f"Teacher, {members} models"
+    members = members_of(experiment_of(record.data, teacher))
+    name = f"Teacher, {len(members)} models" if members else "Teacher"
     sizes = ((name, record.content["teachers"][teacher], teacher), ("Student", some, pair))
     costs = [
         (name, whole(each["parameters"]), megabytes(each["bytes"]), milliseconds(record.content["latency_ms"].get(key)))

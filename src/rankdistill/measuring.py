@@ -25,7 +25,7 @@ from rankdistill.model_folder import CARD, load_card
 from rankdistill.pipeline import check_fits, evaluate, evaluate_halves, ranks_in_lists
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
-from rankdistill.runs import Role
+from rankdistill.runs import EVALUATION, RANKINGS, Role
 from rankdistill.stages import read_lists
 from rankdistill.types import Json
 
@@ -44,9 +44,9 @@ def evaluate_model(
     lists = replace(rank(model, queries, config.depth), fingerprint=split.fingerprint)
     assert lists.target_ranks is not None
     evaluation = evaluate(lists, split.test, config.metrics, split.num_items)
-    lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
+    lists.write(folder / RANKINGS, split.user_ids, split.item_ids)
     parts = evaluate_halves(lists, split)
-    write_evaluation(evaluation, parts, folder / "evaluation.parquet", split.user_ids)
+    write_evaluation(evaluation, parts, folder / EVALUATION, split.user_ids)
     figures: Json = {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": halves.means_of(parts)}
     if timed:
         figures |= _speed(model, queries)
@@ -137,7 +137,7 @@ def _within(metrics: Sequence[str], depth: int, name: str) -> list[str]:
 
 def compare_models(folders: dict[Role, Path], split: Split, samples: int) -> list[Json]:
     """Paired comparisons of the models that were evaluated: distilled and student, and each with the teacher."""
-    files = {role: folder / "evaluation.parquet" for role, folder in folders.items()}
+    files = {role: folder / EVALUATION for role, folder in folders.items()}
     whole, parts = (
         {role: Evaluation.read(file, split.user_ids) for role, file in found.items() if file.exists()}
         for found in (files, {role: halves.beside(file) for role, file in files.items()})

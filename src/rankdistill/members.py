@@ -24,7 +24,7 @@ from rankdistill.pipeline import label, longest_list
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.rankings.fusion import By, fuse
-from rankdistill.runs import state_of
+from rankdistill.runs import EVALUATION, RANKINGS, state_of
 from rankdistill.teaching import needs_of
 from rankdistill.types import Json
 
@@ -207,8 +207,8 @@ class Company:
         card = {"role": "teacher", "kind": "fusion", **sums, **about}
         if measured is not None:
             evaluation, parts, lists = measured
-            measuring.write_evaluation(evaluation, parts, path / "evaluation.parquet", split.user_ids)
-            lists.write(path / "rankings.parquet", split.user_ids, split.item_ids)
+            measuring.write_evaluation(evaluation, parts, path / EVALUATION, split.user_ids)
+            lists.write(path / RANKINGS, split.user_ids, split.item_ids)
             card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
         write_json(path / CARD, card)
 

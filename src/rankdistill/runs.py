@@ -16,6 +16,8 @@ from rankdistill.types import Json
 
 Role: TypeAlias = Literal["teacher", "student", "distilled"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "distilled")
+EVALUATION, RANKINGS = "evaluation.parquet", "rankings.parquet"
+"""In a model's folder: the metrics of each test user, and her list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
 from rankdistill.pipeline import check_list_length
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
-from rankdistill.runs import Role, RunFolder, stamp_of, state_of
+from rankdistill.runs import EVALUATION, RANKINGS, Role, RunFolder, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, needs_of
 from rankdistill.types import Json
 from rankdistill.workflow import Run, check_climb, check_metrics
@@ -257,5 +257,5 @@ def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
 
 def is_done(folder: Path, stamp: str) -> bool:
     """Whether a folder holds a variant with this stamp, trained and measured."""
-    files = (folder / name for name in (WEIGHTS, "evaluation.parquet", "rankings.parquet"))
+    files = (folder / name for name in (WEIGHTS, EVALUATION, RANKINGS))
     return read_object(folder / CARD).get("stamp") == stamp and all(file.exists() for file in files)

@@ -27,7 +27,7 @@ from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.rankings.columns import files_of
 from rankdistill.report import build, together, write
-from rankdistill.runs import ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
+from rankdistill.runs import EVALUATION, RANKINGS, ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, lacks_easier, needs_of
 from rankdistill.types import Json
 
@@ -228,7 +228,7 @@ class Run:
         settings = self.experiment.evaluate
         evaluated = stamp_of(trained=trained, evaluate=settings.model_dump(mode="json"))
         stage = f"{name} evaluation"
-        values, lists_file = path / "evaluation.parquet", path / "rankings.parquet"
+        values, lists_file = path / EVALUATION, path / RANKINGS
         files = (values, beside(values), lists_file)
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):
             return
@@ -263,7 +263,7 @@ class Run:
         """Takes a model that was trained elsewhere on the same data as the teacher, and measures it."""
         card, path, settings = load_card(source), self.folder.model("teacher"), self.experiment.evaluate
         stamp = stamp_of(model=card.get("sha256"), data=split.content, evaluate=settings.model_dump(mode="json"))
-        if self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD, path / "evaluation.parquet"):
+        if self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD, path / EVALUATION):
             return
         model = stages.load_ranker(source, split, self.experiment.student.train.device)
         self._clear_teacher()
@@ -357,9 +357,9 @@ class Run:
             self.folder.forget(stage)
         for name in (
             WEIGHTS,
-            "evaluation.parquet",
+            EVALUATION,
             "evaluation-halves.parquet",
-            "rankings.parquet",
+            RANKINGS,
             "metrics.jsonl",
             "config.toml",
         ):
@@ -371,8 +371,8 @@ class Run:
         folder = self.folder.model("teacher")
         settings = self.experiment.evaluate
         evaluation, parts, lists = measuring.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
-        measuring.write_evaluation(evaluation, parts, folder / "evaluation.parquet", split.user_ids)
-        lists.write(folder / "rankings.parquet", split.user_ids, split.item_ids)
+        measuring.write_evaluation(evaluation, parts, folder / EVALUATION, split.user_ids)
+        lists.write(folder / RANKINGS, split.user_ids, split.item_ids)
         card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
 
     def compare(self, split: Split) -> None:

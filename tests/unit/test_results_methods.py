@@ -112,6 +112,16 @@ def test_the_overview_marks_what_every_seed_finds_better_or_worse(script: Module
     assert "| cd | .0800 |" in script.overview(record, [PAIR])
 
 
+def test_a_comparison_with_a_plain_student_that_is_no_longer_chosen_is_dropped(
+    script: ModuleType, record: Any, tmp_path: Path
+) -> None:
+    kept, dropped = (record.rows[script.Row("gowalla", PAIR, "rrd", 1, seed)] for seed in (1234, 1))
+    kept["plain"], dropped["plain"] = "plain-0-1234", "plain-2-1"
+    script.compare(record, "sasrec", None, tmp_path)
+    assert "gain" in kept
+    assert "gain" not in dropped
+
+
 def test_the_committed_table_is_that_of_its_rows(script: ModuleType) -> None:
     records = [script.Record(data) for data in script.DATA]
     assert (SCRIPT.parent / "methods" / "README.md").read_text(encoding="utf-8") == script.page(records)

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from rankdistill.tuning.outcome import sureness
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.search import Budget
 from rankdistill.tuning.sizes import Sizes, ladder_of
+from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Point, at, changed, is_valid, limited, point_of, space_of
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.tune import Asked, best_of, settled, tune, validation_only
@@ -424,6 +426,25 @@ class TestSizes:
         assert sizable == sorted(sizable)
         assert sizes.largest_that(lambda model: model.bytes <= sizable[3], ladder[:8]) == 3
         assert sizes.largest_that(lambda model: model.bytes < sizable[0], ladder[:8]) == -1
+
+    def test_a_search_for_a_quick_student_begins_with_the_largest_that_is_quick_enough(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def as_many_ms_as_numbers(model: Any, queries: Any) -> SimpleNamespace:
+            return SimpleNamespace(p50=float(model.config.dim))
+
+        monkeypatch.setattr("rankdistill.tuning.sizes.measure_latency", as_many_ms_as_numbers)
+        own = experiment()
+        space = space_of(own, "distilled", sizes=True)
+        point = point_of(own, space)
+        ladder = ladder_of(own, space, point)
+        sizes = Sizes(own, prepare(validation_only(own)), timed=True)
+        quick = Smallest(sizes, Goal(under_ms=20.0), None, ladder, point, float("inf"))
+        first = quick.first([], [])
+        assert first is not None
+        slower = ladder[ladder.index(first) + 1]
+        assert int(first["student.dim"]) <= 20 < int(slower["student.dim"])
+        assert quick.refused(slower, [])
 
     def test_the_smallest_student_has_the_smallest_of_all_that_decides_the_size(self) -> None:
         own = experiment(student={"kind": "caser", "dim": 16}, teacher={"kind": "caser", "dim": 32})

@@ -13,6 +13,7 @@ from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, us
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.cli.results import half_lines, metric_rows
 from rankdistill.errors import ConfigError
+from rankdistill.runs import EVALUATION
 
 if TYPE_CHECKING:
     from rankdistill.config import Experiment
@@ -108,7 +109,7 @@ def _measure_model(
     settings = experiment.evaluate
     as_trained = test.data is None and test.config is None and settings == load(folder / "config.toml").evaluate
     if test.out is None and as_trained:
-        evaluation, written = measuring.evaluate_model(folder, model, split, settings), folder / "evaluation.parquet"
+        evaluation, written = measuring.evaluate_model(folder, model, split, settings), folder / EVALUATION
         return evaluation, type(evaluation).read(beside(written), split.user_ids), written
     pipeline.check_fits(model, split)
     lists = rank(model, split.queries("test", exclude_seen=settings.exclude_seen), settings.depth)
@@ -126,7 +127,7 @@ def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test)
     on_unknown: Literal["error", "drop"] = "drop" if test.on_unknown is OnUnknown.DROP else "error"
     settings = experiment.evaluate
     evaluation, parts, _ = measuring.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
-    name = "evaluation.parquet"
+    name = EVALUATION
     if (path.parent / "model.json").exists():  # the model's own evaluation knows more than its lists do
         name = f"{path.stem}-evaluation.parquet"
     out = test.out or path.with_name(name)

@@ -15,6 +15,7 @@ from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.report.doubts import doubts
 from rankdistill.report.pairing import paired
 from rankdistill.report.run import LIST_DEPTH, ROLES, Comparison, Model, Report, Run, finite
+from rankdistill.runs import EVALUATION, RANKINGS
 from rankdistill.types import Json
 
 
@@ -95,9 +96,9 @@ def _run(home: Path | None, folders: Sequence[Path], names: Mapping[Path, str]) 
 
 def _model(folder: Path) -> Model:
     facts = _object(folder / "model.json")
-    evaluation = _frame(folder / "evaluation.parquet")
+    evaluation = _frame(folder / EVALUATION)
     halves = _frame(folder / "evaluation-halves.parquet") if evaluation is not None else None
-    rankings = _frame(folder / "rankings.parquet", depth=LIST_DEPTH)
+    rankings = _frame(folder / RANKINGS, depth=LIST_DEPTH)
     metrics = {} if evaluation is None else _means(evaluation)
     metrics |= {name: float(value) for name, value in (facts.get("totals") or {}).items() if value is not None}
     return Model(

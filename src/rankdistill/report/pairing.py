@@ -14,6 +14,7 @@ from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.halves import beside, compare_halves
 from rankdistill.ids import IdMap
 from rankdistill.report.run import PAIRS, Comparison, Model, finite
+from rankdistill.runs import EVALUATION
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def paired(models: Sequence[Model]) -> tuple[Comparison, ...]:
     evaluated = {model.role: model for model in models if model.users and _alone(model, models)}
     if len(evaluated) < 2:
         return ()
-    files = {role: model.folder / "evaluation.parquet" for role, model in evaluated.items()}
+    files = {role: model.folder / EVALUATION for role, model in evaluated.items()}
     frames = [pl.read_parquet(file, columns=["user_id"], glob=False) for file in files.values()]
     users = pl.concat([frame["user_id"].cast(pl.String) for frame in frames])
     user_ids = IdMap.of(users, first=0)

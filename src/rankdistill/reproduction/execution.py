@@ -18,6 +18,7 @@ from rankdistill.parallel import Processors, Task
 from rankdistill.pipeline import prepare
 from rankdistill.reproduction.cells import Cell, Part, Plan
 from rankdistill.reproduction.work import DONE, Job, do
+from rankdistill.runs import EVALUATION
 from rankdistill.stages import data_settings
 
 
@@ -83,7 +84,7 @@ class Workshop:
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell was trained and measured with what it depends on now, and its files are there."""
         folder = self.folder(cell)
-        files = (CARD, WEIGHTS, "evaluation.parquet" if cell.part == "test" else "metrics.jsonl")
+        files = (CARD, WEIGHTS, EVALUATION if cell.part == "test" else "metrics.jsonl")
         stamp = read_object(folder / DONE).get("stamp")
         return stamp == self.stamp(cell) and all((folder / name).exists() for name in files)
 

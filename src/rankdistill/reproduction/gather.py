@@ -15,6 +15,7 @@ from rankdistill.reproduction.cells import Cell, Figure, Row, Series, Trial
 from rankdistill.reproduction.execution import Workshop
 from rankdistill.reproduction.outcomes import Outcomes
 from rankdistill.reproduction.published import MEASURED, METRICS
+from rankdistill.runs import EVALUATION
 from rankdistill.types import Json
 
 
@@ -115,7 +116,7 @@ class Gathering:
 
     def _evaluation(self, cell: Cell) -> Evaluation:
         user_ids = self.workshop.splits[cell.part].user_ids
-        return Evaluation.read(self.workshop.folder(cell) / "evaluation.parquet", user_ids)
+        return Evaluation.read(self.workshop.folder(cell) / EVALUATION, user_ids)
 
     def figures(self) -> list[Json]:
         """The figures of which there are points."""

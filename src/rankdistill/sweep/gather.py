@@ -17,12 +17,12 @@ from rankdistill.evaluation.halves import HALVES, beside, compare_halves
 from rankdistill.files import read_object
 from rankdistill.model_folder import CARD
 from rankdistill.report.run import finite, main_metric
+from rankdistill.runs import EVALUATION
 from rankdistill.sweep.pareto import front
 from rankdistill.sweep.plan import Point
 from rankdistill.sweep.students import Students
 from rankdistill.types import Json
 
-EVALUATION = "evaluation.parquet"
 _DIGITS = 2
 """In which latencies have to differ to count as different."""
 

@@ -13,6 +13,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
 from rankdistill.report.numerals import metric as figure
 from rankdistill.report.numerals import metric_name
+from rankdistill.runs import EVALUATION
 from rankdistill.tuning.goal import MEGABYTE, Goal
 from rankdistill.tuning.output import settings_in_words
 from rankdistill.tuning.space import Space
@@ -63,7 +64,7 @@ def of_run(folder: Path, goal: Goal, users: IdMap) -> Json:
     """The figures of the final run, and how sure it is that the student is within the goal."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     rows = [{key: row.get(key) for key in _KEPT} for row in report["rows"]]
-    files = {role: folder / role / "evaluation.parquet" for role in ("distilled", "teacher")}
+    files = {role: folder / role / EVALUATION for role in ("distilled", "teacher")}
     sure = None
     if all(path.exists() for path in files.values()):
         distilled, teacher = (Evaluation.read(path, users) for path in files.values())
