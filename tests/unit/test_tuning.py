@@ -446,6 +446,30 @@ class TestSizes:
         assert int(first["student.dim"]) <= 20 < int(slower["student.dim"])
         assert quick.refused(slower, [])
 
+    def test_a_student_that_is_not_good_enough_is_tried_as_large_as_may_be_and_then_between(self) -> None:
+        own = experiment(student={**FACTORS, "dim": 8}, teacher={**FACTORS, "dim": 64})
+        space = space_of(own, "distilled", sizes=True)
+        point, tried = point_of(own, space), list[Trial]()
+        sizes = self.sizes(own)
+        teacher = sizes.teacher()
+        assert teacher is not None
+        ladder = ladder_of(own, space, point)
+        small = Smallest(sizes, Goal(within=0.01), 0.5, ladder, point, teacher.bytes)
+        dims = []
+        while (asked := small.first(tried, [])) is not None:
+            dims.append(dim := int(asked["student.dim"]))
+            model = sizes.at(asked)
+            assert model is not None
+            good = 0.6 if dim >= 20 else 0.4  # what 20 numbers can tell
+            tried.append(trial(len(tried), good, point=asked, bytes=model.bytes))
+        all_dims = [int(each["student.dim"]) for each in ladder]
+        assert dims[:2] == [8, max(dim for dim in all_dims if dim < 64)]
+        found = small.chosen(tried)
+        assert found is not None
+        assert found.point["student.dim"] == min(dim for dim in all_dims if dim >= 20)
+        hopeless = [trial(0, 0.4, point=point), trial(1, 0.4, point={**point, "student.dim": dims[1]})]
+        assert small.first(hopeless, []) is None
+
     def test_the_smallest_student_has_the_smallest_of_all_that_decides_the_size(self) -> None:
         own = experiment(student={"kind": "caser", "dim": 16}, teacher={"kind": "caser", "dim": 32})
         space = space_of(own, "distilled", sizes=True)

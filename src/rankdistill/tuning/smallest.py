@@ -20,8 +20,9 @@ _PATIENCE = 0.95
 class Smallest:
     """The smallest student that is good enough, or the best one that fits where no quality is asked.
 
-    The experiment's own settings are tried first, at ever smaller sizes, the interval halved each time; then whatever
-    is proposed that would be smaller than what met the goal. What cannot fit is never trained.
+    The experiment's own settings are tried first, and where they are not good enough, the same at the largest size that
+    fits; then the interval between what is enough and what is not is halved each time. Then comes whatever is proposed
+    that would be smaller than what met the goal. What cannot fit is never trained.
 
     Attributes:
         sizes: of the students.
@@ -71,17 +72,20 @@ class Smallest:
         """See `Strategy.first`."""
         if running:
             return None
-        start = self.sizes.largest_that(self._fits, self.ladder)
-        if self.least is not None:
-            start = min(start, self.ladder.index(self.own))
-        if start < 0:
+        largest = self.sizes.largest_that(self._fits, self.ladder)
+        if largest < 0:
             return None
         done = {self.ladder.index(trial.point): trial for trial in tried if trial.point in self.ladder}
-        if start not in done:
-            return self.ladder[start]
-        if self.least is None or not self.meets(done[start]):
+        starts = (largest,) if self.least is None else (min(largest, self.ladder.index(self.own)), largest)
+        for step in starts:
+            if step not in done:
+                return self.ladder[step]
+            if self.meets(done[step]):
+                break
+        met = [step for step, trial in done.items() if self.meets(trial)]
+        if self.least is None or not met:
             return None
-        enough = min(step for step, trial in done.items() if self.meets(trial))
+        enough = min(met)
         lacking = max((step for step, trial in done.items() if step < enough), default=-1)
         return self.ladder[(lacking + enough) // 2] if enough - lacking > 1 else None
 
