@@ -121,8 +121,11 @@ def sentences(found: Json, out: Path) -> list[str]:
     ]
     sure = found.get("sure")
     if sure is not None:
-        lost = f"{100 * sure['lost']:.1f}% [{100 * sure['low']:.1f}%, {100 * sure['high']:.1f}%]"
-        lines.append(f"on the {sure['users']:,} test users, looked at once, it loses {lost} of the teacher's {name}")
+        gained, low, high = (-100 * sure[key] for key in ("lost", "high", "low"))
+        lines.append(
+            f"on the {sure['users']:,} test users, looked at once, its {name} is {abs(gained):.1f}% "
+            f"{'above' if gained > 0 else 'below'} the teacher's [{low:+.1f}%, {high:+.1f}%]"
+        )
         if sure["probability"] is not None:
             lines.append(
                 f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
