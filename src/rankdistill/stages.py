@@ -38,6 +38,10 @@ from rankdistill.types import Json
 logger = logging.getLogger(__name__)
 
 
+FREE = frozenset({"device", "threads"})
+"""Keys of `[train]` on which nothing depends that a training finds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One model to train: for which role, with which settings, into which folder."""
@@ -155,7 +159,7 @@ def settings_of(task: Assignment, split: Split, lists: Rankings | None) -> Json:
     }
     if lists is not None:
         sections["distillation"] = experiment.distillation
-    free = ("train.device", "train.threads")
+    free = [f"train.{key}" for key in FREE]
     teacher = {} if lists is None else {"teacher lists": digest_of(lists, task.experiment.distillation)}
     validation = split.validation
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import Experiment, TeacherLists, Teachers, to_toml
@@ -55,7 +56,7 @@ class Variant:
         return {
             "seed": self.experiment.seed,
             "student": {"kind": student.kind, **student.model.model_dump(mode="json")},
-            "train": student.train.model_dump(mode="json", exclude={"device", "threads"}),
+            "train": student.train.model_dump(mode="json", exclude=set(stages.FREE)),
             "ranking_loss": {"kind": plugins.kind_of(loss), **loss.model_dump(mode="json")},
             "distillation": self.method.model_dump(mode="json") if self.distilled else None,
         }
@@ -192,7 +193,11 @@ class Shared:
 
 def _stamp(experiment: Experiment) -> str:
     """What the data and the teacher depend on."""
-    dump = experiment.model_dump(mode="json", exclude={"student", "distillation", "tracking"})
+    free: dict[str, Any] = {"train": set(stages.FREE)}
+    others = dict.fromkeys(("student", "distillation", "tracking"), True)
+    dump = experiment.model_dump(
+        mode="json", exclude={**others, **free, "teacher": {**free, "each": {"__all__": free}}}
+    )
     teacher = experiment.teacher
     each = teacher.each if isinstance(teacher, Teachers) else (teacher,)
     files = [path for one in each if isinstance(one, TeacherLists) for path in (one.rankings, *one.easier)]

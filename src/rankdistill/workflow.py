@@ -209,7 +209,7 @@ class Run:
             data=split.content,
             windows=split.window_settings,
             validation=None if split.validation is None else experiment.evaluate.exclude_seen,
-            model=model.model_dump(mode="json"),
+            model=model.model_dump(mode="json", exclude={"train": set(stages.FREE)}),
             loss=experiment.loss_of(model).model_dump(mode="json"),
             seed=training_seed(experiment.seed, distilled=lists is not None),
             method=None if lists is None else experiment.distillation.model_dump(mode="json"),

@@ -141,3 +141,12 @@ def test_a_variant_that_climbs_has_the_lists_of_the_teachers_earlier_epochs_in_a
 def test_a_variant_that_climbs_is_refused_before_anything_is_trained_where_there_is_nothing_to_climb() -> None:
     with pytest.raises(ConfigError, match="climbs from easy lists to hard ones"):
         Variant(experiment("distillation={kind = 'hetcomp', k = 3}"), True).check()
+
+
+@pytest.mark.parametrize("teacher", [CASER, [CASER, {**CASER, "dim": 3}]])
+def test_what_is_shared_is_found_whatever_it_is_computed_on(teacher: Any, tmp_path: Path) -> None:
+    made = experiment(teacher=teacher)
+    Shared.make(made, [Variant(made, distilled=True)], tmp_path)
+    elsewhere = experiment("train.threads=2", "train.device='auto'", teacher=teacher)
+    assert Shared.found(elsewhere, ["targets"], tmp_path) is not None
+    assert Shared.found(experiment("train.epochs=3", teacher=teacher), ["targets"], tmp_path) is None
