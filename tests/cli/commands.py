@@ -31,10 +31,11 @@ device = "cpu"
 Row = tuple[object, ...]
 
 
-def visits() -> list[Row]:
-    """20 users, each with 12 of 30 items."""
+def visits(users: int = 20) -> list[Row]:
+    """Users, each with 12 of 30 items."""
     draw = np.random.default_rng(0)
-    return [(f"u{user}", f"i{item}", time) for user in range(20) for time, item in enumerate(draw.permutation(30)[:12])]
+    seen = [(user, draw.permutation(30)[:12]) for user in range(users)]
+    return [(f"u{user}", f"i{item}", time) for user, items in seen for time, item in enumerate(items)]
 
 
 def write_csv(path: Path, rows: list[Row], header: str = "uid,poi,ts") -> Path:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from commands import Command
+from commands import Command, visits, write_csv
 
 from rankdistill import files
 from rankdistill.config import load, to_toml
@@ -108,12 +108,14 @@ def test_a_full_disk_at_any_write_is_said_in_one_line_and_costs_nothing_earlier(
     ("limit", "file"),
     [
         (1000, "run/config.toml"),
-        (None, "run/data"),  # just enough for config.toml
+        (None, "run/data"),  # just enough for config.toml; the data takes more
         (5000, "run/teacher/checkpoint.safetensors"),
     ],
 )
 def test_a_disk_that_is_really_full_is_said_in_one_line(desk: Path, limit: int | None, file: str) -> None:
-    limit = limit or len(to_toml(load(desk / "e.toml")).encode()) + 8
+    if limit is None:
+        write_csv(desk / "events.csv", visits(users=200))
+        limit = len(to_toml(load(desk / "e.toml")).encode()) + 8
     done = subprocess.run(
         [sys.executable, "-c", _LIMITED, str(limit), *RUN], capture_output=True, text=True, check=False
     )
