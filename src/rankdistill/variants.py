@@ -134,7 +134,9 @@ class Shared:
             work.teach(split)
         lists = {}
         for exclude in dict.fromkeys(method.exclude for method in methods):
-            longest = max((each for each in methods if each.exclude == exclude), key=lambda each: each.k)
+            asked = [each for each in methods if each.exclude == exclude]
+            climbing = next((each for each in asked if needs_of(each) == "several"), asked[0])
+            longest = climbing.model_copy(update={"k": max(each.k for each in asked)})
             lists[exclude] = work.label(split, longest, _labels(folder, exclude))
         folder.done(_SHARED, _stamp(experiment))
         return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists)

@@ -150,3 +150,19 @@ def test_what_is_shared_is_found_whatever_it_is_computed_on(teacher: Any, tmp_pa
     elsewhere = experiment("train.threads=2", "train.device='auto'", teacher=teacher)
     assert Shared.found(elsewhere, ["targets"], tmp_path) is not None
     assert Shared.found(experiment("train.epochs=3", teacher=teacher), ["targets"], tmp_path) is None
+
+
+@pytest.mark.parametrize("teacher", [[CASER, {**CASER, "dim": 3}], {**CASER, "members": 2}])
+def test_a_method_that_climbs_has_the_members_lists_beside_methods_with_longer_ones(
+    teacher: Any, tmp_path: Path
+) -> None:
+    own = experiment(teacher=teacher)
+    others = [
+        Variant(experiment(teacher=teacher, distillation=method), distilled=True)
+        for method in ({"kind": "rrd", "k": 6}, {"kind": "hetcomp", "k": 3})
+    ]
+    shared = Shared.make(own, others, tmp_path / "shared")
+    lists = shared.lists_for(others[1])
+    assert lists is not None
+    assert [each.items.shape[1] for each in (lists, *lists.easier)] == [3, 3, 3]
+    assert train_variant(others[1], shared, tmp_path / "student")["metrics"]["map"] > 0
