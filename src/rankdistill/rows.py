@@ -92,11 +92,11 @@ def products(queries: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
     On the processor a large one is made block by block of the vectors: the bias that is laid down first is still in the
     cache when the products are added.
     """
-    large = len(queries) >= _MANY_QUERIES and len(queries) * len(vectors) > _LARGE
-    if not large or queries.device.type != "cpu" or torch.compiler.is_compiling():
-        return torch.addmm(bias, queries, vectors.T)
-    scores: Tensor = _Products.apply(queries, vectors, bias)  # type: ignore[no-untyped-call]
-    return scores
+    eager = queries.device.type == "cpu" and not torch.compiler.is_compiling()  # an exported model asks no sizes
+    if eager and len(queries) >= _MANY_QUERIES and len(queries) * len(vectors) > _LARGE:
+        scores: Tensor = _Products.apply(queries, vectors, bias)  # type: ignore[no-untyped-call]
+        return scores
+    return torch.addmm(bias, queries, vectors.T)
 
 
 def _indices(rows: Tensor, table: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, us
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.cli.results import half_lines, metric_rows
 from rankdistill.errors import ConfigError
-from rankdistill.runs import EVALUATION
 
 if TYPE_CHECKING:
     from rankdistill.config import Experiment
@@ -104,6 +103,7 @@ def _measure_model(
     from rankdistill.config import load
     from rankdistill.evaluation.halves import beside
     from rankdistill.ranker import rank
+    from rankdistill.runs import EVALUATION
 
     model = stages.load_ranker(folder, split, experiment.train.device)
     settings = experiment.evaluate
@@ -122,6 +122,7 @@ def _measure_model(
 
 def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test) -> tuple[Evaluation, Evaluation, Path]:
     from rankdistill import measuring
+    from rankdistill.runs import EVALUATION
 
     exactly = test.metrics is not None
     on_unknown: Literal["error", "drop"] = "drop" if test.on_unknown is OnUnknown.DROP else "error"
