@@ -243,11 +243,8 @@ class Checker:
 
     def _own_loss(self, name: str) -> Section | None:
         """`[teacher.ranking_loss]`; of the same kind as `[ranking_loss]`, it changes single keys of that."""
-        own, (group, default), address = (
-            self._within(name, "ranking_loss"),
-            _PLUGINS["ranking_loss"],
-            (name, "ranking_loss"),
-        )
+        (group, default), address = _PLUGINS["ranking_loss"], (name, "ranking_loss")
+        own = self._within(*address)
         if own is None:
             return None
         common = {"kind": default, **self._table("ranking_loss")}
