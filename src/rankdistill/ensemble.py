@@ -63,8 +63,8 @@ class ServedEnsemble(Served):
         return [member for member in self.members if isinstance(member, Served)]
 
 
-def log_probabilities(losses: set[str | None]) -> Combine:
-    """How scores of models that learned by these ranking losses become log-probabilities, or comparable at least."""
+def summed_as(losses: set[str | None]) -> Combine:
+    """How scores of models that learned by these ranking losses are added up: as log-probabilities, where all are."""
     if losses == {"softmax"}:
         return "log_softmax"
     return "z_score" if "softmax" in losses else "log_sigmoid"

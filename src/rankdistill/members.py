@@ -13,7 +13,7 @@ import numpy as np
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
-from rankdistill.ensemble import Combine, Ensemble, log_probabilities
+from rankdistill.ensemble import Combine, Ensemble, summed_as
 from rankdistill.errors import ConfigError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import means_of
@@ -132,7 +132,7 @@ def _fitting(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
     if not learned or not all(map(_has_scores, members)):
         return "ranks"
     losses = (experiment.loss_of(member.role) for member in members if isinstance(member.role, RoleConfig))
-    return log_probabilities({plugins.kind_of(loss) for loss in losses})
+    return summed_as({plugins.kind_of(loss) for loss in losses})
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
 
 
 def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
-    """The model of a folder, or an ensemble of those of several: by log-probabilities, as their ranking loss has them.
+    """The model of a folder, or an ensemble of those of several, as their ranking losses have it; see `summed_as`.
 
     Raises:
         CheckpointError: as `load_ranker` does.
@@ -99,7 +99,7 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
     members = [load_ranker(folder, split, device) for folder in folders]
     if len(members) == 1:
         return members[0]
-    from rankdistill.ensemble import Ensemble, log_probabilities
+    from rankdistill.ensemble import Ensemble, summed_as
     from rankdistill.errors import ConfigError
     from rankdistill.model_folder import load_card
 
@@ -111,7 +111,7 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
                 f"label each and `rankdistill fuse` the lists"
             )
     losses = {load_card(folder).get("settings", {}).get("ranking_loss.kind") for folder in folders}
-    return Ensemble.of(members, combine=log_probabilities(losses))
+    return Ensemble.of(members, combine=summed_as(losses))
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:
