@@ -5,10 +5,10 @@
     python results/methods.py table                                 # results/methods/README.md from DATA.json
 
 Everything has the same budget. Round 1 trains each method with the settings that it has by itself. Round 2 gives each
-two more trials: a tenth and ten times its alpha, and to the plain student a third and three times its learning rate.
-What ranks the validation users best is trained with two more seeds in round 3. The test users are looked at for the
-table alone. A row is kept in results/methods/DATA.json as soon as it is there; it is trained again where anything that
-it depends on has changed.
+two more trials, of four epochs: a tenth and ten times its alpha, and to the plain student a third and three times its
+learning rate. What ranks the validation users best after four epochs is trained to its end with three seeds in round 3.
+The test users are looked at for the table alone. A row is kept in results/methods/DATA.json as soon as it is there; it
+is trained again where anything that it depends on has changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import logging
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rankdistill import measuring, plugins
@@ -65,19 +65,21 @@ SHARES = dict.fromkeys(("dcd", "rce_kd", "hetcomp", "cross_entropy"), 0.25)
 catalogue for each query these cost more than four plain steps; with a quarter of the queries, two or three."""
 PLAIN, CHOSEN_BY = "plain", "map"
 SEEDS = (1234, 1, 2)
+EPOCHS, EARLY = 10, 4
+"""Of a training that counts, and after how many of them the trials are compared."""
 ALPHAS, RATES = (1.0, 0.1, 10.0), (1.0, 1 / 3, 3.0)
 """Factors of the three trials."""
 SHOWN = ("ndcg@10", "map")
 SIGNIFICANT = 0.05
 EXPLAINED = """Made by `python results/methods.py train --out runs/methods --timed`, which says what each round does
 and goes on where it stopped; the columns `trials` and `seeds` say how far it has come. Everything is trained without
-the validation part, a student for ten epochs, of which the best on the validation users counts; so are a method's
-settings chosen. All figures are of the test users. `popular` and `unpopular` are nDCG@10 among the items that hold
-the first and the second half of all training interactions; `p` is that of the paired t-test over users against the
-plain student of the same seed, the largest of the seeds; ▲ and ▼ stand for better and worse at p < .05. Of a method's
-settings alpha alone is searched: a row says what a method brings nearly by itself. Where the setting names a query
-share, so many of each batch's queries are distilled, drawn at random, so that a training takes about as long as
-another's."""
+the validation part, a student for ten epochs, of which the best on the validation users counts; by them, too, a
+method's setting is chosen, after four epochs. All figures are of the test users. `popular` and `unpopular` are nDCG@10
+among the items that hold the first and the second half of all training interactions; `p` is that of the paired t-test
+over users against the plain student of the same seed, the largest of the seeds; ▲ and ▼ stand for better and worse at
+p < .05. Of a method's settings alpha alone is searched: a row says what a method brings nearly by itself. Where the
+setting names a query share, so many of each batch's queries are distilled, drawn at random, so that a training takes
+about as long as another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Row:
         method: `plain` or the kind of a method.
         trial: from 0, which factor of `ALPHAS` or `RATES` it has.
         seed: of the student.
+        epochs: `EPOCHS`, or `EARLY` for a trial that is only compared with others.
     """
 
     data: str
@@ -97,6 +100,7 @@ class Row:
     method: str
     trial: int
     seed: int
+    epochs: int = EPOCHS
 
     @property
     def teacher(self) -> str:
@@ -111,7 +115,8 @@ class Row:
         method = [f"distillation.kind='{self.method}'"] if distilled else []
         if self.method in SHARES:
             method.append(f"distillation.query_share={SHARES[self.method]}")
-        experiment = experiment_of(self.data, self.teacher, [*student, *method, f"seed={self.seed}"])
+        run = [f"seed={self.seed}", f"train.epochs={self.epochs}"]
+        experiment = experiment_of(self.data, self.teacher, [*student, *method, *run])
         if distilled:
             own_method = Variant(experiment, distilled).method
             alpha = float(f"{own_method.alpha * ALPHAS[self.trial]:.6g}")
@@ -157,28 +162,33 @@ class Record:
 
     def write(self) -> None:
         """Writes the file, rows in the order of the table."""
-        order = [Row(self.data, *key) for key in itertools.product(PAIRS, methods(), range(len(ALPHAS)), SEEDS)]
+        keys = itertools.product(PAIRS, methods(), range(len(ALPHAS)), SEEDS, (EPOCHS, EARLY))
+        order = [Row(self.data, *key) for key in keys]
         self.content["rows"] = [self.rows[row] for row in order if row in self.rows]
         self.content["made"] = {"processor": processor_name(), "cores": cores(), "versions": versions()}
         write_json(self._path, self.content)
 
-    def tried(self, pair: str, method: str) -> list[Row]:
-        """The trials that were made."""
-        rows = (Row(self.data, pair, method, trial, SEEDS[0]) for trial in range(len(ALPHAS)))
-        return [row for row in rows if row in self.rows]
+    def tried(self, pair: str, method: str) -> dict[int, float]:
+        """How well each trial that was made ranks the validation users after `EARLY` epochs."""
+        tried = itertools.product(range(len(ALPHAS)), (EARLY, EPOCHS))
+        rows = [Row(self.data, pair, method, trial, SEEDS[0], epochs) for trial, epochs in tried]
+        return {row.trial: float(self.rows[row]["early"]) for row in rows if row in self.rows}
 
-    def best(self, pair: str, method: str) -> Row | None:
-        """The trial that ranks the validation users best."""
-        return max(self.tried(pair, method), key=lambda row: float(self.rows[row]["validation"]), default=None)
+    def best(self, pair: str, method: str) -> int | None:
+        """The trial that does so best."""
+        tried = self.tried(pair, method)
+        return max(tried, key=tried.__getitem__, default=None)
 
     def chosen(self, pair: str, method: str) -> list[Json]:
-        """What is known of the best trial, one entry a seed."""
-        best = self.best(pair, method)
-        own = [] if best is None else [replace(best, seed=seed) for seed in SEEDS]
-        return [self.rows[row] for row in own if row in self.rows]
+        """What is known of the best trial, one entry a seed; of the first one as long as that is not trained."""
+        for trial in (self.best(pair, method), 0):
+            rows = [Row(self.data, pair, method, trial, seed) for seed in SEEDS] if trial is not None else []
+            if known := [self.rows[row] for row in rows if row in self.rows]:
+                return known
+        return []
 
 
-KEY = ("pair", "method", "trial", "seed")
+KEY = ("pair", "method", "trial", "seed", "epochs")
 
 
 def wanted(record: Record, rounds: int, pairs: Sequence[str], kinds: Sequence[str]) -> Iterator[list[Row]]:
@@ -188,10 +198,10 @@ def wanted(record: Record, rounds: int, pairs: Sequence[str], kinds: Sequence[st
         if number == 1:
             yield [Row(record.data, *cell, 0, SEEDS[0]) for cell in cells]
         elif number == 2:
-            yield [Row(record.data, *cell, trial, SEEDS[0]) for cell in cells for trial in (1, 2)]
+            yield [Row(record.data, *cell, trial, SEEDS[0], EARLY) for cell in cells for trial in (1, 2)]
         else:
-            best = [row for cell in cells if (row := record.best(*cell)) is not None]
-            yield [replace(row, seed=seed) for row in best for seed in SEEDS[1:]]
+            best = [(*cell, trial) for cell in cells if (trial := record.best(*cell)) is not None]
+            yield [Row(record.data, *each, seed) for each in best for seed in SEEDS]
 
 
 def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors) -> None:
@@ -214,7 +224,7 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
         for row in todo:
             card = load_card(places[row]) if (places[row] / CARD).exists() else {}
             if card.get("stamp") == stamps[row] != record.rows.get(row, {}).get("stamp"):
-                record.rows[row] = row_of(row, variants[row], card)
+                record.rows[row] = {**row_of(row, variants[row], card), "early": early(places[row])}
         record.write()
 
     jobs = {row: Job(variants[row], places[row], base, folder, processors.threads) for row in todo}
@@ -230,6 +240,12 @@ def figures(card: Json) -> Json:
         "halves": {half: found["metrics"]["ndcg@10"] for half, found in card["halves"].items()},
         **{key: card.get(key) for key in ("parameters", "bytes", "best_epoch", "train_seconds")},
     }
+
+
+def early(folder: Path) -> float:
+    """How well a model ranked the validation users after `EARLY` epochs of its training."""
+    lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return next(float(line["validation"][CHOSEN_BY]) for line in lines if line["epoch"] == EARLY)
 
 
 def row_of(row: Row, variant: Variant, card: Json) -> Json:

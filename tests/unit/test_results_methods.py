@@ -40,8 +40,9 @@ def model(value: float) -> dict[str, Any]:
 
 
 def row(method: str, trial: int, seed: int, validation: float, test: float, **more: Any) -> dict[str, Any]:
-    shown = {"pair": PAIR, "method": method, "trial": trial, "seed": seed, "setting": {"alpha": 0.1 * (trial + 1)}}
-    return {**shown, "validation": validation, **model(test), "folder": f"{method}-{trial}-{seed}", "stamp": "", **more}
+    shown = {"pair": PAIR, "method": method, "trial": trial, "seed": seed, "epochs": 10}
+    known = {"setting": {"alpha": 0.1 * (trial + 1)}, "early": validation, "validation": 0.2 - validation}
+    return {**shown, **known, **model(test), "folder": f"{method}-{trial}-{seed}", "stamp": "", **more}
 
 
 @pytest.fixture
@@ -52,20 +53,35 @@ def record(script: ModuleType, tmp_path: Path) -> Any:
         row("plain", 0, 1234, 0.10, 0.10),
         row("rrd", 0, 1234, 0.11, 0.90),
         row("rrd", 1, 1234, 0.13, 0.12, **gain),
-        row("rrd", 2, 1234, 0.12, 0.99),
+        row("rrd", 2, 1234, 0.12, 0.99, epochs=4),
         row("rrd", 1, 1, 0.01, 0.14, **other),
         row("dcd", 0, 1234, 0.10, 0.11),
+        row("dcd", 1, 1234, 0.15, 0.77, epochs=4),
     ]
     content = {"teachers": {"sasrec": model(0.15)}, "latency_ms": {PAIR: 0.5}, "made": {}, "rows": rows}
     (tmp_path / "gowalla.json").write_text(json.dumps(content), encoding="utf-8")
     return script.Record("gowalla", tmp_path)
 
 
-def test_what_is_chosen_ranks_the_validation_users_best_with_the_first_seed(record: Any) -> None:
-    assert record.best(PAIR, "rrd").trial == 1
+def test_what_is_chosen_ranks_the_validation_users_best_early_with_the_first_seed(record: Any) -> None:
+    assert record.tried(PAIR, "rrd") == {0: 0.11, 1: 0.13, 2: 0.12}
+    assert record.best(PAIR, "rrd") == 1
     assert [each["seed"] for each in record.chosen(PAIR, "rrd")] == [1234, 1]
     assert record.best(PAIR, "cd") is None
     assert record.chosen(PAIR, "cd") == []
+
+
+def test_the_first_trial_is_shown_until_the_best_is_trained_to_its_end(script: ModuleType, record: Any) -> None:
+    assert record.best(PAIR, "dcd") == 1
+    assert [each["trial"] for each in record.chosen(PAIR, "dcd")] == [0]
+    record.rows[script.Row("gowalla", PAIR, "dcd", 1, 1)] = row("dcd", 1, 1, 0.1, 0.1)
+    assert [each["trial"] for each in record.chosen(PAIR, "dcd")] == [1]
+
+
+def test_the_early_figure_of_a_training_is_read_from_its_log(script: ModuleType, tmp_path: Path) -> None:
+    lines = [{"epoch": 3}, {"epoch": 4, "validation": {"map": 0.25}}, {"epoch": 6, "validation": {"map": 0.5}}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert script.early(tmp_path) == 0.25
 
 
 def test_the_rounds_ask_for_every_method_then_more_trials_then_more_seeds_of_the_best(
@@ -81,11 +97,14 @@ def test_the_rounds_ask_for_every_method_then_more_trials_then_more_seeds_of_the
     assert [(each.method, each.trial, each.seed) for each in first] == [(m, 0, 1234) for m in script.methods()]
     assert {(each.trial, each.seed) for each in second} == {(1, 1234), (2, 1234)}
     assert len(second) == 2 * len(first)
+    seeds = (1234, 1, 2)
     assert {(each.method, each.trial, each.seed) for each in third} == {
-        *(("plain", 0, seed) for seed in (1, 2)),
-        *(("dcd", 0, seed) for seed in (1, 2)),
-        *(("rrd", 1, seed) for seed in (1, 2)),
+        *(("plain", 0, seed) for seed in seeds),
+        *(("dcd", 1, seed) for seed in seeds),
+        *(("rrd", 1, seed) for seed in seeds),
     }
+    assert {each.epochs for each in (*first, *third)} == {10}
+    assert {each.epochs for each in second} == {4}
 
 
 def test_the_table_has_means_over_the_seeds_of_what_was_chosen(script: ModuleType, record: Any) -> None:
@@ -138,7 +157,7 @@ def test_a_record_is_written_in_the_order_of_the_table(record: Any, tmp_path: Pa
     before = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))["rows"]
     record.write()
     after = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))
-    assert [each["method"] for each in after["rows"]] == ["plain", "dcd", "rrd", "rrd", "rrd", "rrd"]
+    assert [each["method"] for each in after["rows"]] == ["plain", "dcd", "dcd", "rrd", "rrd", "rrd", "rrd"]
     assert sorted(map(str, after["rows"])) == sorted(map(str, before))
     assert after["made"]["versions"]["torch"]
 
