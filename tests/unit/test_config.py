@@ -298,6 +298,10 @@ MISTAKES = [
         "train.seed=5",
         "[train] seed: unknown key; it belongs to the top of the file, before the first section",
     ),
+    (
+        "student.ranking_loss.negatives=5",
+        "[student] ranking_loss: unknown key; [ranking_loss] is a section of its own",
+    ),
     ("student.train.epoch=5", "[student.train] epoch: unknown key; did you mean 'epochs'?"),
     ("student.train=5", "[student] train: 5 is a value; write a section [student.train]"),
     ("teacher.ranking_loss=5", "[teacher] ranking_loss: 5 is a value; write a section [teacher.ranking_loss]"),

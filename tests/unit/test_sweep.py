@@ -261,6 +261,8 @@ class TestPage:
         assert "| dim 4, distilled | .3000 | ▲ +.0200" in document
         assert document.count("| dim 4, plain | .2500 | – | .1500 | – |") == 1
         assert "Popular are the most popular items" in page
+        *_, halves = page.split("Popular and unpopular items")
+        assert halves.partition("</table>")[0].count('class="dot') == len(found["rows"])
         found["rows"][2]["against"]["plain"]["tail/ndcg@10"] = better
         assert not any("popular items alone" in each for each in facts.summary(found))
 

@@ -164,6 +164,8 @@ class Checker:
         """The end of a message that names the other section to which a key belongs, if there is one."""
         if key == "seed":
             return "; it belongs to the top of the file, before the first section"
+        if key in (*_PLUGINS, *_FIXED):
+            return f"; [{key}] is a section of its own"
         owners = [name for name, config in self.classes.items() if key in _keys(config) and name not in address]
         places = " or ".join(f"[{name}]" for name in owners)
         if "train" in owners and address in (("teacher",), ("student",)):

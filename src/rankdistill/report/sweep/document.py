@@ -41,7 +41,7 @@ def document(found: Json) -> str:
 def _halves(found: Json) -> list[str]:
     rows = [
         (name, *(text for value, one in cells for text in (value, _difference(one))))
-        for name, cells in facts.half_rows(found)
+        for _, name, cells in facts.half_rows(found)
     ]
     if not rows:
         return []

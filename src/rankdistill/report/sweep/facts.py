@@ -146,11 +146,12 @@ def half_heads(found: Json) -> tuple[str, ...]:
     return tuple(f"{name}, {half.removesuffix(' items')}" for half in HALF_NAMES.values())
 
 
-def half_rows(found: Json) -> list[tuple[str, list[tuple[str, Difference | None]]]]:
-    """A row a student: its name, then for popular and for unpopular items a value and the difference to plain."""
+def half_rows(found: Json) -> list[tuple[str, str, list[tuple[str, Difference | None]]]]:
+    """A row a model: role and name, then for popular and for unpopular items a value and the difference to plain."""
     measure = _half_metric(found)
     return [
         (
+            row["role"],
             name_of(row),
             [
                 (metric(finite(values.get(measure))), _difference(row, "plain", f"{half}/{measure}"))
