@@ -24,8 +24,14 @@ def script() -> ModuleType:
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
+    sys.path.insert(0, str(SCRIPT.parent))
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def page(script: ModuleType) -> ModuleType:
+    return sys.modules["methods_page"]
 
 
 def model(value: float) -> dict[str, Any]:
@@ -107,10 +113,10 @@ def test_the_rounds_ask_for_every_method_then_more_trials_then_more_seeds_of_the
     assert {each.epochs for each in second} == {4}
 
 
-def test_the_table_has_means_over_the_seeds_of_what_was_chosen(script: ModuleType, record: Any) -> None:
-    page = script.page([record])
-    lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ")}
-    assert f"## Gowalla: {PAIR}" in page
+def test_the_table_has_means_over_the_seeds_of_what_was_chosen(page: ModuleType, record: Any) -> None:
+    made = page.page([record])
+    lines = {line.split(" | ")[0].strip("| "): line for line in made.splitlines() if line.startswith("| ")}
+    assert f"## Gowalla: {PAIR}" in made
     assert lines["rrd"].split(" | ")[1:] == [
         *("alpha 0.2", ".1300", ".0650", ".2600", ".0130"),
         *("+.0300", "p = .030", "3", "2 |"),
@@ -119,16 +125,18 @@ def test_the_table_has_means_over_the_seeds_of_what_was_chosen(script: ModuleTyp
     assert lines["Student"].endswith("0.91 MB | 0.5 ms |")
 
 
-def test_the_overview_marks_what_every_seed_finds_better_or_worse(script: ModuleType, record: Any) -> None:
+def test_the_overview_marks_what_every_seed_finds_better_or_worse(
+    script: ModuleType, page: ModuleType, record: Any
+) -> None:
     for seed, difference in ((1234, -0.02), (1, -0.03)):
         found = {"gain": {"ndcg@10": {"difference": difference, "p_value": 0.01}}}
         worse = row("cd", 0, seed, 0.1, 0.08, **found)
         record.rows[script.Row("gowalla", PAIR, "cd", 0, seed)] = worse
-    lines = dict(line.strip("| ").split(" | ") for line in script.overview(record, [PAIR]).splitlines()[2:])
+    lines = dict(line.strip("| ").split(" | ") for line in page.overview(record, [PAIR]).splitlines()[2:])
     assert (lines["teacher"], lines["plain"], lines["rrd"]) == (".1500", ".1000", "▲ .1300")
     assert (lines["cd"], lines["dcd"], lines["unkd"]) == ("▼ .0800", ".1100", "–")
     record.rows[script.Row("gowalla", PAIR, "cd", 0, 1)]["gain"]["ndcg@10"]["difference"] = 0.01
-    assert "| cd | .0800 |" in script.overview(record, [PAIR])
+    assert "| cd | .0800 |" in page.overview(record, [PAIR])
 
 
 def test_a_comparison_with_a_plain_student_that_is_no_longer_chosen_is_dropped(

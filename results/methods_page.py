@@ -1,0 +1,113 @@
+"""The page of the table of all methods: see `methods.py`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from methods_rows import DATA, PAIRS, PLAIN, Record, experiment_of, methods
+
+from rankdistill.members import members_of
+from rankdistill.report.markdown import table
+from rankdistill.report.numerals import MISSING, megabytes, metric, milliseconds, p_value, whole
+from rankdistill.types import Json
+
+SIGNIFICANT = 0.05
+EXPLAINED = """Made by `python results/methods.py train --out runs/methods --timed`, which says what each round does
+and goes on where it stopped; the columns `trials` and `seeds` say how far it has come. Everything is trained without
+the validation part, a student for ten epochs, of which the best on the validation users counts; by them, too, a
+method's setting is chosen, after four epochs. All figures are of the test users. `popular` and `unpopular` are nDCG@10
+among the items that hold the first and the second half of all training interactions; `p` is that of the paired t-test
+over users against the plain student of the same seed, the largest of the seeds; ▲ and ▼ stand for better and worse at
+p < .05. Of a method's settings alpha alone is searched: a row says what a method brings nearly by itself. Where the
+setting names a query share, so many of each batch's queries are distilled, drawn at random, so that a training takes
+about as long as another's."""
+
+
+def page(records: Sequence[Record]) -> str:
+    """The tables of what is known."""
+    blocks = ["# Every method on the same students", EXPLAINED]
+    for record in records:
+        pairs = [pair for pair in PAIRS if any(record.chosen(pair, method) for method in methods())]
+        blocks += [f"## {DATA[record.data]}: nDCG@10 of all", overview(record, pairs)]
+        for pair in pairs:
+            blocks += [f"## {DATA[record.data]}: {pair}", *block(record, pair)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def overview(record: Record, pairs: Sequence[str]) -> str:
+    """One line a method over all pairs: its nDCG@10, marked where every seed differs from the plain student's."""
+
+    def cell(pair: str, method: str) -> str:
+        found = record.chosen(pair, method)
+        if not found:
+            return MISSING
+        gains = [row["gain"]["ndcg@10"] for row in found if "gain" in row]
+        sure = gains and max(each["p_value"] for each in gains) < SIGNIFICANT
+        up = {each["difference"] > 0 for each in gains}
+        mark = ("▲ " if up == {True} else "▼ ") if sure and len(up) == 1 else ""
+        return mark + metric(mean(found, "ndcg@10"))
+
+    def merit(method: str) -> tuple[int, float]:
+        known = [rows for pair in pairs if (rows := record.chosen(pair, method))]
+        return -len(known), -sum(mean(rows, "ndcg@10") for rows in known)
+
+    teachers = [metric(mean([record.content["teachers"][PAIRS[pair][0]]], "ndcg@10")) for pair in pairs]
+    taught = sorted((method for method in methods() if method != PLAIN), key=merit)
+    rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [PLAIN, *taught]]
+    return table(("", *pairs), [("teacher", *teachers), *rows], numbers=True)
+
+
+def block(record: Record, pair: str) -> list[str]:
+    """The costs of a pair's two models, and the table of its methods, the best on top."""
+    teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in methods()}
+    some = next(rows[0] for rows in known.values() if rows)
+    members = members_of(experiment_of(record.data, teacher))
+    name = f"Teacher, {len(members)} models" if members else "Teacher"
+    sizes = ((name, record.content["teachers"][teacher], teacher), ("Student", some, pair))
+    costs = [
+        (name, whole(each["parameters"]), megabytes(each["bytes"]), milliseconds(record.content["latency_ms"].get(key)))
+        for name, each, key in sizes
+    ]
+    taught = sorted(
+        (method for method in methods() if method != PLAIN and known[method]), key=lambda m: -mean(known[m], "ndcg@10")
+    )
+    rows = [("teacher", MISSING, *cells([record.content["teachers"][teacher]]), MISSING, MISSING, MISSING, "1")]
+    for method in [PLAIN, *taught]:
+        if found := known[method]:
+            setting = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in found[0]["setting"].items())
+            trials = len(record.tried(pair, method))
+            rows.append((method, setting, *cells(found), *gain(found), str(trials), str(len(found))))
+    heads = ("", "setting", "nDCG@10", "MAP", "popular", "unpopular", "nDCG@10 - plain", "p", "trials", "seeds")
+    asked, plain = record.content["teachers"][teacher], known[PLAIN]
+    doubts = [
+        "The teacher is no better than the plain student: there is little to learn from it."
+        if plain and asked["metrics"]["ndcg@10"] <= mean(plain, "ndcg@10")
+        else "",
+        "The student is as large as its teacher, or larger." if some["bytes"] >= asked["bytes"] else "",
+    ]
+    return [
+        *(f"**Warning:** {doubt}" for doubt in doubts if doubt),
+        table(("", "parameters", "size", "ms a query"), costs, numbers=True),
+        table(heads, rows, numbers=True),
+    ]
+
+
+def mean(rows: Sequence[Json], name: str, group: str = "metrics") -> float:
+    """The mean of a figure over the seeds."""
+    return statistics.mean(float(row[group][name]) for row in rows)
+
+
+def cells(rows: Sequence[Json]) -> tuple[str, ...]:
+    """The quality of a row of the table."""
+    asked = (("ndcg@10", "metrics"), ("map", "metrics"), ("head", "halves"), ("tail", "halves"))
+    return tuple(metric(mean(rows, name, group)) for name, group in asked)
+
+
+def gain(rows: Sequence[Json]) -> tuple[str, str]:
+    """What a method adds to the plain student of the same seed, and the largest p of all seeds."""
+    found = [row["gain"]["ndcg@10"] for row in rows if "gain" in row]
+    if not found:
+        return MISSING, MISSING
+    added = statistics.mean(each["difference"] for each in found)
+    return metric(added, sign=True), p_value(max(each["p_value"] for each in found))
