@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# The tests' tensors are tiny: more threads than this only get in each other's way.
-PYTEST := OMP_NUM_THREADS=2 $(BIN)/python -m pytest
+# The tests' tensors are tiny: a process a core with one thread each. A file's tests share what is costly to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -1,37 +1,39 @@
 """Every method on the same students: two data sets, four pairs of teacher and student.
 
     python results/methods.py train --out runs/methods              # hours; goes on where it stopped
-    python results/methods.py train --out runs/methods --rounds 1   # each method with its own settings, one seed
+    python results/methods.py train --out runs/methods --rounds 2   # each method with its own settings, one seed
     python results/methods.py table                                 # results/methods/README.md from DATA.json
 
-Everything has the same budget. Round 1 trains each method with the settings that it has by itself. Round 2 gives each
-two more trials, of four epochs: a tenth and ten times its alpha, and to the plain student a third and three times its
-learning rate. What ranks the validation users best after four epochs is trained to its end with three seeds in round 3.
-The test users are looked at for the table alone. A row is kept in results/methods/DATA.json as soon as it is there; it
-is trained again where anything that it depends on has changed.
+Round 1 trains each pair's plain student at three learning rates; what ranks the validation users best is the learning
+rate of that pair's distilled students, too. Round 2 trains each method with its own alpha. Round 3 chooses each
+method's alpha among its own, a tenth and ten times it, by the validation users after shorter trainings. Round 4 trains
+what was chosen with three seeds. The test users are looked at for the table alone. A row is kept in
+results/methods/DATA.json as soon as it is there; it is trained again where anything that it depends on has changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from methods_page import page
 from methods_rows import (
     CHOSEN_BY,
     DATA,
-    EARLY,
+    FACTORS,
     HERE,
     KEY,
     PAIRS,
     PLAIN,
+    RATES,
     SEEDS,
     SHARES,
+    SHORT,
     TEACHERS,
     Record,
     Row,
@@ -60,14 +62,18 @@ SHOWN = ("ndcg@10", "map")
 def wanted(record: Record, rounds: int, pairs: Sequence[str], kinds: Sequence[str]) -> Iterator[list[Row]]:
     """The rows of each round, one teacher at a time, as what is known by then asks for them."""
     for number, teacher in itertools.product(range(1, rounds + 1), TEACHERS):
-        cells = [(pair, method) for method in kinds for pair in pairs if PAIRS[pair][0] == teacher]
+        own = [pair for pair in pairs if PAIRS[pair][0] == teacher]
+        rates = {pair: rate for pair in own if (rate := record.rate(pair)) is not None}
+        taught = [Row(record.data, pair, kind, rates[pair]) for kind in kinds if kind != PLAIN for pair in rates]
         if number == 1:
-            yield [Row(record.data, *cell, 0, SEEDS[0]) for cell in cells]
+            yield [Row(record.data, pair, PLAIN, rate) for pair in own if PLAIN in kinds for rate in RATES]
         elif number == 2:
-            yield [Row(record.data, *cell, trial, SEEDS[0], EARLY) for cell in cells for trial in (1, 2)]
+            yield taught
+        elif number == 3:
+            yield [replace(row, factor=factor, epochs=SHORT) for row in taught for factor in FACTORS]
         else:
-            best = [(*cell, trial) for cell in cells if (trial := record.best(*cell)) is not None]
-            yield [Row(record.data, *each, seed) for each in best for seed in SEEDS]
+            best = [row for kind in kinds for pair in own if (row := record.best(pair, kind)) is not None]
+            yield [replace(row, seed=seed) for seed in SEEDS for row in best]
 
 
 def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors) -> None:
@@ -76,7 +82,7 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
         return
     teacher = rows[0].teacher
     base, folder = experiment_of(record.data, teacher), out / teacher
-    every = [Row(record.data, rows[0].pair, method, 0, SEEDS[0]).variant for method in methods()]
+    every = [Row(record.data, rows[0].pair, method, RATES[0]).variant for method in methods()]
     shared = Shared.make(base, every, folder)
     assert shared.teacher is not None
     record.content["teachers"][teacher] = figures(load_card(shared.teacher))
@@ -90,7 +96,7 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
         for row in todo:
             card = load_card(places[row]) if (places[row] / CARD).exists() else {}
             if card.get("stamp") == stamps[row] != record.rows.get(row, {}).get("stamp"):
-                record.rows[row] = {**row_of(row, variants[row], card), "early": early(places[row])}
+                record.rows[row] = row_of(row, variants[row], card)
         record.write()
 
     jobs = {row: Job(variants[row], places[row], base, folder, processors.threads) for row in todo}
@@ -108,19 +114,13 @@ def figures(card: Json) -> Json:
     }
 
 
-def early(folder: Path) -> float:
-    """How well a model ranked the validation users after `EARLY` epochs of its training."""
-    lines = (json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return next(float(line["validation"][CHOSEN_BY]) for line in lines if line["epoch"] == EARLY)
-
-
 def row_of(row: Row, variant: Variant, card: Json) -> Json:
     """What is kept of a training."""
+    setting: Json = {"learning_rate": row.learning_rate}
     if variant.distilled:
-        share = {"query_share": SHARES[row.method]} if row.method in SHARES else {}
-        setting = {"alpha": variant.method.alpha, **share}
-    else:
-        setting = {"learning_rate": variant.experiment.student.train.learning_rate}
+        setting |= {"alpha": variant.method.alpha}
+    if row.method in SHARES:
+        setting |= {"query_share": SHARES[row.method]}
     return {
         **{name: getattr(row, name) for name in KEY},
         "setting": setting,
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     training = verbs.add_parser("train", help="train what is missing, then write the table")
     training.add_argument("--out", type=Path, required=True, help="where the models are kept")
-    training.add_argument("--rounds", type=int, default=3, choices=(1, 2, 3))
+    training.add_argument("--rounds", type=int, default=4, choices=(1, 2, 3, 4))
     training.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
     training.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS))
     training.add_argument("--methods", nargs="+", default=methods(), choices=methods())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rankdistill import plugins
@@ -28,21 +28,22 @@ PAIRS = {
 }
 TEACHERS = {"caser": (*CASER, "dim=100"), "sasrec": (*SASREC, "dim=64")}
 OF_DATA = {
-    ("gowalla", "sasrec"): ("dropout=0.5", "train.weight_decay=1e-4", "train.epochs=12", "members=3"),
-    ("movielens-1m", "sasrec"): ("dropout=0.2",),
+    ("gowalla", "caser"): ("train.epochs=8", "train.learning_rate=0.002"),
+    ("gowalla", "sasrec"): ("train.epochs=12", "train.weight_decay=1e-4", "dropout=0.5"),
+    ("movielens-1m", "caser"): ("train.epochs=10", "train.learning_rate=0.002"),
+    ("movielens-1m", "sasrec"): ("train.epochs=16", "dropout=0.2"),
 }
-"""What was chosen for a teacher on validation data. On Gowalla no single SASRec that was tried is far above the plain
-student of d = 16, so that three seeds are the teacher together."""
+"""What was chosen for a teacher on validation data."""
 SHARES = dict.fromkeys(("dcd", "rce_kd", "hetcomp", "cross_entropy"), 0.25)
 """The share of each batch's queries that a method distils; all, where it is not named. Of those that score the
 catalogue for each query these cost more than four plain steps; with a quarter of the queries, two or three."""
 PLAIN, CHOSEN_BY = "plain", "map"
 SEEDS = (1234, 1, 2)
-EPOCHS, EARLY = 10, 4
-"""Of a training that counts, and after how many of them the trials are compared."""
-ALPHAS, RATES = (1.0, 0.1, 10.0), (1.0, 1 / 3, 3.0)
-"""Factors of the three trials."""
-KEY = ("pair", "method", "trial", "seed", "epochs")
+EPOCHS, SHORT = 6, 3
+"""Of a training that counts, and of the shorter ones by which alpha is chosen."""
+RATES, FACTORS = (0.002, 0.003, 0.005), (1.0, 0.1, 10.0)
+"""The learning rates that plain students try, and by what each method multiplies its alpha."""
+KEY = ("pair", "method", "learning_rate", "factor", "seed", "epochs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,18 @@ class Row:
         data: which data set.
         pair: which teacher and student.
         method: `plain` or the kind of a method.
-        trial: from 0, which factor of `ALPHAS` or `RATES` it has.
+        learning_rate: of the student.
+        factor: by what the method's own alpha is multiplied.
         seed: of the student.
-        epochs: `EPOCHS`, or `EARLY` for a trial that is only compared with others.
+        epochs: `EPOCHS`, or `SHORT` for a trial that is only compared with others.
     """
 
     data: str
     pair: str
     method: str
-    trial: int
-    seed: int
+    learning_rate: float
+    factor: float = 1.0
+    seed: int = SEEDS[0]
     epochs: int = EPOCHS
 
     @property
@@ -74,21 +77,17 @@ class Row:
     def variant(self) -> Variant:
         """What is trained."""
         student = [f"student.{text}" for text in PAIRS[self.pair][1]]
-        distilled = self.method != PLAIN
-        method = [f"distillation.kind='{self.method}'"] if distilled else []
+        run = [f"seed={self.seed}", f"train.epochs={self.epochs}", f"student.train.learning_rate={self.learning_rate}"]
+        if self.method == PLAIN:
+            return Variant(experiment_of(self.data, self.teacher, [*student, *run]), distilled=False)
+        config = plugins.find("distillation", self.method).Config
+        method = [f"kind='{self.method}'", f"alpha={config().alpha * self.factor:.6g}"]
         if self.method in SHARES:
-            method.append(f"distillation.query_share={SHARES[self.method]}")
-        run = [f"seed={self.seed}", f"train.epochs={self.epochs}"]
-        experiment = experiment_of(self.data, self.teacher, [*student, *method, *run])
-        if distilled:
-            own_method = Variant(experiment, distilled).method
-            alpha = float(f"{own_method.alpha * ALPHAS[self.trial]:.6g}")
-            changed: Json = {"distillation": own_method.model_copy(update={"alpha": alpha})}
-        else:
-            own = experiment.student.train
-            train = own.model_copy(update={"learning_rate": float(f"{own.learning_rate * RATES[self.trial]:.4g}")})
-            changed = {"student": experiment.student.model_copy(update={"train": train})}
-        return Variant(experiment.model_copy(update=changed), distilled)
+            method.append(f"query_share={SHARES[self.method]}")
+        if "warmup_epochs" in config.model_fields:
+            method.append(f"warmup_epochs={self.epochs // 3}")
+        changes = [*student, *run, *(f"distillation.{text}" for text in method)]
+        return Variant(experiment_of(self.data, self.teacher, changes), distilled=True)
 
 
 def experiment_of(data: str, teacher: str, overrides: Iterable[str] = ()) -> Experiment:
@@ -125,27 +124,38 @@ class Record:
 
     def write(self) -> None:
         """Writes the file, rows in the order of the table."""
-        keys = itertools.product(PAIRS, methods(), range(len(ALPHAS)), SEEDS, (EPOCHS, EARLY))
+        keys = itertools.product(PAIRS, methods(), RATES, FACTORS, SEEDS, (SHORT, EPOCHS))
         order = [Row(self.data, *key) for key in keys]
         self.content["rows"] = [self.rows[row] for row in order if row in self.rows]
         self.content["made"] = {"processor": processor_name(), "cores": cores(), "versions": versions()}
         write_json(self._path, self.content)
 
-    def tried(self, pair: str, method: str) -> dict[int, float]:
-        """How well each trial that was made ranks the validation users after `EARLY` epochs."""
-        tried = itertools.product(range(len(ALPHAS)), (EARLY, EPOCHS))
-        rows = [Row(self.data, pair, method, trial, SEEDS[0], epochs) for trial, epochs in tried]
-        return {row.trial: float(self.rows[row]["early"]) for row in rows if row in self.rows}
+    def rate(self, pair: str) -> float | None:
+        """The learning rate of a pair: that of the plain student which ranks the validation users best."""
+        known = {rate: self.rows.get(Row(self.data, pair, PLAIN, rate)) for rate in RATES}
+        found = {rate: float(row["validation"]) for rate, row in known.items() if row is not None}
+        return max(found, key=found.__getitem__, default=None)
 
-    def best(self, pair: str, method: str) -> int | None:
-        """The trial that does so best."""
+    def tried(self, pair: str, method: str) -> dict[Row, float]:
+        """How well each trial that was made ranks the validation users, by the row of its whole training."""
+        rate = self.rate(pair)
+        rates = RATES if method == PLAIN else () if rate is None else (rate,)
+        factors, epochs = ((1.0,), EPOCHS) if method == PLAIN else (FACTORS, SHORT)
+        rows = [Row(self.data, pair, method, rate, factor) for rate in rates for factor in factors]
+        known = {row: self.rows.get(replace(row, epochs=epochs)) for row in rows}
+        return {row: float(found["validation"]) for row, found in known.items() if found is not None}
+
+    def best(self, pair: str, method: str) -> Row | None:
+        """The trial that does so best; its whole training with the first seed."""
         tried = self.tried(pair, method)
         return max(tried, key=tried.__getitem__, default=None)
 
     def chosen(self, pair: str, method: str) -> list[Json]:
-        """What is known of the best trial, one entry a seed; of the first one as long as that is not trained."""
-        for trial in (self.best(pair, method), 0):
-            rows = [Row(self.data, pair, method, trial, seed) for seed in SEEDS] if trial is not None else []
+        """What is known of the best trial, one entry a seed; of the method's own alpha until that is trained."""
+        rate = self.rate(pair)
+        own = None if rate is None else Row(self.data, pair, method, rate)
+        for first in (self.best(pair, method), own):
+            rows = [] if first is None else [replace(first, seed=seed) for seed in SEEDS]
             if known := [self.rows[row] for row in rows if row in self.rows]:
                 return known
         return []

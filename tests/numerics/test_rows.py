@@ -101,6 +101,23 @@ def test_adam_by_row_moves_a_table_as_adam_on_the_whole_table(
         assert float((parameter.detach() - aim).norm() / moved) < most, name  # never-read rows are among them
 
 
+def test_another_learning_rate_moves_all_as_it_does_in_adam_on_the_whole_table(ways: str) -> None:
+    config, start = TrainConfig(weight_decay=1e-4), Tables(60, 4)
+    whole, by_row = Tables(60, 4).double(), Tables(60, 4)
+    plain = torch.optim.Adam(whole.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    ours = by_row.updates = Adam(by_row, config)
+    for seed, rate in enumerate((1e-3, 5e-4, 1e-4)):
+        steps = batches(rows=60, steps=40, size=5, seed=seed)
+        plain.param_groups[0]["lr"] = rate
+        ours.set_learning_rate(rate)
+        assert trained(by_row, steps, ours) == pytest.approx(trained(whole, steps, plain), rel=1e-3)
+        ours.bring_all_up()
+    for name, parameter in by_row.named_parameters():
+        aim = whole.get_parameter(name).detach()
+        moved = (aim - start.get_parameter(name).detach()).norm()
+        assert float((parameter.detach() - aim).norm() / moved) < 1e-3, name
+
+
 def test_in_a_large_table_a_row_that_is_not_read_stays_as_it_is(ways: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimizers, "LAZY_FROM", 10)
     model, config = Tables(40, 3), TrainConfig(weight_decay=1e-2)

@@ -473,6 +473,17 @@ def test_the_options_of_a_section_are_described():
     assert reader["columns"].type == "list of text"
 
 
+def test_the_step_size_stays_or_falls_from_epoch_to_epoch() -> None:
+    expected = {
+        "constant": [0.1, 0.1, 0.1, 0.1],
+        "linear": [0.1, 0.075, 0.05, 0.025],
+        "cosine": [0.1, 0.085355, 0.05, 0.014645],
+    }
+    for schedule, rates in expected.items():
+        train = TrainConfig.model_validate({"epochs": 4, "learning_rate": 0.1, "schedule": schedule})
+        assert [train.learning_rate_in(epoch) for epoch in range(1, 5)] == pytest.approx(rates, abs=1e-6)
+
+
 @pytest.mark.parametrize("section", [DataConfig, SplitConfig, TrainConfig, EvaluateConfig, TeacherLists, Experiment])
 def test_every_option_has_a_description(section):
     assert all(option.description for option in describe(section))

@@ -152,6 +152,11 @@ class TrainConfig(Section):
     learning_rate: Annotated[float, Range(1e-4, 3e-2, log=True)] = Field(
         default=1e-3, gt=0, description="step size of Adam"
     )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="constant",
+        description="the step size from epoch to epoch: the same, or falling, to reach nothing after the last",
+        json_schema_extra=LATER,
+    )
     weight_decay: Annotated[float, Range(1e-8, 1e-3, log=True)] = Field(
         default=1e-6, ge=0, description="L2 penalty of the weights"
     )
@@ -171,6 +176,12 @@ class TrainConfig(Section):
         description="models of earlier epochs to keep, evenly spaced, whose lists a method may climb",
         json_schema_extra=LATER,
     )
+
+    def learning_rate_in(self, epoch: int) -> float:
+        """The step size in an epoch, counted from 1."""
+        done = (epoch - 1) / self.epochs
+        shares = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
+        return self.learning_rate * shares[self.schedule]
 
     @property
     def kept_epochs(self) -> list[int]:

@@ -271,6 +271,7 @@ def _train_epoch(model: Ranker, data: TrainingData, objective: Objective, optimi
     samples = torch.Generator(epoch.device).manual_seed(int(generator.integers(1 << 62)))
     begin = time.perf_counter()
     model.train()
+    optimizer.set_learning_rate(epoch.config.learning_rate_in(epoch.number))
     objective.start_epoch(model, epoch.number)
     sums: dict[str, Tensor] = {}
     size = epoch.config.batch_size

@@ -88,6 +88,14 @@ class Adam:
         """See `RowUpdates`."""
         self._collected.append(_Gradients(table, rows.contiguous(), vectors.contiguous(), scales))
 
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The step size of the steps to come; all rows have to be up to date (`bring_all_up`)."""
+        if learning_rate != self._learning_rate:
+            self._learning_rate, self._rates = learning_rate, torch.zeros(1)
+            for group in self._whole.param_groups if self._whole is not None else ():
+                group["lr"] = learning_rate
+            self._extend()
+
     def zero_grad(self) -> None:
         """Forgets all gradients."""
         self._collected.clear()
