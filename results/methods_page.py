@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from methods_rows import DATA, PAIRS, PLAIN, Record, experiment_of, methods
+from methods_rows import DATA, FACTORS, PAIRS, PLAIN, SEEDS, Record, experiment_of, methods
 
 from rankdistill.members import members_of
 from rankdistill.report.markdown import table
@@ -13,26 +13,50 @@ from rankdistill.report.numerals import MISSING, megabytes, metric, milliseconds
 from rankdistill.types import Json
 
 SIGNIFICANT = 0.05
-EXPLAINED = """Made by `python results/methods.py train --out runs/methods --timed`, which says what each round does
-and goes on where it stopped; the columns `trials` and `seeds` say how far it has come. Everything is trained without
-the validation part, a student for ten epochs, of which the best on the validation users counts; by them, too, a
-method's setting is chosen, after four epochs. All figures are of the test users. `popular` and `unpopular` are nDCG@10
-among the items that hold the first and the second half of all training interactions; `p` is that of the paired t-test
-over users against the plain student of the same seed, the largest of the seeds; ▲ and ▼ stand for better and worse at
-p < .05. Of a method's settings alpha alone is searched: a row says what a method brings nearly by itself. Where the
-setting names a query share, so many of each batch's queries are distilled, drawn at random, so that a training takes
-about as long as another's."""
+EXPLAINED = """{0}
+Made by `python results/methods.py train --out runs/methods --timed`, which goes on where it stopped.
+
+Everything is trained without the validation part, a student for six epochs with a step size that falls in a line; by
+the validation users its best epoch is chosen, the learning rate of each pair (that of its best plain student), and each
+method's alpha, by trainings of three epochs. All figures are of the test users. A method's other settings are its own,
+so that a row says what it brings nearly by itself; a warm-up is a third of the epochs. Where the setting names a query
+share, so many of each batch's queries are distilled, drawn at random, since the method scores the catalogue for each.
+
+`popular` and `unpopular` are nDCG@10 among the items that hold the first and the second half of all training
+interactions, of the users who have such targets; a user with targets in both halves can rank higher in all than in
+either. `p` is that of the paired t-test over users against the plain student of the same seed, the largest of the
+seeds; ▲ and ▼ stand for better and worse at p < .05, of which among so many some come out by chance."""
+STAGES = (
+    "So far no method has been trained.",
+    "So far each method has its own alpha and one seed: nothing but the learning rate is tuned.",
+    "So far some rows have a chosen alpha, or several seeds; the columns `trials` and `seeds` say which.",
+    "Each method's alpha is the best of three, and each row the mean of three seeds.",
+)
 
 
 def page(records: Sequence[Record]) -> str:
     """The tables of what is known."""
-    blocks = ["# Every method on the same students", EXPLAINED]
+    blocks = ["# Every method on the same students", EXPLAINED.format(STAGES[stage(records)])]
     for record in records:
-        pairs = [pair for pair in PAIRS if any(record.chosen(pair, method) for method in methods())]
+        pairs = [pair for pair in PAIRS if record.chosen(pair, PLAIN)]
+        if not pairs:
+            continue
         blocks += [f"## {DATA[record.data]}: nDCG@10 of all", overview(record, pairs)]
         for pair in pairs:
             blocks += [f"## {DATA[record.data]}: {pair}", *block(record, pair)]
     return "\n\n".join(blocks) + "\n"
+
+
+def stage(records: Sequence[Record]) -> int:
+    """Which of `STAGES` has been reached."""
+    taught = [(record, pair, method) for record in records for pair in PAIRS for method in methods() if method != PLAIN]
+    rows = [record.chosen(pair, method) for record, pair, method in taught]
+    trials = [len(record.tried(pair, method)) for record, pair, method in taught]
+    if not any(rows):
+        return 0
+    if all(len(each) == len(SEEDS) for each in rows) and min(trials) == len(FACTORS):
+        return 3
+    return 2 if max(trials) or max(map(len, rows)) > 1 else 1
 
 
 def overview(record: Record, pairs: Sequence[str]) -> str:
@@ -48,10 +72,13 @@ def overview(record: Record, pairs: Sequence[str]) -> str:
         mark = ("▲ " if up == {True} else "▼ ") if sure and len(up) == 1 else ""
         return mark + metric(mean(found, "ndcg@10"))
 
-    def merit(method: str) -> tuple[int, float]:
-        known = [rows for pair in pairs if (rows := record.chosen(pair, method))]
-        return -len(known), -sum(mean(rows, "ndcg@10") for rows in known)
+    def merit(method: str) -> float:
+        known = [
+            (rows, plain) for pair in pairs for rows, plain in [(record.chosen(pair, method), plains[pair])] if rows
+        ]
+        return -statistics.mean(mean(rows, "ndcg@10") / mean(plain, "ndcg@10") for rows, plain in known) if known else 0
 
+    plains = {pair: record.chosen(pair, PLAIN) for pair in pairs}
     teachers = [metric(mean([record.content["teachers"][PAIRS[pair][0]]], "ndcg@10")) for pair in pairs]
     taught = sorted((method for method in methods() if method != PLAIN), key=merit)
     rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [PLAIN, *taught]]
@@ -76,7 +103,7 @@ def block(record: Record, pair: str) -> list[str]:
     for method in [PLAIN, *taught]:
         if found := known[method]:
             setting = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in found[0]["setting"].items())
-            trials = len(record.tried(pair, method))
+            trials = max(1, len(record.tried(pair, method)))
             rows.append((method, setting, *cells(found), *gain(found), str(trials), str(len(found))))
     heads = ("", "setting", "nDCG@10", "MAP", "popular", "unpopular", "nDCG@10 - plain", "p", "trials", "seeds")
     asked, plain = record.content["teachers"][teacher], known[PLAIN]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,10 +46,10 @@ def model(value: float) -> dict[str, Any]:
     }
 
 
-def row(method: str, trial: int, seed: int, validation: float, test: float, **more: Any) -> dict[str, Any]:
-    shown = {"pair": PAIR, "method": method, "trial": trial, "seed": seed, "epochs": 10}
-    known = {"setting": {"alpha": 0.1 * (trial + 1)}, "early": validation, "validation": 0.2 - validation}
-    return {**shown, **known, **model(test), "folder": f"{method}-{trial}-{seed}", "stamp": "", **more}
+def row(method: str, factor: float, seed: int, validation: float, test: float, **more: Any) -> dict[str, Any]:
+    key = {"pair": PAIR, "method": method, "learning_rate": 0.003, "factor": factor, "seed": seed, "epochs": 6}
+    known = {"setting": {"alpha": 0.1 * factor}, "validation": validation}
+    return {**key, **known, **model(test), "folder": f"{method}-{factor}-{seed}", "stamp": "", **more}
 
 
 @pytest.fixture
@@ -56,61 +57,78 @@ def record(script: ModuleType, tmp_path: Path) -> Any:
     gain = {"gain": {"ndcg@10": {"difference": 0.02, "p_value": 0.0001}}}
     other = {"gain": {"ndcg@10": {"difference": 0.04, "p_value": 0.03}}}
     rows = [
-        row("plain", 0, 1234, 0.10, 0.10),
-        row("rrd", 0, 1234, 0.11, 0.90),
-        row("rrd", 1, 1234, 0.13, 0.12, **gain),
-        row("rrd", 2, 1234, 0.12, 0.99, epochs=4),
-        row("rrd", 1, 1, 0.01, 0.14, **other),
-        row("dcd", 0, 1234, 0.10, 0.11),
-        row("dcd", 1, 1234, 0.15, 0.77, epochs=4),
+        row("plain", 1.0, 1234, 0.09, 0.95, learning_rate=0.002),
+        row("plain", 1.0, 1234, 0.10, 0.10),
+        row("rrd", 1.0, 1234, 0.16, 0.90),
+        row("rrd", 1.0, 1234, 0.11, 0.98, epochs=3),
+        row("rrd", 0.1, 1234, 0.13, 0.99, epochs=3),
+        row("rrd", 10.0, 1234, 0.12, 0.97, epochs=3),
+        row("rrd", 0.1, 1234, 0.15, 0.12, **gain),
+        row("rrd", 0.1, 1, 0.01, 0.14, **other),
+        row("dcd", 1.0, 1234, 0.10, 0.11),
+        row("dcd", 0.1, 1234, 0.15, 0.77, epochs=3),
+        row("dcd", 0.1, 1234, 0.20, 0.77, epochs=3, learning_rate=0.002),
     ]
     content = {"teachers": {"sasrec": model(0.15)}, "latency_ms": {PAIR: 0.5}, "made": {}, "rows": rows}
     (tmp_path / "gowalla.json").write_text(json.dumps(content), encoding="utf-8")
     return script.Record("gowalla", tmp_path)
 
 
-def test_what_is_chosen_ranks_the_validation_users_best_early_with_the_first_seed(record: Any) -> None:
-    assert record.tried(PAIR, "rrd") == {0: 0.11, 1: 0.13, 2: 0.12}
-    assert record.best(PAIR, "rrd") == 1
+def test_the_learning_rate_of_a_pair_is_that_of_its_best_plain_student(record: Any) -> None:
+    assert record.rate(PAIR) == 0.003
+    assert record.rate("SASRec → Caser 32") is None
+    assert [each["metrics"]["ndcg@10"] for each in record.chosen(PAIR, "plain")] == [0.10]
+
+
+def test_the_alpha_that_is_chosen_ranks_the_validation_users_best_after_a_short_training(record: Any) -> None:
+    assert {each.factor: value for each, value in record.tried(PAIR, "rrd").items()} == {
+        1.0: 0.11,
+        0.1: 0.13,
+        10.0: 0.12,
+    }
+    assert record.best(PAIR, "rrd").factor == 0.1
     assert [each["seed"] for each in record.chosen(PAIR, "rrd")] == [1234, 1]
     assert record.best(PAIR, "cd") is None
     assert record.chosen(PAIR, "cd") == []
 
 
-def test_the_first_trial_is_shown_until_the_best_is_trained_to_its_end(script: ModuleType, record: Any) -> None:
-    assert record.best(PAIR, "dcd") == 1
-    assert [each["trial"] for each in record.chosen(PAIR, "dcd")] == [0]
-    record.rows[script.Row("gowalla", PAIR, "dcd", 1, 1)] = row("dcd", 1, 1, 0.1, 0.1)
-    assert [each["trial"] for each in record.chosen(PAIR, "dcd")] == [1]
+def test_the_own_alpha_is_shown_until_the_best_is_trained_to_its_end(script: ModuleType, record: Any) -> None:
+    assert record.best(PAIR, "dcd").factor == 0.1
+    assert [each["factor"] for each in record.chosen(PAIR, "dcd")] == [1.0]
+    record.rows[script.Row("gowalla", PAIR, "dcd", 0.003, 0.1, 1)] = row("dcd", 0.1, 1, 0.1, 0.1)
+    assert [each["factor"] for each in record.chosen(PAIR, "dcd")] == [0.1]
 
 
-def test_the_early_figure_of_a_training_is_read_from_its_log(script: ModuleType, tmp_path: Path) -> None:
-    lines = [{"epoch": 3}, {"epoch": 4, "validation": {"map": 0.25}}, {"epoch": 6, "validation": {"map": 0.5}}]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    assert script.early(tmp_path) == 0.25
-
-
-def test_the_rounds_ask_for_every_method_then_more_trials_then_more_seeds_of_the_best(
-    script: ModuleType, record: Any
-) -> None:
-    first, second, third = (
+def test_the_rounds_ask_for_rates_then_methods_then_alphas_then_seeds(script: ModuleType, record: Any) -> None:
+    first, second, third, fourth = (
         [row for rows in rounds for row in rows if row.pair == PAIR]
         for rounds in (
             list(script.wanted(record, number, list(script.PAIRS), script.methods()))[2 * (number - 1) :]
-            for number in (1, 2, 3)
+            for number in (1, 2, 3, 4)
         )
     )
-    assert [(each.method, each.trial, each.seed) for each in first] == [(m, 0, 1234) for m in script.methods()]
-    assert {(each.trial, each.seed) for each in second} == {(1, 1234), (2, 1234)}
-    assert len(second) == 2 * len(first)
-    seeds = (1234, 1, 2)
-    assert {(each.method, each.trial, each.seed) for each in third} == {
-        *(("plain", 0, seed) for seed in seeds),
-        *(("dcd", 1, seed) for seed in seeds),
-        *(("rrd", 1, seed) for seed in seeds),
+    taught = [method for method in script.methods() if method != "plain"]
+    assert {(each.method, each.learning_rate) for each in first} == {("plain", rate) for rate in (0.002, 0.003, 0.005)}
+    assert [(each.method, each.learning_rate, each.factor) for each in second] == [(m, 0.003, 1.0) for m in taught]
+    assert {(each.method, each.factor) for each in third} == {
+        (m, factor) for m in taught for factor in (1.0, 0.1, 10.0)
     }
-    assert {each.epochs for each in (*first, *third)} == {10}
-    assert {each.epochs for each in second} == {4}
+    assert {each.seed for each in (*first, *second, *third)} == {1234}
+    assert {(each.method, each.factor, each.seed) for each in fourth} == {
+        (method, factor, seed)
+        for method, factor in (("plain", 1.0), ("dcd", 0.1), ("rrd", 0.1))
+        for seed in (1234, 1, 2)
+    }
+    assert {each.epochs for each in (*first, *second, *fourth)} == {6}
+    assert {each.epochs for each in third} == {3}
+
+
+def test_the_page_says_how_far_it_has_come(page: ModuleType, record: Any) -> None:
+    assert "columns `trials` and `seeds` say which" in page.page([record])
+    record.rows = {row: found for row, found in record.rows.items() if row.epochs == 6 and row.factor == 1}
+    assert "nothing but the learning rate is tuned" in page.page([record])
+    record.rows = {row: found for row, found in record.rows.items() if row.method == "plain"}
+    assert "no method has been trained" in page.page([record])
 
 
 def test_the_table_has_means_over_the_seeds_of_what_was_chosen(page: ModuleType, record: Any) -> None:
@@ -118,7 +136,7 @@ def test_the_table_has_means_over_the_seeds_of_what_was_chosen(page: ModuleType,
     lines = {line.split(" | ")[0].strip("| "): line for line in made.splitlines() if line.startswith("| ")}
     assert f"## Gowalla: {PAIR}" in made
     assert lines["rrd"].split(" | ")[1:] == [
-        *("alpha 0.2", ".1300", ".0650", ".2600", ".0130"),
+        *("alpha 0.01", ".1300", ".0650", ".2600", ".0130"),
         *("+.0300", "p = .030", "3", "2 |"),
     ]
     assert [name for name in lines if name in ("teacher", "plain", "rrd", "dcd")] == ["teacher", "plain", "rrd", "dcd"]
@@ -130,20 +148,20 @@ def test_the_overview_marks_what_every_seed_finds_better_or_worse(
 ) -> None:
     for seed, difference in ((1234, -0.02), (1, -0.03)):
         found = {"gain": {"ndcg@10": {"difference": difference, "p_value": 0.01}}}
-        worse = row("cd", 0, seed, 0.1, 0.08, **found)
-        record.rows[script.Row("gowalla", PAIR, "cd", 0, seed)] = worse
+        worse = row("cd", 1.0, seed, 0.1, 0.08, **found)
+        record.rows[script.Row("gowalla", PAIR, "cd", 0.003, 1.0, seed)] = worse
     lines = dict(line.strip("| ").split(" | ") for line in page.overview(record, [PAIR]).splitlines()[2:])
     assert (lines["teacher"], lines["plain"], lines["rrd"]) == (".1500", ".1000", "▲ .1300")
     assert (lines["cd"], lines["dcd"], lines["unkd"]) == ("▼ .0800", ".1100", "–")
-    record.rows[script.Row("gowalla", PAIR, "cd", 0, 1)]["gain"]["ndcg@10"]["difference"] = 0.01
+    record.rows[script.Row("gowalla", PAIR, "cd", 0.003, 1.0, 1)]["gain"]["ndcg@10"]["difference"] = 0.01
     assert "| cd | .0800 |" in page.overview(record, [PAIR])
 
 
 def test_a_comparison_with_a_plain_student_that_is_no_longer_chosen_is_dropped(
     script: ModuleType, record: Any, tmp_path: Path
 ) -> None:
-    kept, dropped = (record.rows[script.Row("gowalla", PAIR, "rrd", 1, seed)] for seed in (1234, 1))
-    kept["plain"], dropped["plain"] = "plain-0-1234", "plain-2-1"
+    kept, dropped = (record.rows[script.Row("gowalla", PAIR, "rrd", 0.003, 0.1, seed)] for seed in (1234, 1))
+    kept["plain"], dropped["plain"] = "plain-1.0-1234", "plain-10.0-1"
     script.compare(record, "sasrec", None, tmp_path)
     assert "gain" in kept
     assert "gain" not in dropped
@@ -152,7 +170,7 @@ def test_a_comparison_with_a_plain_student_that_is_no_longer_chosen_is_dropped(
 def test_the_committed_table_is_that_of_its_rows(script: ModuleType) -> None:
     records = [script.Record(data) for data in script.DATA]
     assert (SCRIPT.parent / "methods" / "README.md").read_text(encoding="utf-8") == script.page(records)
-    assert all(record.rows for record in records)
+    assert any(record.rows for record in records)
 
 
 def test_a_damaged_record_is_said_to_be_so(script: ModuleType, tmp_path: Path) -> None:
@@ -165,7 +183,8 @@ def test_a_record_is_written_in_the_order_of_the_table(record: Any, tmp_path: Pa
     before = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))["rows"]
     record.write()
     after = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))
-    assert [each["method"] for each in after["rows"]] == ["plain", "dcd", "dcd", "rrd", "rrd", "rrd", "rrd"]
+    assert [each["method"] for each in after["rows"]] == ["plain"] * 2 + ["dcd"] * 3 + ["rrd"] * 6
+    assert [each["learning_rate"] for each in after["rows"]][:5] == [0.002, 0.003, 0.002, 0.003, 0.003]
     assert sorted(map(str, after["rows"])) == sorted(map(str, before))
     assert after["made"]["versions"]["torch"]
 
@@ -178,12 +197,27 @@ def test_trials_differ_in_one_number_and_all_students_of_a_pair_are_alike(
     for pair in script.PAIRS:
         students = set()
         for method in script.methods():
-            variants = [script.Row(data, pair, method, trial, 1).variant for trial in range(3)]
+            own = script.Row(data, pair, method, 0.003)
+            trials = [replace(own, learning_rate=rate) for rate in script.RATES]
+            if method != "plain":
+                trials = [replace(own, factor=factor) for factor in script.FACTORS]
+            variants = [trial.variant for trial in trials]
             assert len({each.name for each in variants}) == 3
             assert [each.distilled for each in variants] == [method != "plain"] * 3
             variants[0].check()
             students |= {variant.experiment.student.model.model_dump_json() for variant in variants}
+            rates = [variant.experiment.student.train.learning_rate for variant in variants]
+            assert rates == [trial.learning_rate for trial in trials]
             if method != "plain":
                 alphas = [variant.method.alpha for variant in variants]
                 assert alphas == pytest.approx([alphas[0], alphas[0] / 10, alphas[0] * 10])
         assert len(students) == 1
+
+
+def test_a_warm_up_leaves_most_of_a_training(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
+    for epochs, warmup in ((6, 2), (3, 1)):
+        row = script.Row("gowalla", PAIR, "ranking_distillation", 0.003, epochs=epochs)
+        assert row.variant.method.warmup_epochs == warmup
