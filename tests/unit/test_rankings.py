@@ -230,9 +230,17 @@ class TestForeignFiles:
         path = written(tmp_path / "a.parquet", rows_of(score=[0.9, 0.1, 0.1, 0.2]))
         assert "scores rise down the list in 1 lists (first: user 'bob', position 7)" in refused(path)
 
-    def test_scores_that_are_no_numbers_are_refused_as_such(self, tmp_path: Path) -> None:
-        path = written(tmp_path / "a.parquet", rows_of(score=[0.9, 0.1, 0.1, float("nan")]))
-        assert "scores that are no numbers (NaN) in 1 lists (first: user 'bob', position 7)" in refused(path)
+    @pytest.mark.parametrize(
+        ("score", "named"), [(float("nan"), "nan"), (float("inf"), "inf"), (-float("inf"), "-inf"), (1e300, "inf")]
+    )
+    def test_scores_that_are_not_finite_are_refused_with_their_row(
+        self, tmp_path: Path, score: float, named: str
+    ) -> None:
+        path = written(tmp_path / "a.parquet", rows_of(score=[0.9, 0.1, score, score]))
+        assert refused(path).endswith(
+            f"a.parquet: scores that are no finite 32-bit numbers in 1 lists (first: user 'bob', position 7, rank 1: "
+            f"{named}); write such numbers, or leave the column 'score' out"
+        )
 
     def test_lists_of_other_data_are_refused_as_such_before_their_ids_are_looked_up(self, tmp_path: Path) -> None:
         lists = Rankings(pack(np.array([0]), 1), matrix([[1]]), fingerprint="abc")

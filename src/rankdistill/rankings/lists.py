@@ -193,7 +193,7 @@ class Rankings:
         Raises:
             RankingsError: no such file, not parquet, a column missing, made from other data, an unknown user or item
                 or too many of them, a repeated item, ranks that are not 1, 2, 3 ..., scores that rise down the list
-                or are no numbers.
+                or are not finite.
         """
         from rankdistill.rankings.parquet import Unknown, read
 

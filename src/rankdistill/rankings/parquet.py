@@ -192,12 +192,14 @@ def _check_repeats(rows: Rows, items: Items, starts: Ints) -> None:
 
 
 def _check_scores(rows: Rows, scores: Floats, starts: Ints) -> None:
-    nan = np.isnan(scores).any(axis=1)
-    if nan.any():
-        at = int(starts[int(nan.argmax())])
+    assert rows.scores is not None
+    wrong = ~np.isfinite(rows.scores)
+    if wrong.any():
+        at = int(wrong.argmax())
+        lists = len(np.unique(np.searchsorted(starts, np.flatnonzero(wrong), side="right")))
         raise RankingsError(
-            f"{rows.path}: scores that are no numbers (NaN) in {int(nan.sum()):,} lists (first: {rows.name(at)}); "
-            f"write numbers, or leave the column 'score' out"
+            f"{rows.path}: scores that are no finite 32-bit numbers in {lists:,} lists (first: {rows.name(at)}, rank "
+            f"{rows.ranks[at]}: {rows.scores[at]}); write such numbers, or leave the column 'score' out"
         )
     rising = ~(scores[:, 1:] <= scores[:, :-1]).all(axis=1)
     if rising.any():
