@@ -17,6 +17,7 @@ from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError
 from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.served import Served, served
+from rankdistill.shares import shares_of
 
 Combine: TypeAlias = Literal["log_sigmoid", "log_softmax", "z_score"]
 """How the scores of models are made comparable before they are added up."""
@@ -100,7 +101,7 @@ class Ensemble(Ranker):
         super().__init__(config, catalogue)
         rankers = [each.build(catalogue) for each in config.members] if members is None else members
         self.members = nn.ModuleList(rankers)
-        self.shares = [weight / sum(config.weights) for weight in config.weights]
+        self.shares = shares_of(config.weights)
         user = torch.zeros(1, dtype=torch.int64)
         history = torch.zeros(1, catalogue.history_length, dtype=torch.int64)
         with torch.no_grad():
@@ -126,7 +127,7 @@ class Ensemble(Ranker):
             raise ConfigError("an ensemble of no models; give one or more")
         _check_alike(members)
         given = [1.0] * len(members) if weights is None else [float(each) for each in weights]
-        if len(given) != len(members) or not all(0 <= each < math.inf for each in given) or not sum(given):
+        if len(given) != len(members) or not all(0 <= each < math.inf for each in given) or not any(given):
             raise ConfigError(f"weights {weights}: give one number from 0 on for each of the {len(members)} models")
         who = [
             EnsembleMember(kind=plugins.kind_of(each.config), options=each.config.model_dump(mode="json"))

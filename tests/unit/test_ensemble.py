@@ -52,6 +52,12 @@ def test_scores_are_the_weighted_mean_of_log_probabilities(
     assert rank(ensemble, asked(split, 1), split.num_items).items[0, :5].tolist() == lists.items[0].tolist()
 
 
+@pytest.mark.parametrize("size", [1e308, 1e-320])
+def test_only_what_the_weights_are_to_each_other_counts(members: list[rd.Ranker], split: rd.Split, size: float) -> None:
+    wanted, found = (rd.Ensemble.of(members, weights).eval() for weights in (None, [size] * 3))
+    np.testing.assert_array_equal(everything(found, split, 3), everything(wanted, split, 3))
+
+
 def test_it_is_labelled_and_distilled_from_like_any_teacher(members: list[rd.Ranker], split: rd.Split) -> None:
     ensemble = rd.Ensemble.of(members)
     lists = rd.label(ensemble, split, k=4)

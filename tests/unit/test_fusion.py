@@ -32,7 +32,7 @@ def lists_of(seed: int, k: int, *, per_user: bool = False, ragged: bool = True) 
 def plainly(teachers: list[Rankings], weights: list[float], by: str, query: int) -> dict[int, float]:
     """The score of each item of one query, by loops."""
     totals: dict[int, float] = defaultdict(float)
-    for teacher, weight in zip(teachers, weights, strict=True):
+    for teacher, weight in zip(teachers, (each / sum(weights) for each in weights), strict=True):
         key = pack(np.array([query >> 32]), ANY_POSITION)[0] if teacher.per_user else query
         row = teacher.query_ids.tolist().index(key)
         assert teacher.scores is not None
@@ -94,6 +94,28 @@ def test_queries_that_one_teacher_lacks_are_left_out(caplog: pytest.LogCaptureFi
     with caplog.at_level("INFO", "rankdistill"):
         assert fuse([teacher, fewer]).query_ids.tolist() == teacher.query_ids[2:].tolist()
     assert "16 of 18 queries are known to all teachers (teacher 1 18, teacher 2 16); the others" in caplog.text
+
+
+@pytest.mark.parametrize("by", ["ranks", "scores"])
+@pytest.mark.parametrize("size", [1e308, 3.0, 1e-46, 5e-324])
+def test_only_what_the_weights_are_to_each_other_counts(by: Any, size: float) -> None:
+    teachers = [lists_of(1, 8), lists_of(2, 8)]
+    wanted, found = fuse(teachers, by=by), fuse(teachers, weights=[size, size], by=by)
+    assert found.scores is not None
+    assert wanted.scores is not None
+    np.testing.assert_array_equal(found.items, wanted.items)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+
+
+def test_a_teacher_of_weight_0_takes_no_part(caplog: pytest.LogCaptureFixture) -> None:
+    teacher, other, stranger = lists_of(1, 5), lists_of(2, 8), replace(lists_of(3, 9), scores=None, fingerprint="b")
+    stranger = replace(stranger, query_ids=stranger.query_ids + (100 << 32))
+    with caplog.at_level("INFO", "rankdistill"):
+        found = fuse([teacher, stranger, other], weights=[1.0, 0.0, 2.0], by="scores")
+    assert "left out for a weight of 0: teacher 3" in caplog.text
+    wanted = fuse([teacher, other], weights=[1.0, 2.0], by="scores")
+    np.testing.assert_array_equal(found.items, wanted.items)
+    assert fuse([teacher, other], weights=[1.0, 0.0]).items.tolist() == teacher.items.tolist()
 
 
 def test_what_cannot_be_fused_is_refused() -> None:

@@ -25,7 +25,8 @@ class Fusion:
     """How."""
 
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="W,W,...", help="One a file; equal when left out.")
+        str | None,
+        typer.Option("--weights", metavar="W,W,...", help="One a file; equal when left out; 0 leaves it out."),
     ] = None
     by: Annotated[
         By,

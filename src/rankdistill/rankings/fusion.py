@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Literal, TypeAlias
@@ -11,6 +12,7 @@ import numpy as np
 
 from rankdistill.errors import RankingsError
 from rankdistill.rankings.lists import ANY_POSITION, Rankings, pack, unpack
+from rankdistill.shares import shares_of
 from rankdistill.types import PAD, Bools, Doubles, Floats, Ints, Items
 
 logger = logging.getLogger(__name__)
@@ -33,8 +35,8 @@ def fuse(
 
     By `ranks`, an item's score is sum_t w_t / (60 + rank_t), reciprocal rank fusion (Cormack, Clarke and Buettcher,
     SIGIR 2009). By `scores`, it is sum_t w_t s_t with each list's scores stretched to 0 ... 1 (CombSUM, Fox and Shaw,
-    TREC 1994). A teacher without an item in its list gives it nothing. Items of equal score stand in the order of
-    their index.
+    TREC 1994). The weights w_t have the sum 1; a teacher of weight 0 takes no part. A teacher without an item in its
+    list gives it nothing. Items of equal score stand in the order of their index.
 
     Args:
         teachers: their lists; a list a user serves all of her queries where another teacher has one for each.
@@ -47,10 +49,8 @@ def fuse(
     Raises:
         RankingsError: the lists are of different data, lack scores, or share too little; or there is no such weight.
     """
-    teachers = _checked(teachers, by)
-    shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if shares.shape != (len(teachers),) or not (np.isfinite(shares) & (shares >= 0)).all() or not shares.sum():
-        raise RankingsError(f"weights {weights}: give one number from 0 on for each of the {len(teachers)} teachers")
+    teachers, shares = _taking_part(teachers, [1.0] * len(teachers) if weights is None else weights)
+    _check(teachers, by)
     k = max(each.depth for each in teachers) if k is None else k
     if k < 1:
         raise RankingsError(f"k = {k} is no length of a list; ask for at least 1")
@@ -69,14 +69,25 @@ def fuse(
     return Rankings(queries, items, scores, fingerprint=_fingerprint(teachers), source=name)
 
 
-def _checked(teachers: Sequence[Rankings], by: By) -> list[Rankings]:
+def _taking_part(teachers: Sequence[Rankings], weights: Sequence[float]) -> tuple[list[Rankings], list[float]]:
+    """The teachers that count for anything, and how much each does, with the sum 1."""
     if not teachers:
         raise RankingsError("no lists to fuse; give those of one teacher or more")
+    given = [float(each) for each in weights]
+    if len(given) != len(teachers) or not all(0 <= each < math.inf for each in given) or not any(given):
+        raise RankingsError(f"weights {given}: give one number from 0 on for each of the {len(teachers)} teachers")
+    parts = [(each, share) for each, share in zip(teachers, shares_of(given), strict=True) if share]
+    if len(parts) < len(teachers):
+        out = ", ".join(each.source for each, share in zip(teachers, shares_of(given), strict=True) if not share)
+        logger.info("left out for a weight of 0: %s", out)
+    return [each for each, _ in parts], [share for _, share in parts]
+
+
+def _check(teachers: Sequence[Rankings], by: By) -> None:
     for each in teachers:
         each.check_users()
         if by == "scores" and each.scores is None:
             raise RankingsError(f"{each.source}: has no column 'score'; add the scores, or fuse by ranks")
-    return list(teachers)
 
 
 def _fingerprint(teachers: Sequence[Rankings]) -> str | None:
