@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
@@ -64,11 +64,23 @@ class ServedEnsemble(Served):
         return [member for member in self.members if isinstance(member, Served)]
 
 
-def summed_as(losses: set[str | None]) -> Combine:
-    """How scores of models that learned by these ranking losses are added up: as log-probabilities, where all are."""
-    if losses == {"softmax"}:
-        return "log_softmax"
-    return "z_score" if "softmax" in losses else "log_sigmoid"
+_PROBABILITIES: dict[str, Combine] = {"pointwise": "log_sigmoid", "gbce": "log_sigmoid", "softmax": "log_softmax"}
+"""Ranking losses that make scores log-probabilities, and of which function.
+
+Not that of pairs: it knows differences alone, and a user's scores are what they are but for a constant.
+"""
+
+
+def summed_as(losses: Iterable[str | None]) -> Combine:
+    """How scores of models that learned by these ranking losses are added up: as log-probabilities, where all are.
+
+    None is a model that learned by none, or by nobody knows which.
+
+    >>> summed_as(["pointwise", "gbce"]), summed_as(["pointwise", "softmax"]), summed_as(["pointwise", None])
+    ('log_sigmoid', 'z_score', 'z_score')
+    """
+    first, *others = {_PROBABILITIES.get(loss or "", "z_score") for loss in losses}
+    return "z_score" if others else first
 
 
 class Ensemble(Ranker):
@@ -77,7 +89,7 @@ class Ensemble(Ranker):
     Models of the same data, each of which scores with its own parts of the query's vector; `Ensemble.of` makes one of
     them. f is what `combine` says:
 
-    - "log_sigmoid": log sigmoid(s), the log-probability of models that were trained with the point-wise loss.
+    - "log_sigmoid": log sigmoid(s), the log-probability of models that were trained with the point-wise loss or gbce.
     - "log_softmax": s itself, which is the log-probability of models that were trained with the softmax loss but for
       a constant for each query and model. That constant changes no list.
     - "z_score": (s - mean) / deviation over the catalogue, for models whose scores are of different scales. It scores
@@ -110,14 +122,15 @@ class Ensemble(Ranker):
 
     @classmethod
     def of(
-        cls, members: Sequence[Ranker], weights: Sequence[float] | None = None, combine: Combine = "log_sigmoid"
+        cls, members: Sequence[Ranker], weights: Sequence[float] | None = None, combine: Combine | None = None
     ) -> Ensemble:
         """The ensemble of trained models.
 
         Args:
             members: trained models; they become part of the ensemble.
             weights: one a member; equal when left out.
-            combine: what is added up.
+            combine: what is added up; what the ranking losses of the models make of their scores when left out, see
+                `summed_as`.
 
         Raises:
             ConfigError: the models are of different data or history lengths, or cannot be members; or the weights are
@@ -133,6 +146,7 @@ class Ensemble(Ranker):
             EnsembleMember(kind=plugins.kind_of(each.config), options=each.config.model_dump(mode="json"))
             for each in members
         ]
+        combine = combine or summed_as(each.ranking_loss for each in members)
         config = cls.Config(members=tuple(who), weights=tuple(given), combine=combine)
         ensemble = cls(config, members[0].catalogue, members)
         ensemble.fingerprint, ensemble.split = members[0].fingerprint, members[0].split

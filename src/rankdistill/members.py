@@ -91,8 +91,8 @@ def _seed(seed: int, number: int) -> int:
 def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
     """How the members become one teacher.
 
-    What is left out is chosen: log-probabilities where the ranking loss makes the scores of all members such, and else
-    the ranks in their lists.
+    What is left out is chosen: what the ranking losses make of the scores where all members learn by one, and else the
+    ranks in their lists.
 
     Raises:
         ConfigError: scores of models are asked for and a member has none; or a method asks the teacher itself where
@@ -132,7 +132,7 @@ def _fitting(experiment: Experiment, members: Sequence[Member]) -> Combine | By:
     if not learned or not all(map(_has_scores, members)):
         return "ranks"
     losses = (experiment.loss_of(member.role) for member in members if isinstance(member.role, RoleConfig))
-    return summed_as({plugins.kind_of(loss) for loss in losses})
+    return summed_as(plugins.kind_of(loss) for loss in losses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, ab
     card = {
         "kind": plugins.kind_of(model.config),
         "config": config,
+        "ranking_loss": model.ranking_loss,
         "catalogue": {
             "num_users": catalogue.num_users,
             "num_items": catalogue.num_items,
@@ -112,6 +113,8 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder}: the card does not fit the weights ({reason}); train it again") from error
     assert isinstance(model, Ranker)
+    earlier = card.get("settings", {}).get("ranking_loss.kind")  # where cards had it that have no key of it
+    model.ranking_loss = card.get("ranking_loss", earlier) if model.learns else None
     return model.to(device_named(device)), card
 
 

@@ -153,6 +153,7 @@ def fit_model(
     begin = time.perf_counter()
     ranker = build(model, split, seed)
     built = time.perf_counter() - begin
+    ranker.ranking_loss = plugins.kind_of(loss) if ranker.learns else None
     sampler = NegativeSampler.of(split.train, split.num_items)
     teacher = distillation.teacher if distillation and needs_of(distillation.config) == "model" else None
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)

@@ -86,6 +86,7 @@ class Ranker(nn.Module):
         self.config = config
         self.catalogue = catalogue
         self.fingerprint: str | None = None  # of the data it was trained on, where that is known
+        self.ranking_loss: str | None = None  # the kind that it learned by, where it did and that is known
         self.split: Split | None = None  # that data itself, where it was trained by this process
 
     def prepare(self, train: Sequences) -> None:

@@ -89,11 +89,12 @@ def test_several_models_are_one_teacher(done: Path, cli: Command) -> None:
     assert line == "--teacher: several files of lists are made one by `rankdistill fuse`; give that one"
 
 
-def test_models_whose_scores_are_no_log_probabilities_are_not_added_up_unasked(done: Path, cli: Command) -> None:
+def test_models_whose_scores_are_no_log_probabilities_are_added_up_by_z_score(done: Path, cli: Command) -> None:
     cli.done("train", "e.toml", "--role", "teacher", "--set", "teacher={kind='ease'}", "--out", "solved")
-    line = cli.refusal("label", done / "teacher", "solved", "--out", "both.parquet")
-    assert line.startswith("solved: several models are added up as log-probabilities, which the scores of EASE are not")
-    assert not Path("both.parquet").exists()
+    told = cli.done("label", done / "teacher", "solved", "--out", "both.parquet").err
+    assert "2 models are added up by z_score: done/teacher (pointwise), solved (no known loss)" in told
+    told = cli.done("label", done / "teacher", done / "student", "--out", "both.parquet").err
+    assert "2 models are added up by log_sigmoid: done/teacher (pointwise), done/student (pointwise)" in told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def score_of(model: rd.Ranker, split: rd.Split, query: int, item: int) -> float:
 def test_scores_are_the_weighted_mean_of_log_probabilities(
     members: list[rd.Ranker], split: rd.Split, weights: Any
 ) -> None:
-    ensemble = rd.Ensemble.of(members, weights).eval()
+    ensemble = rd.Ensemble.of(members, weights, "log_sigmoid").eval()
     lists = rank(ensemble, asked(split, 7), 5)
     assert lists.scores is not None
     shares = weights or [1.0, 1.0, 1.0]
@@ -56,6 +57,47 @@ def test_scores_are_the_weighted_mean_of_log_probabilities(
 def test_only_what_the_weights_are_to_each_other_counts(members: list[rd.Ranker], split: rd.Split, size: float) -> None:
     wanted, found = (rd.Ensemble.of(members, weights).eval() for weights in (None, [size] * 3))
     np.testing.assert_array_equal(everything(found, split, 3), everything(wanted, split, 3))
+
+
+@pytest.mark.parametrize(
+    ("losses", "combine"),
+    [
+        ([rd.Softmax, rd.Softmax], "log_softmax"),
+        ([rd.Pointwise, rd.GBCE], "log_sigmoid"),
+        ([rd.Pointwise, rd.Softmax], "z_score"),
+        ([rd.Pointwise, rd.Pairwise], "z_score"),
+        ([rd.Pairwise, rd.Pairwise], "z_score"),
+    ],
+)
+def test_what_is_added_up_follows_from_the_losses_of_the_models_trained_here_or_loaded(
+    split: rd.Split, losses: list[Any], combine: str, tmp_path: Path
+) -> None:
+    train = rd.TrainConfig(epochs=0, device="cpu")
+    models = [rd.train(rd.Caser.Config(dim=2), split, rd.Settings(loss=loss.Config(), train=train)) for loss in losses]
+    assert rd.Ensemble.of(models).config.combine == combine
+    for number, model in enumerate(models):
+        save_model(tmp_path / str(number), model, split.user_ids, split.item_ids, {})
+    loaded = [load_model(tmp_path / str(number))[0] for number in range(len(models))]
+    assert rd.Ensemble.of(loaded).config.combine == combine
+
+
+def test_models_that_learned_by_no_loss_are_added_up_by_z_score(split: rd.Split) -> None:
+    train = rd.Settings(train=rd.TrainConfig(epochs=0, device="cpu"))
+    caser, ease = rd.train(rd.Caser.Config(dim=2), split, train), rd.train(rd.EASE.Config(), split, train)
+    assert rd.Ensemble.of([caser, ease]).config.combine == "z_score"
+    both = rd.Ensemble.of([caser, caser])
+    assert both.config.combine == "log_sigmoid"
+    assert rd.Ensemble.of([caser, both]).config.combine == "z_score"
+
+
+def test_the_loss_of_a_model_is_read_from_the_settings_of_an_earlier_card(split: rd.Split, tmp_path: Path) -> None:
+    model = build(rd.Caser.Config(dim=2), split, 0)
+    about = {"settings": {"ranking_loss.kind": "softmax"}}
+    save_model(tmp_path, model, split.user_ids, split.item_ids, about)
+    card = json.loads((tmp_path / "model.json").read_text())
+    del card["ranking_loss"]
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    assert load_model(tmp_path)[0].ranking_loss == "softmax"
 
 
 def test_it_is_labelled_and_distilled_from_like_any_teacher(members: list[rd.Ranker], split: rd.Split) -> None:

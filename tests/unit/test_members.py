@@ -75,6 +75,8 @@ def test_members_are_numbered_and_share_the_weight_of_their_table(here: Path) ->
         ([CASER, MF], "softmax", "log_softmax"),
         ([CASER, {**MF, "ranking_loss": {"kind": "pointwise"}}], "softmax", "z_score"),
         ([CASER, {**MF, "ranking_loss": {"kind": "gbce"}}], "pointwise", "log_sigmoid"),
+        ([CASER, MF], "pairwise", "z_score"),
+        ([CASER, {**MF, "ranking_loss": {"kind": "pairwise"}}], "pointwise", "z_score"),
         ([CASER, {"kind": "ease"}], "pointwise", "ranks"),
         ([CASER, {"kind": "fossil"}], "pointwise", "ranks"),
         ([CASER, {"rankings": "a.parquet"}], "pointwise", "ranks"),
@@ -88,7 +90,7 @@ def test_how_they_are_combined_follows_from_what_they_are(
 
 
 def parse_loss(kind: str) -> Any:
-    return {"pointwise": rd.Pointwise, "softmax": rd.Softmax}[kind].Config()
+    return {"pointwise": rd.Pointwise, "pairwise": rd.Pairwise, "softmax": rd.Softmax}[kind].Config()
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
 
 
 def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
-    """The model of a folder, or an ensemble of those of several, as their ranking losses have it; see `summed_as`.
+    """The model of a folder, or an ensemble of those of several, as their ranking losses have it; see `Ensemble.of`.
 
     Raises:
         CheckpointError: as `load_ranker` does.
@@ -99,19 +99,14 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
     members = [load_ranker(folder, split, device) for folder in folders]
     if len(members) == 1:
         return members[0]
-    from rankdistill.ensemble import Ensemble, summed_as
-    from rankdistill.errors import ConfigError
-    from rankdistill.model_folder import load_card
+    from rankdistill.ensemble import Ensemble
 
-    for folder, member in zip(folders, members, strict=True):
-        if not member.learns:
-            raise ConfigError(
-                f"{folder}: several models are added up as log-probabilities, which the scores of "
-                f"{type(member).__name__} are not; name them in [[teacher]] with [ensemble] combine = 'z_score', or "
-                f"label each and `rankdistill fuse` the lists"
-            )
-    losses = {load_card(folder).get("settings", {}).get("ranking_loss.kind") for folder in folders}
-    return Ensemble.of(members, combine=summed_as(losses))
+    teacher = Ensemble.of(members)
+    learned = ", ".join(
+        f"{folder} ({member.ranking_loss or 'no known loss'})" for folder, member in zip(folders, members, strict=True)
+    )
+    logger.info("%d models are added up by %s: %s", len(members), teacher.config.combine, learned)
+    return teacher
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:

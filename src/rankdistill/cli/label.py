@@ -50,7 +50,8 @@ def label(
 ) -> None:
     """Teacher to its lists.
 
-    Several models are one teacher: the mean of log sigmoid of their scores. The data is that of the first model's own
+    Several models are one teacher: the mean of their log-probabilities where their ranking losses make the scores
+    such, and else of their scores with mean 0 and deviation 1. The data is that of the first model's own
     config.toml, unless --config or --data names it.
     """
     shard = _shard(lists.shard)
