@@ -93,6 +93,11 @@ def test_models_whose_scores_are_no_log_probabilities_are_added_up_by_z_score(do
     cli.done("train", "e.toml", "--role", "teacher", "--set", "teacher={kind='ease'}", "--out", "solved")
     told = cli.done("label", done / "teacher", "solved", "--out", "both.parquet").err
     assert "2 models are added up by z_score: done/teacher (pointwise), solved (no known loss)" in told
+    chosen = pl.read_parquet("both.parquet")
+    cli.done("label", done / "teacher", "solved", "--out", "both.parquet", "--combine", "log_softmax")
+    assert not pl.read_parquet("both.parquet").equals(chosen)
+    line = cli.refusal("label", "solved", "--out", "both.parquet", "--combine", "z_score")
+    assert line == "--combine: says how several models become one, and solved is alone; leave it out"
     told = cli.done("label", done / "teacher", done / "student", "--out", "both.parquet").err
     assert "2 models are added up by log_sigmoid: done/teacher (pointwise), done/student (pointwise)" in told
 

@@ -14,6 +14,7 @@ from rankdistill.processor import cores
 if TYPE_CHECKING:
     from rankdistill.config import Experiment, Section
     from rankdistill.data.splitting import Split
+    from rankdistill.ensemble import Combine
     from rankdistill.ranker import Ranker
     from rankdistill.types import Json
 
@@ -87,8 +88,8 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
     return with_windows(read_split(prepared), experiment.windows)
 
 
-def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
-    """The model of a folder, or an ensemble of those of several, as their ranking losses have it; see `Ensemble.of`.
+def load_teacher(folders: Sequence[Path], split: Split, device: str, combine: Combine | None = None) -> Ranker:
+    """The model of a folder, or an ensemble of those of several, by `combine` or what fits them; see `Ensemble.of`.
 
     Raises:
         CheckpointError: as `load_ranker` does.
@@ -101,7 +102,7 @@ def load_teacher(folders: Sequence[Path], split: Split, device: str) -> Ranker:
         return members[0]
     from rankdistill.ensemble import Ensemble
 
-    teacher = Ensemble.of(members)
+    teacher = Ensemble.of(members, combine=combine)
     learned = ", ".join(
         f"{folder} ({member.ranking_loss or 'no known loss'})" for folder, member in zip(folders, members, strict=True)
     )

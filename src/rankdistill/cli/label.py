@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +13,23 @@ from rankdistill.cli.inputs import experiment_of, load_data, load_teacher, use_p
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.errors import ConfigError
 
+if TYPE_CHECKING:
+    from rankdistill.ensemble import Combine
+
 
 class Exclude(StrEnum):
     """What the lists leave out."""
 
     targets = "targets"
     seen = "seen"
+
+
+class Added(StrEnum):
+    """How the scores of models are made comparable; see `Ensemble`."""
+
+    log_sigmoid = "log_sigmoid"
+    log_softmax = "log_softmax"
+    z_score = "z_score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,14 @@ class Lists:
     exclude: Annotated[
         Exclude | None,
         typer.Option("--exclude", help="What a list leaves out; [distillation] exclude else.", show_default=False),
+    ] = None
+    combine: Annotated[
+        Added | None,
+        typer.Option(
+            "--combine",
+            help="How the scores of several models are added up; as their losses have it else.",
+            show_default=False,
+        ),
     ] = None
     config: OtherConfig = None
     data: PreparedData = None
@@ -51,10 +70,12 @@ def label(
     """Teacher to its lists.
 
     Several models are one teacher: the mean of their log-probabilities where their ranking losses make the scores
-    such, and else of their scores with mean 0 and deviation 1. The data is that of the first model's own
-    config.toml, unless --config or --data names it.
+    such, and else of their scores with mean 0 and deviation 1, unless --combine says otherwise. The data is that of
+    the first model's own config.toml, unless --config or --data names it.
     """
     shard = _shard(lists.shard)
+    if lists.combine is not None and len(models) == 1:
+        raise ConfigError(f"--combine: says how several models become one, and {models[0]} is alone; leave it out")
     experiment = experiment_of(models[0], lists.config, changes)
     check_parquet(out, experiment.data.path)
     from rankdistill import pipeline
@@ -64,7 +85,8 @@ def label(
     assert isinstance(method, DistillationConfig)
     use_processor(experiment)
     split = load_data(experiment, lists.data)
-    teacher = load_teacher(models, split, experiment.train.device)
+    combine: Combine | None = None if lists.combine is None else lists.combine.value
+    teacher = load_teacher(models, split, experiment.train.device, combine)
     k = method.k if lists.k is None else lists.k
     exclude = method.exclude if lists.exclude is None else lists.exclude.value
     made = pipeline.label(teacher, split, k=k, exclude=exclude, shard=shard)
