@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -53,6 +53,7 @@ class Batch:
         shared: the sequences that the queries are parts of, for a causal model; None where each is encoded by itself.
         easier_items: [B, M - 1, K], lists that are easier to learn, the easiest first, where there are some.
         teacher_queries: [B, E], the teacher's vectors of the queries, where they are kept.
+        listed: [B], whether the teacher has a list for the query; None where it has one for all.
     """
 
     users: Tensor
@@ -64,6 +65,7 @@ class Batch:
     shared: Shared | None = None
     easier_items: Tensor | None = None
     teacher_queries: Tensor | None = None
+    listed: Tensor | None = None
 
     def encoded_by(self, model: Ranker) -> Tensor:
         """The vectors [B, D] of the queries."""
@@ -160,12 +162,15 @@ class Step:
         return self.teacher.encode(self.batch.users, self.batch.history) if kept is None else kept
 
     def some(self, share: float) -> Step:
-        """The step of a share of the queries, drawn at random; all of them are this step."""
-        if share == 1:
+        """The step of a share of the queries with a list, drawn at random; all queries are this step."""
+        listed, device = self.batch.listed, self.queries.device
+        if share == 1 and listed is None:
             return self
-        number = max(1, round(share * len(self.queries)))
-        drawn = torch.randperm(len(self.queries), generator=self.generator, device=self.queries.device)[:number]
-        return replace(self, batch=self.batch.take(drawn), queries=self.queries[drawn])
+        rows = torch.arange(len(self.queries), device=device) if listed is None else listed.nonzero().flatten()
+        if share < 1:
+            number = max(1, round(share * len(rows)))
+            rows = rows[torch.randperm(len(rows), generator=self.generator, device=device)[:number]]
+        return replace(self, batch=self.batch.take(rows), queries=self.queries[rows])
 
     def unlisted(self) -> Step:
         """The step without the teacher's lists, which nothing then scores."""
@@ -285,7 +290,8 @@ class Objective(nn.Module):
     """The ranking loss, and beside it the distillation loss where there is a teacher.
 
     `mixing` is the convention for alpha: `"sum"` is L_R + alpha L_D (the published code), `"convex"` is
-    (1 - alpha) L_R + alpha L_D (the paper). The distillation loss is the mean over a `query_share` of the queries.
+    (1 - alpha) L_R + alpha L_D (the paper). The distillation loss is the mean over a `query_share` of the queries; one
+    for which the teacher has no list counts as one of loss 0.
     """
 
     def __init__(
@@ -319,8 +325,17 @@ class Objective(nn.Module):
         taught = step if self.distillation is None else step.some(self.query_share)
         terms = {"ranking_loss": self.ranking(step if taught is step else step.unlisted())}
         if self.distillation is not None:
-            terms["distillation_loss"] = self.distillation(taught)
+            terms["distillation_loss"] = self._distilled(taught, step.batch.listed)
         return terms
+
+    def _distilled(self, taught: Step, listed: Tensor | None) -> Tensor:
+        assert self.distillation is not None
+        if listed is None:
+            return cast(Tensor, self.distillation(taught))
+        if not len(taught.queries):
+            return taught.queries.sum()  # 0
+        loss = cast(Tensor, self.distillation(taught))
+        return loss * listed.to(loss.dtype).mean()
 
     @property
     def settled_from(self) -> int:

@@ -96,8 +96,14 @@ def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine
 
     Raises:
         ConfigError: scores of models are asked for and a member has none; or a method asks the teacher itself where
-            there are lists alone; or all weights are 0.
+            there are lists alone; or all weights are 0; or a member is to lack lists.
     """
+    for member in members:
+        if isinstance(member.role, TeacherLists) and member.role.on_missing == "skip":
+            raise ConfigError(
+                f"[[teacher]] on_missing = 'skip': {member.name} is one of several teachers, each of which has to have "
+                f"a list for every training query; `rankdistill fuse` their lists and name that file as [teacher]"
+            )
     if not any(member.weight for member in members):
         raise ConfigError("[[teacher]] weight: is 0 for all of them; give one of them a weight above 0")
     asked = experiment.ensemble.combine

@@ -236,7 +236,7 @@ def read_teacher(teacher: TeacherLists, split: Split) -> Rankings:
     """
     paths = (teacher.rankings, *teacher.easier)
     lists, *easier = (read_lists(path, split, teacher.on_unknown, teacher.least_shared) for path in paths)
-    return replace(lists, easier=tuple(easier))
+    return replace(lists, easier=tuple(easier), on_missing=teacher.on_missing)
 
 
 Easier: TypeAlias = Literal["epoch", "member"]
@@ -278,7 +278,7 @@ def lists_to_climb(
         else read_lists(source, split, foreign.on_unknown, foreign.least_shared)
         for source in sources
     ]
-    return replace(found[-1], easier=tuple(found[:-1]))
+    return replace(found[-1], easier=tuple(found[:-1]), on_missing=foreign.on_missing)
 
 
 def data_settings(experiment: Experiment) -> Json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rankdistill import plugins
 from rankdistill.config import Section
 from rankdistill.data.splitting import Split
@@ -61,8 +63,11 @@ class Distillation:
             return found
         if not lists.easier:
             raise ConfigError(lacks_easier(config, lists.source))
-        easier = (teacher_items(replace(each, scores=None), split, config.k, config.exclude) for each in lists.easier)
-        return replace(found, easier=tuple(each.items for each in easier))
+        plain = (replace(each, scores=None, on_missing=lists.on_missing) for each in lists.easier)
+        easier = [teacher_items(each, split, config.k, config.exclude) for each in plain]
+        known = [each.listed for each in (found, *easier) if each.listed is not None]
+        listed = np.logical_and.reduce(known) if known else None
+        return replace(found, easier=tuple(each.items for each in easier), listed=listed)
 
 
 def needs_of(method: Section) -> Needs:

@@ -180,15 +180,18 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "an unknown user": (
         lambda lists: lists.with_columns(pl.col("user_id").replace({"u3": "stranger"})),
         "bad.parquet: 1 of 20 users are not in the data (first: 'stranger'); made from other data? "
-        "on_unknown = 'drop' leaves them out",
+        "on_unknown = 'drop' leaves them out (--set teacher.on_unknown=drop; of evaluate --on-unknown drop)",
     ),
     "an unknown item": (
         lambda lists: swapped(lists, 2, pl.lit("novelty")),
-        "items are not in the data (first: 'novelty'); made from other data? on_unknown = 'drop' leaves them out",
+        "items are not in the data (first: 'novelty'); made from other data? on_unknown = 'drop' leaves them out "
+        "(--set teacher.on_unknown=drop; of evaluate --on-unknown drop)",
     ),
     "missing queries": (
         lambda lists: lists.filter(~U3),
-        "bad.parquet: no list for 5 of 100 queries (first: user 'u3', position 5); made from another split?",
+        "bad.parquet: no list for 5 of 100 training queries, of 1 of 20 users (first: user 'u3', position 5); made "
+        "from another split? If it is not, on_missing = 'skip' (--set teacher.on_missing=skip) has them learn from the "
+        "data alone",
     ),
     "short lists": (
         lambda lists: lists.filter(~(U3 & (pl.col("rank") > 5))),
@@ -223,7 +226,8 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     ),
     "no row at all": (
         lambda lists: lists.head(0),
-        "bad.parquet: no list for 100 of 100 queries (first: user 'u0', position 5); made from another split?",
+        "bad.parquet: no list for 100 of 100 training queries, of 20 of 20 users (first: user 'u0', position 5); made "
+        "from another split?",
     ),
 }
 

@@ -146,8 +146,39 @@ def test_a_teacher_over_another_catalogue_is_told_of_used_and_refused_by_its_sha
     assert "some.parquet: 21 of 30 items are in the data (first that is not: 'other " in told
     line = cli.refusal(*command, "--teacher", "most.parquet", *drop)
     assert line.startswith("most.parquet: 12 of 30 items are in the data (first that is not: 'other ")
-    assert line.endswith("and a share of 0.5 is the least; made from other data? lower least_shared if it is not")
+    assert line.endswith(
+        "and a share of 0.5 is the least; made from other data? lower least_shared if it is not (--set "
+        "teacher.least_shared=0.1)"
+    )
     cli.done(*command, "--teacher", "most.parquet", *drop, "--set", "teacher.least_shared=0.3")
+
+
+@pytest.mark.parametrize("kind", ["ranking_distillation", "rankdistil", "hetcomp"])
+def test_a_teacher_that_knows_some_of_the_users_alone_is_skipped_for_the_others(
+    done: Path, bare: Path, cli: Command, kind: str
+) -> None:
+    lists = pl.read_parquet(done / "labels.parquet")
+    few = lists.filter(~pl.col("user_id").is_in(["u3", "u4"]))
+    few.write_parquet("few.parquet")
+    teachers = ("--teacher", done / "labels.parquet") if kind == "hetcomp" else ()
+    command = ("distill", bare, *teachers, "--teacher", "few.parquet", "--set", f"distillation.kind={kind}")
+    command = (*command, "--set", "distillation.k=5")
+    assert "few.parquet: no list for 10 of 100 training queries, of 2 of" in cli.refusal(*command, "--out", "refused")
+    told = cli.done(*command, "--out", "student", "--set", "teacher.on_missing=skip").err
+    assert "of 2 of 20 users (first: user 'u3', position 5); they learn from the data alone" in told
+    if kind != "hetcomp":
+        cli.done("fuse", "few.parquet", done / "labels.parquet", "--out", "both.parquet")
+        cli.done(*command[:2], "--teacher", "both.parquet", "--out", "other", "--set", "teacher.on_missing=skip")
+
+
+def test_a_run_with_a_teacher_that_knows_some_of_the_users_alone(done: Path, bare: Path, cli: Command) -> None:
+    pl.read_parquet(done / "labels.parquet").filter(pl.col("user_id") != "u3").write_parquet("few.parquet")
+    command = ("run", bare, "--out", "run", "--set", "teacher={rankings='few.parquet', on_missing='skip'}")
+    cli.done(*command)
+    assert 'on_missing = "skip"' in Path("run/config.toml").read_text()
+    assert Path("run/distilled/model.safetensors").read_bytes() != (Path("run/student/model.safetensors").read_bytes())
+    cli.done(*command)
+    assert "distilled" in json.loads(Path("run/run.json").read_text())["skipped"]
 
 
 def test_a_teacher_of_other_users_is_refused_even_where_they_may_be_dropped(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from statistics import mean
 from typing import Any, get_args
 
@@ -307,7 +308,7 @@ class Recorded(Loss):
         return step.queries.mean()
 
 
-def numbered_step(queries: int, seed: int = 0) -> Step:
+def numbered_step(queries: int, seed: int = 0, listed: Tensor | None = None) -> Step:
     """A step of which everything that belongs to query q is q."""
     numbers = torch.arange(queries)
     of_each = numbers.unsqueeze(1).repeat(1, 2)
@@ -322,6 +323,7 @@ def numbered_step(queries: int, seed: int = 0) -> Step:
         shared=sequences,
         easier_items=of_each.unsqueeze(1),
         teacher_queries=of_each.double(),
+        listed=listed,
     )
     generator = torch.Generator().manual_seed(seed)
     return Step(batch, of_each.double(), Fixed(torch.zeros(queries)), 1, generator)
@@ -336,7 +338,7 @@ def test_a_share_of_the_queries_is_distilled_with_all_that_belongs_to_them() -> 
         assert batch.shared is not None
         assert batch.users.shape == (2,)
         assert batch.shared.sequences.shape == (3, 4)
-        of_queries = [getattr(batch, field.name) for field in fields(batch) if field.name != "shared"]
+        of_queries = [getattr(batch, field.name) for field in fields(batch) if field.name not in ("shared", "listed")]
         for each in (*of_queries, batch.shared.rows, batch.shared.columns, method.steps[-1].queries):
             assert (each.flatten(1) if each.dim() > 1 else each.unsqueeze(1)).eq(batch.users.unsqueeze(1)).all()
         drawn |= set(batch.users.tolist())
@@ -354,3 +356,31 @@ def test_all_queries_are_distilled_in_the_step_itself_and_one_at_least() -> None
     assert torch.equal(step.generator.get_state(), state)
     Objective(ranking, method, query_share=0.01)(step)
     assert len(method.steps[-1].queries) == 1
+
+
+def test_queries_without_a_list_are_not_distilled_and_a_share_is_one_of_the_others() -> None:
+    ranking, method = Recorded(), Recorded()
+    listed = torch.tensor([True, False, False, True, True, False, True, False])
+    step = numbered_step(8, listed=listed)
+    Objective(ranking, method)(step)
+    assert method.steps[-1].batch.users.tolist() == [0, 3, 4, 6]
+    assert ranking.steps[-1].batch.users.tolist() == list(range(8))
+    assert ranking.steps[-1].batch.teacher_items.shape == (8, 0)
+    drawn = set()
+    for seed in range(40):
+        Objective(ranking, method, query_share=0.5)(numbered_step(8, seed, listed))
+        assert len(method.steps[-1].queries) == 2
+        drawn |= set(method.steps[-1].batch.users.tolist())
+    assert drawn == {0, 3, 4, 6}
+
+
+@pytest.mark.parametrize("known", [(), (2,), (0, 3), range(8)])
+def test_a_query_without_a_list_counts_as_one_of_loss_0(known: Sequence[int]) -> None:
+    listed = torch.zeros(8, dtype=torch.bool)
+    listed[list(known)] = True
+    step = numbered_step(8, listed=listed)
+    queries = step.queries.clone().requires_grad_()
+    loss = Objective(Recorded(), Recorded())(replace(step, queries=queries))["distillation_loss"]
+    (gradient,) = torch.autograd.grad(loss, queries)
+    torch.testing.assert_close(gradient, (listed.double() / 8).unsqueeze(1).expand_as(gradient) / gradient[0].numel())
+    assert loss.item() == pytest.approx(sum(known) / 8)

@@ -116,6 +116,12 @@ def parse_loss(kind: str) -> Any:
             "combined by their scores",
         ),
         (
+            [CASER, {"rankings": "a.parquet", "on_missing": "skip"}],
+            {},
+            "[[teacher]] on_missing = 'skip': member 2 (a.parquet) is one of several teachers, each of which has to "
+            "have a list for every training query; `rankdistill fuse` their lists and name that file as [teacher]",
+        ),
+        (
             [{**CASER, "weight": 0.0}, {**MF, "weight": 0.0}],
             {},
             "[[teacher]] weight: is 0 for all of them; give one of them a weight above 0",

@@ -54,7 +54,34 @@ def test_missing_queries_are_counted_and_the_first_is_named(split: rd.Split, tea
     lists = rd.label(teacher, split, k=5)
     fewer = replace(lists, query_ids=lists.query_ids[2:], items=lists.items[2:])
     total, name = len(split.windows), split.user_ids.values[0]
-    assert f"no list for 2 of {total} queries (first: user {name!r}, position 5)" in refused(fewer, split)
+    assert refused(replace(fewer, source="a.parquet"), split) == (
+        f"a.parquet: no list for 2 of {total} training queries, of 1 of {split.num_users} users (first: user {name!r}, "
+        f"position 5); made from another split? If it is not, on_missing = 'skip' (--set teacher.on_missing=skip) has "
+        f"them learn from the data alone"
+    )
+
+
+@pytest.mark.parametrize("per_user", [False, True])
+def test_queries_without_a_list_are_marked_where_they_may_be_skipped(
+    split: rd.Split, teacher: rd.Ranker, per_user: bool
+) -> None:
+    lists = rd.label(teacher, split, k=5, exclude="seen")
+    known = np.isin(split.windows.users, [1, 4, 5])
+    if per_user:
+        users, rows = np.unique(split.windows.users, return_index=True)
+        rows = rows[np.isin(users, [1, 4, 5])]
+        part = replace(lists, query_ids=pack(np.array([1, 4, 5]), ANY_POSITION), items=lists.items[rows])
+    else:
+        part = replace(lists, query_ids=lists.query_ids[known], items=lists.items[known])
+    found = teacher_items(replace(part, scores=None, on_missing="skip"), split, 5, "seen")
+    assert found.listed is not None
+    np.testing.assert_array_equal(found.listed, known)
+    assert not found.items[~known].any()
+    if not per_user:
+        np.testing.assert_array_equal(found.items[known], lists.items[known])
+    assert teacher_items(replace(lists, on_missing="skip"), split, 5, "seen").listed is None
+    nobody = replace(lists, query_ids=lists.query_ids + (999 << 32), on_missing="skip")
+    assert refused(nobody, split, exclude="seen").endswith("made from another split?")
 
 
 def test_a_short_list_is_refused_with_the_first_query_named(split: rd.Split, teacher: rd.Ranker) -> None:
@@ -101,14 +128,13 @@ def test_the_lists_of_all_windows_are_searched_once(
     split: rd.Split, teacher: rd.Ranker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lists, searches = rd.label(teacher, split, k=5), []
-    search = Rankings.for_queries
+    search = Rankings.rows_of
 
-    def counted(self: Rankings, *given: Any) -> Rankings:
-        searches.append(self.items.nbytes)
+    def counted(self: Rankings, *given: Any) -> Any:
+        searches.append(len(given[0]))
         return search(self, *given)
 
     monkeypatch.setattr("rankdistill.data.teacher_items._QUERIES_A_BLOCK", 50)
-    monkeypatch.setattr(Rankings, "for_queries", counted)
+    monkeypatch.setattr(Rankings, "rows_of", counted)
     teacher_items(lists, split, 5, "targets")
-    assert len(searches) == 1
-    assert searches[0] < lists.items.nbytes
+    assert searches == [len(split.windows)]

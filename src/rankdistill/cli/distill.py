@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,7 @@ def distill(
         lists = label(model, split, k=method.k, exclude=method.exclude)
     elif len(teacher) == 1:
         lists = stages.read_lists(teacher[0], split, given.on_unknown, given.least_shared)
+        lists = replace(lists, on_missing=given.on_missing)
     else:
         raise ConfigError("--teacher: several files of lists are made one by `rankdistill fuse`; give that one")
     Distillation(lists, method, model).items_for(split)

@@ -228,6 +228,12 @@ class TeacherLists(Section):
     on_unknown: Literal["error", "drop"] = Field(
         default="error", description="what to do with users or items that the data does not have"
     )
+    on_missing: Literal["error", "skip"] = Field(
+        default="error",
+        description="what to do with training queries without a list: refuse them, or have them learn from the data "
+        "alone",
+        json_schema_extra=LATER,
+    )
     easier: tuple[Path, ...] = Field(
         default=(),
         description="files of lists that are easier to learn, the easiest first, for a method that climbs them",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from rankdistill.data.splitting import Split
 from rankdistill.errors import RankingsError
 from rankdistill.rankings import Rankings, unpack
-from rankdistill.types import PAD, Bools, Floats, Items
+from rankdistill.types import PAD, UNKNOWN, Bools, Floats, Items
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +26,20 @@ class TeacherItems:
         items: [n, K], the teacher's, best first.
         scores: [n, K], the teacher's own, where its lists have them.
         easier: [n, K] each, from lists that are easier to learn, the easiest first.
+        listed: [n], whether there is a list for it; None where there is one for all.
     """
 
     items: Items
     scores: Floats | None = None
     easier: tuple[Items, ...] = ()
+    listed: Bools | None = None
 
 
 def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:
     """The teacher's first K items for each window of `split`, none of them labelled.
 
-    From a list that serves all queries of a user (no position), a query's own targets are taken out first.
+    From a list that serves all queries of a user (no position), a query's own targets are taken out first. A window
+    without a list, where `lists.on_missing` allows for it, has no items.
 
     Raises:
         RankingsError: made from other data; no list for a query; a list shorter than K; a list that holds what
@@ -51,9 +54,10 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
         raise RankingsError(f"k = {k} is more than the catalogue's {split.num_items:,} items; lower [distillation] k")
     windows = split.windows
     lists = lists.with_users(split.user_ids)
-    numbers = np.arange(len(lists), dtype=np.int32)[:, None]  # in place of the items: which list serves which window
-    places = replace(lists, items=numbers, scores=None).for_queries(windows.ids, split.user_ids).items[:, 0]
-    unused = len(lists) - len(np.unique(places))
+    places = lists.rows_of(windows.ids)
+    listed = places != UNKNOWN
+    _check_missing(~listed, lists, split)
+    unused = len(lists) - len(np.unique(places[listed]))
     if unused:
         logger.warning("%s: %s lists are of no training query and are not used", lists.source, f"{unused:,}")
     drop_targets = lists.per_user and exclude == "targets"
@@ -65,7 +69,7 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
     for start in range(0, len(windows), _QUERIES_A_BLOCK):
         rows = slice(start, start + _QUERIES_A_BLOCK)
         users = windows.users[rows]
-        found = lists.items[places[rows], :width]
+        found = np.where(listed[rows, None], lists.items[places[rows], :width], PAD)
         values = None if lists.scores is None else lists.scores[places[rows], :width]
         if known is not None:
             labelled[rows] = (known(users[:, None], found) & (found != PAD)).any(axis=1)
@@ -81,8 +85,8 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
         if scores is not None and values is not None:
             scores[rows, : min(k, values.shape[1])] = values[:, :k]
     _refuse_labelled(labelled, lists, split, exclude)
-    _refuse_short(items, lists, split)
-    return TeacherItems(items, scores)
+    _refuse_short(items, listed, lists, split)
+    return TeacherItems(items, scores, listed=None if listed.all() else listed)
 
 
 def _first(split: Split, wrong: Bools) -> tuple[int, str]:
@@ -90,6 +94,24 @@ def _first(split: Split, wrong: Bools) -> tuple[int, str]:
     row = int(wrong.argmax())
     users, positions = unpack(split.windows.ids[row : row + 1])
     return row, f"user {split.user_ids.decode(users)[0]!r}, position {int(positions[0])}"
+
+
+def _check_missing(missing: Bools, lists: Rankings, split: Split) -> None:
+    if not missing.any():
+        return
+    users = len(np.unique(split.windows.users[missing]))
+    line = (
+        f"{lists.source}: no list for {int(missing.sum()):,} of {len(missing):,} training queries, of {users:,} of "
+        f"{split.num_users:,} users (first: {_first(split, missing)[1]})"
+    )
+    if missing.all():
+        raise RankingsError(f"{line}; made from another split?")
+    if lists.on_missing == "error":
+        raise RankingsError(
+            f"{line}; made from another split? If it is not, on_missing = 'skip' (--set teacher.on_missing=skip) has "
+            f"them learn from the data alone"
+        )
+    logger.info("%s; they learn from the data alone", line)
 
 
 def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: str) -> None:
@@ -101,9 +123,9 @@ def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: st
         )
 
 
-def _refuse_short(items: Items, lists: Rankings, split: Split) -> None:
+def _refuse_short(items: Items, listed: Bools, lists: Rankings, split: Split) -> None:
     lengths = np.count_nonzero(items != PAD, axis=1)
-    short = lengths < items.shape[1]
+    short = listed & (lengths < items.shape[1])
     if short.any():
         row, name = _first(split, short)
         raise RankingsError(

@@ -119,7 +119,9 @@ def _shared(what: str, teachers: Sequence[Rankings], known: Sequence[Ints], leas
     if len(shared) < least * len(every) or not len(shared):
         raise RankingsError(f"{line}, and a share of {least:g} is the least; are they of the same data?")
     if len(shared) < len(every):
-        logger.info("%s; the others are left out", line)
+        logger.info(
+            "%s; the others are left out, and students of them have to skip these ([teacher] on_missing = 'skip')", line
+        )
     return shared
 
 

@@ -60,6 +60,8 @@ class Rankings:
         source: the file or model, for error messages.
         easier: lists for the same queries that are easier to learn, the easiest first: of the same teacher's earlier
             epochs, or of weaker teachers.
+        on_missing: what to do with training queries that have no list here: refuse them, or leave them out of the
+            distillation.
     """
 
     query_ids: Ints
@@ -70,6 +72,7 @@ class Rankings:
     fingerprint: str | None = None
     source: str = "rankings"
     easier: tuple[Rankings, ...] = ()
+    on_missing: Literal["error", "skip"] = "error"
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -107,16 +110,23 @@ class Rankings:
         if user_ids is None:
             self.check_users()
         lists = self if user_ids is None else self.with_users(user_ids)
-        keys = pack(unpack(query_ids)[0], ANY_POSITION) if lists.per_user else query_ids
-        order = np.argsort(lists.query_ids, kind="stable")
-        places = np.searchsorted(lists.query_ids, keys, sorter=order)
-        missing = places == len(lists)
-        rows = order[np.where(missing, 0, places)] if len(lists) else places
-        missing[~missing] = lists.query_ids[rows[~missing]] != keys[~missing]
+        rows = lists.rows_of(query_ids)
+        missing = rows == UNKNOWN
         if missing.any():
             raise RankingsError(self._missing(query_ids, missing, user_ids))
         scores = None if lists.scores is None else lists.scores[rows]
         return replace(lists, query_ids=query_ids, items=lists.items[rows], scores=scores)
+
+    def rows_of(self, query_ids: Ints) -> Ints:
+        """The row [Q] of the list that serves each of the given queries [Q]; `UNKNOWN` where there is none."""
+        keys = pack(unpack(query_ids)[0], ANY_POSITION) if self.per_user else query_ids
+        order = np.argsort(self.query_ids, kind="stable")
+        places = np.searchsorted(self.query_ids, keys, sorter=order)
+        rows = np.full(len(keys), UNKNOWN, dtype=np.int64)
+        inside = places < len(self)
+        rows[inside] = order[places[inside]]
+        rows[inside] = np.where(self.query_ids[rows[inside]] == keys[inside], rows[inside], UNKNOWN)
+        return rows
 
     def _missing(self, query_ids: Ints, missing: NDArray[np.bool_], user_ids: IdMap | None) -> str:
         users, positions = unpack(query_ids[missing][:1])

@@ -96,6 +96,7 @@ class TrainingData:
         items = nothing if self.taught is None else self.taught.items
         scores = None if self.taught is None else self.taught.scores
         easier = () if self.taught is None else self.taught.easier
+        listed = None if self.taught is None else self.taught.listed
 
         def move(array: NDArray[Any]) -> Tensor:
             return _moved(array, device)
@@ -115,6 +116,7 @@ class TrainingData:
                 shared,
                 move(np.stack([each[rows] for each in easier], axis=1)) if easier else None,
                 None if asked is None else asked[move(rows)],
+                None if listed is None else torch.from_numpy(listed[rows]).to(device),
             )
 
     def _parts(self, size: int, generator: np.random.Generator, causal: bool) -> Iterator[tuple[Ints, Segments | None]]:
