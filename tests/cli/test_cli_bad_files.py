@@ -297,6 +297,20 @@ def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> Non
     assert (desk / "events.csv").is_file()
 
 
+def test_a_model_folder_that_is_a_file_is_refused_before_anything_is_read(cli: Command, done: Path) -> None:
+    for command in (
+        ("distill", "e.toml", "--teacher", done / "labels.parquet"),
+        ("train", "e.toml", "--role", "student"),
+    ):
+        line = cli.refusal(*command, "--out", "events.csv")
+        assert line == "--out events.csv: is a file; name a folder for the model"
+
+
+def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:
+    for command in (("distill", "e.toml", "--teacher", done, "--out", "x"), ("label", done, "--out", "x.parquet")):
+        assert cli.refusal(*command) == "done: is the folder of a run; name its teacher, done/teacher"
+
+
 def test_parquet_is_written_to_parquet_files_alone(cli: Command, done: Path) -> None:
     recs = done / "student" / "rankings.parquet"
     before = snapshot(Path())

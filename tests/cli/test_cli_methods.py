@@ -86,7 +86,12 @@ def test_several_models_are_one_teacher(done: Path, cli: Command) -> None:
         "distill", "e.toml", *("--teacher", both[0], "--teacher", both[1]), "--out", "ce", *options("cross_entropy")
     )
     line = cli.refusal("distill", "e.toml", "--teacher", "both.parquet", "--teacher", "both.parquet", "--out", "x")
-    assert line == "--teacher: several files of lists are made one by `rankdistill fuse`; give that one"
+    wanted = (
+        "--teacher: several files of lists are made one by `rankdistill fuse`; give that one. Models and files do not "
+        "mix: `rankdistill label` the models first"
+    )
+    assert line == wanted
+    assert cli.refusal("distill", "e.toml", "--teacher", both[0], "--teacher", "both.parquet", "--out", "x") == wanted
 
 
 def test_models_whose_scores_are_no_log_probabilities_are_added_up_by_z_score(done: Path, cli: Command) -> None:

@@ -122,6 +122,9 @@ def test_what_cannot_be_fused_is_refused() -> None:
     teacher, other = lists_of(1, 20), lists_of(2, 20)
     with pytest.raises(RankingsError, match="no lists to fuse"):
         fuse([])
+    empty = replace(other, query_ids=other.query_ids[:0], items=other.items[:0], source="empty.parquet")
+    with pytest.raises(RankingsError, match=r"empty.parquet: holds no list; leave it out"):
+        fuse([teacher, empty], least_shared=0)
     with pytest.raises(RankingsError, match="teacher 2: has no column 'score'; add the scores, or fuse by ranks"):
         fuse([teacher, replace(other, scores=None)], by="scores")
     for weights in ([1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")]):

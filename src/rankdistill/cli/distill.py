@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from rankdistill.cli.inputs import load_data, load_experiment, load_teacher, use_processor
-from rankdistill.cli.options import Changes, Config, Folder, Output, Training
+from rankdistill.cli.inputs import check_teachers, load_data, load_experiment, load_teacher, use_processor
+from rankdistill.cli.options import Changes, Config, Folder, Output, Training, check_folder
 from rankdistill.cli.results import print_model
 from rankdistill.errors import ConfigError
 
@@ -36,6 +36,8 @@ def distill(
     The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing. Lists of a
     teacher that is given itself are made first.
     """
+    check_folder(out)
+    check_teachers(teacher)
     from rankdistill.config import in_place_of_teacher
 
     experiment = load_experiment(config, changes, *in_place_of_teacher(teacher[0]))
@@ -64,7 +66,10 @@ def distill(
         lists = stages.read_lists(teacher[0], split, given.on_unknown, given.least_shared)
         lists = replace(lists, on_missing=given.on_missing)
     else:
-        raise ConfigError("--teacher: several files of lists are made one by `rankdistill fuse`; give that one")
+        raise ConfigError(
+            "--teacher: several files of lists are made one by `rankdistill fuse`; give that one. Models and files do "
+            "not mix: `rankdistill label` the models first"
+        )
     Distillation(lists, method, model).items_for(split)
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
     ranker = stages.train_model(task, split, lists, model)

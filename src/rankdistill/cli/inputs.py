@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rankdistill.cli.options import Changes
+from rankdistill.errors import ConfigError
 from rankdistill.processor import cores
 
 if TYPE_CHECKING:
@@ -72,7 +73,6 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
     """The experiment's data: read from the raw file, or from a folder that `prepare` wrote."""
     from rankdistill.data.splitting import with_windows
     from rankdistill.data.storage import read_split, settings_of
-    from rankdistill.errors import ConfigError
     from rankdistill.pipeline import prepare
     from rankdistill.stages import data_settings
 
@@ -86,6 +86,19 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
                 f"prepare it again, or leave --data out"
             )
     return with_windows(read_split(prepared), experiment.windows)
+
+
+def check_teachers(named: Sequence[Path]) -> None:
+    """Refuses the folder of a run, which holds a teacher and is none.
+
+    Raises:
+        ConfigError: one of them is such a folder.
+    """
+    from rankdistill.model_folder import CARD
+
+    for each in named:
+        if (each / "teacher" / CARD).is_file() and not (each / CARD).is_file():
+            raise ConfigError(f"{each}: is the folder of a run; name its teacher, {each / 'teacher'}")
 
 
 def load_teacher(folders: Sequence[Path], split: Split, device: str, combine: Combine | None = None) -> Ranker:

@@ -81,6 +81,16 @@ def check_parquet(out: Path, *read: Path | None, option: str = "--out") -> None:
         raise ConfigError(f"{option} {out}: that file is read; name another one to write")
 
 
+def check_folder(out: Path) -> None:
+    """Checks that a model folder can be `out`, before anything is computed for it.
+
+    Raises:
+        ConfigError: there is a file of that name.
+    """
+    if out.is_file():
+        raise ConfigError(f"--out {out}: is a file; name a folder for the model")
+
+
 def _is_same(one: Path, other: Path) -> bool:
     both = one.exists() and other.exists()
     return one.absolute() == other.absolute() or (both and one.samefile(other))

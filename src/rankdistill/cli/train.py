@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rankdistill.cli.inputs import load_data, load_experiment, use_processor
-from rankdistill.cli.options import Changes, Config, Folder, Output, Training
+from rankdistill.cli.options import Changes, Config, Folder, Output, Training, check_folder
 from rankdistill.cli.results import print_model
 from rankdistill.errors import ConfigError
 
@@ -32,6 +32,7 @@ def train(
 
     The model is evaluated on the test split, too.
     """
+    check_folder(out)
     experiment = load_experiment(config, changes)
     from rankdistill import measuring, stages
     from rankdistill.config import RoleConfig, TeacherLists

@@ -86,6 +86,8 @@ def _taking_part(teachers: Sequence[Rankings], weights: Sequence[float]) -> tupl
 def _check(teachers: Sequence[Rankings], by: By) -> None:
     for each in teachers:
         each.check_users()
+        if not len(each):
+            raise RankingsError(f"{each.source}: holds no list; leave it out, or name a file that has some")
         if by == "scores" and each.scores is None:
             raise RankingsError(f"{each.source}: has no column 'score'; add the scores, or fuse by ranks")
 
