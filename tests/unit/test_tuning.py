@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rankdistill.config import Choice, Experiment, Range, load, parse
@@ -17,8 +19,11 @@ from rankdistill.errors import ConfigError, DataError, StorageError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.pipeline import evaluate, label, prepare, train
 from rankdistill.ranker import rank
+from rankdistill.rankings import Rankings
+from rankdistill.runs import Role
 from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
+from rankdistill.tuning.inputs import validation_only
 from rankdistill.tuning.outcome import sureness
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.search import Budget
@@ -26,7 +31,7 @@ from rankdistill.tuning.sizes import Sizes, ladder_of
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Point, at, changed, is_valid, limited, point_of, space_of
 from rankdistill.tuning.trials import Ledger, Trial
-from rankdistill.tuning.tune import Asked, best_of, settled, tune, validation_only
+from rankdistill.tuning.tune import Asked, begun_with, best_of, settled, tune
 from rankdistill.tuning.watching import Watch, lowest_bar, median_bar
 
 pytest.importorskip("optuna")
@@ -48,6 +53,14 @@ def experiment(**changes: Any) -> Experiment:
         replaced = not isinstance(value, dict) or "kind" in value or "rankings" in value
         sections[key] = value if replaced else {**sections.get(key, {}), **value}
     return parse(sections, "test")
+
+
+def delimited(path: Path, seed: int) -> dict[str, str]:
+    """Users, each with 15 of 40 items, as a file; and the section that names it."""
+    draw = np.random.default_rng(seed)
+    rows = [f"{user},{item},{time}" for user in range(60) for time, item in enumerate(draw.permutation(40)[:15])]
+    path.write_text("\n".join(["user,item,time", *rows, ""]))
+    return {"kind": "delimited", "path": str(path), "user": "user", "item": "item", "time": "time"}
 
 
 def trial(number: int, value: float, **fields: Any) -> Trial:
@@ -287,6 +300,31 @@ class TestTuning:
             tune(other, None, Budget(trials=10), found)
         assert "this search was begun with student.train.epochs = None and cannot go on with 7" in str(caught.value)
 
+    def test_how_deep_members_lists_are_added_up_is_part_of_the_question_and_how_deep_one_looks_is_not(self) -> None:
+        several = [FACTORS, {**FACTORS, "dim": 8}]
+        asked, deeper, measured = (
+            begun_with(Asked(experiment(teacher=several, **changes), "distilled"), {}, "map")
+            for changes in ({}, {"ensemble": {"depth": 7}}, {"evaluate": {"depth": 7}})
+        )
+        assert asked == measured != deeper
+
+    @pytest.mark.parametrize("role", ["student", "distilled"])
+    def test_a_search_goes_on_with_the_same_data_alone(self, tmp_path: Path, role: Role) -> None:
+        own, out = experiment(data=delimited(tmp_path / "ev.csv", seed=0)), tmp_path / "out"
+        asked = Asked(own, role)
+        tune(asked, None, Budget(trials=1), out)
+        delimited(tmp_path / "ev.csv", seed=1)
+        with pytest.raises(StorageError) as caught:
+            tune(asked, None, Budget(trials=2), out)
+        kept = json.loads((out / "trials.json").read_text())
+        assert str(caught.value) == (
+            f"{out / 'trials.json'}: this search was begun with fingerprint of the data = "
+            f"{kept['made_from']['fingerprint of the data']!r} and cannot go on with "
+            f"{prepare(validation_only(own)).content!r}; put that back, or name another --out"
+        )
+        delimited(tmp_path / "ev.csv", seed=0)
+        assert tune(asked, None, Budget(trials=2), out)["trials"] == 2
+
     def test_the_budget_in_minutes_lets_the_first_trial_end(self, tmp_path: Path) -> None:
         tune(self.ASKED, None, Budget(minutes=1e-6), tmp_path)
         (only,) = Ledger.open(tmp_path / "trials.json", _begun(tmp_path)).trials
@@ -317,8 +355,6 @@ class TestTuning:
 
 
 def _begun(folder: Path) -> dict[str, Any]:
-    import json
-
     begun: dict[str, Any] = json.loads((folder / "trials.json").read_text())["begun_with"]
     return begun
 
@@ -483,7 +519,9 @@ def test_a_best_toml_is_plain_toml(tmp_path: Path) -> None:
     assert tomllib.loads((tmp_path / "best.toml").read_text())["teacher"]["kind"] == "matrix_factorization"
 
 
-def test_lists_of_a_foreign_teacher_are_compressed_where_its_quality_is_known(tmp_path: Path) -> None:
+@pytest.fixture
+def foreign(tmp_path: Path) -> Experiment:
+    """An experiment whose teacher is three files of lists, for each query of the training part and for users."""
     apart = experiment(split={"train_on_validation": False})
     split = prepare(apart)
     teacher = train(apart.teacher.model, split)
@@ -492,17 +530,33 @@ def test_lists_of_a_foreign_teacher_are_compressed_where_its_quality_is_known(tm
         lists = rank(teacher, split.queries(part), 20)
         lists.write(tmp_path / f"{part}.parquet", split.user_ids, split.item_ids)
     files = {"rankings": "lists", "validation_rankings": "validation", "test_rankings": "test"}
-    foreign = experiment(
+    return experiment(
         split={"train_on_validation": False},
         teacher={key: str(tmp_path / f"{name}.parquet") for key, name in files.items()},
     )
+
+
+def test_lists_of_a_foreign_teacher_are_compressed_where_its_quality_is_known(
+    foreign: Experiment, tmp_path: Path
+) -> None:
     asked = Asked(foreign, "distilled", keys=["student.dim=2..8"], sizes=True)
     found = compress(asked, Goal(within=0.5), Budget(trials=2), tmp_path / "small")
-    lists = rank(teacher, split.queries("validation"), 20)
-    assert found["teacher"]["validation"] == pytest.approx(
-        evaluate(lists, split.validation, ["ndcg@10"]).mean()["ndcg@10"]
-    )
+    split = prepare(foreign)
+    lists = Rankings.read(tmp_path / "validation.parquet", split.item_ids, split.user_ids)
+    ranks = evaluate(lists.for_queries(split.queries("validation").ids), split.validation, ["ndcg@10"])
+    assert found["teacher"]["validation"] == pytest.approx(ranks.mean()["ndcg@10"])
     assert found["teacher"]["bytes"] is None
     assert found["met"]
     assert found["space"]["distillation.k"] == "3 to 6, log"
     assert 0 <= found["sure"]["probability"] <= 1
+
+
+@pytest.mark.parametrize("name", ["lists", "validation"])
+def test_a_search_goes_on_with_the_same_lists_alone(foreign: Experiment, tmp_path: Path, name: str) -> None:
+    asked = Asked(foreign, "distilled", keys=["student.dim=2..8"], sizes=True)
+    compress(asked, Goal(within=0.5), Budget(trials=1), tmp_path / "small")
+    path = tmp_path / f"{name}.parquet"
+    given = pl.read_parquet(path)
+    given.filter(pl.col("rank") < 6).write_parquet(path)
+    with pytest.raises(StorageError, match=rf"begun with fingerprint of .*{name}.parquet = .* cannot go on with"):
+        compress(asked, Goal(within=0.5), Budget(trials=2), tmp_path / "small")

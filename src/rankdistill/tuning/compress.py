@@ -20,20 +20,13 @@ from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
 from rankdistill.tuning.goal import Goal
+from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.sizes import Sizes, ladder_of
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Space, point_of
 from rankdistill.tuning.trials import Ledger, Trial
-from rankdistill.tuning.tune import (
-    Asked,
-    begun_with,
-    check_metric,
-    prepare_data,
-    prepare_teacher,
-    settled,
-    template_of,
-)
+from rankdistill.tuning.tune import Asked, begun_with, check_metric, settled, template_of
 from rankdistill.tuning.work import validated
 from rankdistill.types import Json
 
@@ -69,9 +62,10 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     begun = begun_with(asked, asked.space(), goal.metric)
     ledger = Ledger.open(search / "trials.json", begun | {f"goal {key}": each for key, each in goal.as_json().items()})
     split = prepare_data(experiment, search)
+    ledger.hold_to(fingerprints_of(experiment, asked.role, split))
     sizes = Sizes(experiment, split, timed=goal.under_ms is not None)
     _check_sizes(sizes, goal, asked.space())
-    folder, space = prepare_teacher(asked, asked.space(), split, search)
+    folder, space = prepare_teacher(experiment, asked.role, asked.space(), split, search)
     teacher = _quality_of_teacher(experiment, goal.metric, split, folder)
     own = point_of(experiment, space)
     ladder = ladder_of(experiment, space, own)

@@ -60,43 +60,59 @@ class Ledger:
 
     Attributes:
         path: `trials.json`.
-        begun_with: what the outcome of a trial depends on; a search goes on with the same alone.
+        begun_with: the settings that the outcome of a trial depends on; a search goes on with the same alone.
         trials: by number.
+        made_from: fingerprints of the data and of the teacher's files; a search goes on with the same alone.
     """
 
     path: Path
     begun_with: Json
     trials: list[Trial] = field(default_factory=list)
+    made_from: Json = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path, begun_with: Json) -> Ledger:
         """What is in the file, or an empty ledger.
 
         Raises:
-            StorageError: the file is of a search with other data or settings.
+            StorageError: the file is of a search with other settings.
         """
         found = read_object(path)
         if not found:
             return cls(path, begun_with)
-        earlier = found.get("begun_with", {})
-        for key in sorted({*earlier, *begun_with}):
-            if earlier.get(key) != begun_with.get(key):
-                raise StorageError(
-                    f"{path}: this search was begun with {key} = {earlier.get(key)!r} and cannot go on with "
-                    f"{begun_with.get(key)!r}; put that back, or name another --out"
-                )
+        _refuse_others(path, found.get("begun_with", {}), begun_with)
         trials = [_trial(each) for each in found.get("trials", [])]
-        return cls(path, begun_with, trials)
+        return cls(path, begun_with, trials, found.get("made_from", {}))
+
+    def hold_to(self, fingerprints: Json) -> None:
+        """Says what the trials learn from; to be called before the next one.
+
+        Raises:
+            StorageError: those that are there learned from something else.
+        """
+        if self.trials:
+            _refuse_others(self.path, self.made_from, fingerprints)
+        self.made_from = fingerprints
 
     def add(self, trial: Trial) -> None:
         """Keeps a trial."""
         self.trials = sorted([*self.trials, trial], key=lambda each: each.number)
-        write_json(self.path, {"begun_with": self.begun_with, "trials": [asdict(each) for each in self.trials]})
+        trials = [asdict(each) for each in self.trials]
+        write_json(self.path, {"begun_with": self.begun_with, "made_from": self.made_from, "trials": trials})
 
     @property
     def seconds(self) -> float:
         """Spent on all trials."""
         return sum(trial.seconds for trial in self.trials)
+
+
+def _refuse_others(path: Path, earlier: Json, now: Json) -> None:
+    for key in sorted({*earlier, *now}):
+        if earlier.get(key) != now.get(key):
+            raise StorageError(
+                f"{path}: this search was begun with {key} = {earlier.get(key)!r} and cannot go on with "
+                f"{now.get(key)!r}; put that back, or name another --out"
+            )
 
 
 def _trial(kept: Mapping[str, Any]) -> Trial:

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankdistill.config import Experiment, TeacherLists, to_toml
-from rankdistill.data.splitting import Split
-from rankdistill.errors import ConfigError, DataError, TrainingError
+from rankdistill.config import Experiment, to_toml
+from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
-from rankdistill.loss import DistillationConfig
-from rankdistill.pipeline import longest_list
-from rankdistill.runs import Role, RunFolder
-from rankdistill.stages import read_teacher
+from rankdistill.runs import Role
+from rankdistill.stages import FREE
 from rankdistill.tuning import output
+from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher, validation_only
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.space import (
     Point,
@@ -26,7 +24,6 @@ from rankdistill.tuning.space import (
     at,
     changed,
     is_valid,
-    limited,
     place_of,
     point_of,
     role_config,
@@ -36,15 +33,13 @@ from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.watching import median_bar
 from rankdistill.tuning.work import Job
 from rankdistill.types import Json
-from rankdistill.variants import Shared, Variant, is_model
-from rankdistill.workflow import Run, check_metrics
+from rankdistill.workflow import check_metrics
 
 logger = logging.getLogger(__name__)
 
 _GRACE = 0.1
 """Share of the validations in which no trial is compared with others."""
 _LEAST_GRACE = 3
-_K = "distillation.k"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,48 +78,6 @@ class Asked:
         return found
 
 
-def validation_only(experiment: Experiment) -> Experiment:
-    """The experiment with its validation part kept apart: settings are chosen by nothing else."""
-    apart = experiment.split.model_copy(update={"train_on_validation": False})
-    return experiment.model_copy(update={"split": apart})
-
-
-def prepare_data(experiment: Experiment, out: Path) -> Split:
-    """The data with its validation part kept apart, also as `data/` in a folder.
-
-    Raises:
-        DataError: there is no validation part.
-    """
-    experiment = validation_only(experiment)
-    split = Run(experiment, RunFolder.at(out), resume=True).prepare()
-    if split.validation is None or not len(split.queries("validation", exclude_seen=experiment.evaluate.exclude_seen)):
-        raise DataError(
-            f"{split.source}: there is no validation part, and settings are chosen by nothing else; split with [split] "
-            f"fractions such as [0.7, 0.1, 0.2], or bring one"
-        )
-    return split
-
-
-def prepare_teacher(asked: Asked, space: Space, split: Split, out: Path) -> tuple[Path | None, Space]:
-    """For a distilled student the teacher and its lists, as long as any trial needs them.
-
-    Returns:
-        The teacher's folder, where it is a model; and the space, in which no list is longer than there is.
-    """
-    experiment = validation_only(asked.experiment)
-    if asked.role != "distilled":
-        return None, space
-    method, teacher = experiment.distillation, experiment.teacher
-    assert isinstance(method, DistillationConfig)
-    most = longest_list(split, method.exclude)
-    if isinstance(teacher, TeacherLists) and not is_model(teacher):
-        lists = read_teacher(teacher, split)
-        most = min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
-    space = limited(space, _K, max(most, method.k))
-    longest = at(experiment, {_K: int(getattr(space.get(_K), "high", method.k))})
-    return Shared.make(longest, [Variant(longest, distilled=True)], out).teacher, space
-
-
 def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     """Searches until the budget is spent; goes on where an earlier call in the same folder stopped.
 
@@ -150,7 +103,9 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     check_metrics(experiment)
     space = asked.space()
     ledger = Ledger.open(out / "trials.json", begun_with(asked, space, chosen))
-    _, space = prepare_teacher(asked, space, prepare_data(experiment, out), out)
+    split = prepare_data(experiment, out)
+    ledger.hold_to(fingerprints_of(experiment, asked.role, split))
+    _, space = prepare_teacher(experiment, asked.role, space, split, out)
     template = template_of(asked, chosen, out)
     search = Search(space, experiment, Best(experiment, point_of(experiment, space)), experiment.seed, template)
     logger.info("searching %d settings of the %s model by %s on validation users", len(space), asked.role, chosen)
@@ -182,14 +137,17 @@ def template_of(asked: Asked, metric: str, out: Path) -> Job:
 
 
 def begun_with(asked: Asked, space: Space, metric: str) -> Json:
-    """All that the outcome of a trial depends on, but its point; processors and how long to search are free."""
+    """The settings that the outcome of a trial depends on, but its point; processors and how long to search are free.
+
+    For the data and the teacher's files see `fingerprints_of`.
+    """
     searched = {f"search in {address}": str(tunable) for address, tunable in space.items()}
     return {"role": asked.role, "metric": metric, **searched, **_settings(validation_only(asked.experiment))}
 
 
 def _settings(experiment: Experiment) -> Json:
     """The settings of an experiment that trials depend on, by address."""
-    free = ("device", "threads", "metrics", "depth", "bootstrap_samples")
+    free = {f"evaluate.{key}" for key in ("metrics", "depth", "bootstrap_samples")}
     found: Json = {}
     for name, section in tomllib.loads(to_toml(experiment)).items():
         flat = (
@@ -197,7 +155,7 @@ def _settings(experiment: Experiment) -> Json:
         )
         own = flat.pop(f"{name}.train", {})
         found |= flat | {f"{name}.train.{key}": value for key, value in own.items()}
-    return {key: value for key, value in found.items() if key.rpartition(".")[2] not in free}
+    return {key: value for key, value in found.items() if key not in free and key.rpartition(".")[2] not in FREE}
 
 
 @dataclass(frozen=True, slots=True)
