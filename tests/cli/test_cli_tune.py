@@ -90,11 +90,27 @@ class TestWithOptuna:
         cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)
         cli.done("label", "teacher", "--k", "6", "--out", "lists.parquet", "--config", "e.toml", *apart)
         teacher = {"lists": "lists.parquet", "model": "teacher"}[named]
-        command = ("tune", "e.toml", "--role", "distilled", "--out", "tuned", "--teacher", teacher, *FACTORS)
+        given = ("--teacher", teacher, *(apart if named == "lists" else ()))
+        command = ("tune", "e.toml", "--role", "distilled", "--out", "tuned", *given, *FACTORS)
         found = json.loads(cli.done(*command, "--set", "distillation.k=3", "--trials", "2", "--json").out)
         assert found["trials"] == 2
         best = load(desk / "tuned" / "best.toml")
         assert hasattr(best.teacher, "rankings") == (named == "lists")
+
+    def test_a_given_teacher_that_knows_the_validation_part_is_refused(self, desk: Path, cli: Command) -> None:
+        cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher")
+        cli.done("label", "teacher", "--k", "6", "--out", "lists.parquet", "--config", "e.toml")
+        tune = ("tune", "e.toml", "--role", "distilled", "--out", "tuned", "--trials", "1", *FACTORS)
+        lists = cli.refusal(*tune, "--teacher", "lists.parquet")
+        assert lists == (
+            "lists.parquet: 20 of 100 lists are for queries behind the training part (first: user 'u0', position 9), "
+            "which a search keeps apart to judge by; make them with --set split.train_on_validation=false"
+        )
+        model = cli.refusal(*tune, "--teacher", "teacher")
+        assert model.startswith(f"{desk / 'teacher'}: trained on other data (fingerprint ")
+        assert model.endswith(
+            "a search keeps the validation part apart: train it with --set split.train_on_validation=false"
+        )
 
     @pytest.mark.parametrize(
         ("options", "line"),

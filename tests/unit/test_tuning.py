@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from rankdistill.config import Choice, Experiment, Range, load, parse
-from rankdistill.errors import ConfigError, DataError, StorageError
+from rankdistill.errors import ConfigError, DataError, RankingsError, StorageError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.pipeline import evaluate, label, prepare, train
 from rankdistill.ranker import rank
@@ -560,3 +560,62 @@ def test_a_search_goes_on_with_the_same_lists_alone(foreign: Experiment, tmp_pat
     given.filter(pl.col("rank") < 6).write_parquet(path)
     with pytest.raises(StorageError, match=rf"begun with fingerprint of .*{name}.parquet = .* cannot go on with"):
         compress(asked, Goal(within=0.5), Budget(trials=2), tmp_path / "small")
+
+
+def by_query(foreign: Experiment, *, apart: bool) -> Experiment:
+    """The experiment of foreign lists, without those for users."""
+    return experiment(split={"train_on_validation": not apart}, teacher={"rankings": str(foreign.teacher.rankings)})
+
+
+def test_lists_of_the_training_part_serve_no_student_that_learns_from_more(foreign: Experiment, tmp_path: Path) -> None:
+    asked = Asked(by_query(foreign, apart=False), "distilled", sizes=True)
+    with pytest.raises(RankingsError) as caught:
+        compress(asked, Goal(under_mb=0.002), Budget(trials=1), tmp_path / "small")
+    message = str(caught.value)
+    assert message.startswith(
+        "[split] train_on_validation = true: the final student learns from the validation part, too, and the lists do "
+        "not serve for that (lists.parquet: made from other data"
+    )
+    assert message.endswith("set split.train_on_validation=false, and it learns from the training part alone")
+    assert not (tmp_path / "small" / "search" / "trials.json").exists()
+    lists = pl.read_parquet(foreign.teacher.rankings)
+    lists.write_parquet(foreign.teacher.rankings)  # somebody else's: no fingerprint
+    with pytest.raises(RankingsError, match=r"\(lists.parquet: no list for 60 of 420 queries \(first: user 1, pos"):
+        compress(asked, Goal(under_mb=0.002), Budget(trials=1), tmp_path / "small")
+    assert not (tmp_path / "small" / "search" / "trials.json").exists()
+    found = compress(
+        replace(asked, experiment=by_query(foreign, apart=True)), Goal(under_mb=0.002), Budget(trials=1), tmp_path
+    )
+    assert found["met"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_lists_for_queries_of_the_validation_part_are_refused(foreign: Experiment, tmp_path: Path, apart: bool) -> None:
+    whole = prepare(experiment())
+    teacher = train(foreign.student.model, whole)
+    label(teacher, whole, k=6).write(tmp_path / "lists.parquet", whole.user_ids, whole.item_ids, positions=True)
+    pl.read_parquet(tmp_path / "lists.parquet").write_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(RankingsError, match=r"60 of 420 lists are for queries behind the training part"):
+        compress(
+            Asked(by_query(foreign, apart=apart), "distilled", sizes=True),
+            Goal(under_mb=0.002),
+            Budget(trials=1),
+            tmp_path / "small",
+        )
+
+
+def test_one_list_a_user_serves_the_search_and_the_run(foreign: Experiment, tmp_path: Path) -> None:
+    split = prepare(foreign)
+    lists = rank(train(foreign.student.model, split), split.queries("validation"), 20)
+    lists.write(tmp_path / "users.parquet", split.user_ids, split.item_ids)
+    both = experiment(teacher={"rankings": str(tmp_path / "users.parquet")})
+    found = compress(Asked(both, "distilled", sizes=True), Goal(under_mb=0.002), Budget(trials=1), tmp_path / "small")
+    assert found["met"]
+
+
+def test_lists_among_several_teachers_are_looked_at_before_any_is_trained(foreign: Experiment, tmp_path: Path) -> None:
+    pl.read_parquet(foreign.teacher.rankings).write_parquet(foreign.teacher.rankings)
+    several = experiment(teacher=[FACTORS, {"rankings": str(foreign.teacher.rankings)}])
+    with pytest.raises(RankingsError, match=r"\[split\] train_on_validation = true: the final student learns from"):
+        tune(Asked(several, "distilled"), None, Budget(trials=1), tmp_path / "out")
+    assert not (tmp_path / "out" / "teacher").exists()

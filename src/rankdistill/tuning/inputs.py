@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rankdistill.checksums import sha256
 from rankdistill.config import Experiment, TeacherLists, Teachers
 from rankdistill.data.splitting import Split
-from rankdistill.errors import DataError
+from rankdistill.errors import CheckpointError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD, WEIGHTS
+from rankdistill.model_folder import CARD, WEIGHTS, load_card
 from rankdistill.pipeline import longest_list
+from rankdistill.rankings import ANY_POSITION, Rankings, unpack
 from rankdistill.rankings.columns import files_of
 from rankdistill.runs import Role, RunFolder, stamp_of
 from rankdistill.stages import read_teacher
+from rankdistill.teaching import Distillation
 from rankdistill.tuning.space import Space, at, limited
 from rankdistill.types import Json
 from rankdistill.variants import Shared, Variant, is_model
@@ -64,17 +67,97 @@ def teachers_given(experiment: Experiment) -> list[TeacherLists]:
     return [each for each in every if isinstance(each, TeacherLists)]
 
 
-def prepare_teacher(
-    experiment: Experiment, role: Role, space: Space, split: Split, out: Path
-) -> tuple[Path | None, Space]:
+def check_teachers_given(experiment: Experiment, split: Split) -> None:
+    """Refuses teachers that know the validation part, or of which the run of what is found could not learn.
+
+    Args:
+        experiment: as it is run in the end.
+        split: the data with its validation part kept apart.
+
+    Raises:
+        CheckpointError: a model was trained on other data.
+        RankingsError: lists reach into the validation part, or do not fit the data of the search or of the run.
+        ConfigError: the method needs more than lists.
+    """
+    for teacher in teachers_given(experiment):
+        if is_model(teacher):
+            _check_model(teacher.rankings, split)
+            continue
+        for path in (teacher.rankings, *teacher.easier):
+            _check_reach(_read(path, teacher, split), split)
+        lists = read_teacher(teacher, split)
+        alone = isinstance(experiment.teacher, TeacherLists)
+        _check_fit(lists, experiment, split, alone=alone)
+        if experiment.split.train_on_validation:
+            try:
+                _check_fit(lists, experiment, _learnt_in_the_end(split), alone=alone)
+            except RankingsError as error:
+                raise RankingsError(
+                    f"[split] train_on_validation = true: the final student learns from the validation part, too, and "
+                    f"the lists do not serve for that ({error}); set split.train_on_validation=false, and it learns "
+                    f"from the training part alone"
+                ) from error
+
+
+def _check_model(folder: Path, split: Split) -> None:
+    known = load_card(folder).get("fingerprint")
+    if known != split.fingerprint:
+        raise CheckpointError(
+            f"{folder}: trained on other data (fingerprint {known}, the training part of {split.source} has "
+            f"{split.fingerprint}); a search keeps the validation part apart: train it with --set "
+            f"split.train_on_validation=false"
+        )
+
+
+def _read(path: Path, teacher: TeacherLists, split: Split) -> Rankings:
+    """Lists, whatever they were made from."""
+    return Rankings.read(
+        path, split.item_ids, split.user_ids, on_unknown=teacher.on_unknown, least_shared=teacher.least_shared
+    )
+
+
+def _check_reach(lists: Rankings, split: Split) -> None:
+    """Refuses lists for queries whose targets are not in the training part."""
+    users, positions = unpack(lists.query_ids)
+    behind = (positions != ANY_POSITION) & (positions >= split.train.lengths[users])
+    if behind.any():
+        first = int(behind.argmax())
+        name = split.user_ids.decode(users[first : first + 1])[0]
+        raise RankingsError(
+            f"{lists.source}: {int(behind.sum()):,} of {len(lists):,} lists are for queries behind the training part "
+            f"(first: user {name!r}, position {int(positions[first])}), which a search keeps apart to judge by; make "
+            f"them with --set split.train_on_validation=false"
+        )
+
+
+def _check_fit(lists: Rankings, experiment: Experiment, split: Split, *, alone: bool) -> None:
+    """Refuses lists that the training queries of a split could not learn from."""
+    if alone:
+        assert isinstance(experiment.distillation, DistillationConfig)
+        Distillation(lists, experiment.distillation).items_for(split)
+    else:
+        lists.for_queries(split.windows.ids, split.user_ids)
+
+
+def _learnt_in_the_end(split: Split) -> Split:
+    """The data of final models that learn from the validation part, too."""
+    assert split.validation is not None
+    return replace(split, train=split.train.then(split.validation), validation=None, fingerprint="")
+
+
+def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, out: Path) -> tuple[Path | None, Space]:
     """For a distilled student the teacher and its lists, as long as any trial needs them.
 
     Returns:
         The teacher's folder, where it is a model; and the space, in which no list is longer than there is.
+
+    Raises:
+        RankDistillError: see `check_teachers_given`, and `Shared.make`.
     """
-    experiment = validation_only(experiment)
+    experiment = validation_only(asked)
     if role != "distilled":
         return None, space
+    check_teachers_given(asked, split)
     method, teacher = experiment.distillation, experiment.teacher
     assert isinstance(method, DistillationConfig)
     most = longest_list(split, method.exclude)
