@@ -619,3 +619,23 @@ def test_lists_among_several_teachers_are_looked_at_before_any_is_trained(foreig
     with pytest.raises(RankingsError, match=r"\[split\] train_on_validation = true: the final student learns from"):
         tune(Asked(several, "distilled"), None, Budget(trials=1), tmp_path / "out")
     assert not (tmp_path / "out" / "teacher").exists()
+
+
+def test_a_share_of_a_teacher_that_ranks_nothing_right_is_refused(foreign: Experiment, tmp_path: Path) -> None:
+    split = prepare(foreign)
+    targets = set(zip(split.validation.users.tolist(), split.validation.items.tolist(), strict=True))
+    lists = pl.read_parquet(tmp_path / "validation.parquet")
+    users = split.user_ids.encode(lists["user_id"]).tolist()
+    items = split.item_ids.encode(lists["item_id"]).tolist()
+    others = lists.filter(pl.Series([pair not in targets for pair in zip(users, items, strict=True)]))
+    ranks = pl.int_range(1, pl.len() + 1).over("user_id").alias("rank")
+    others.with_columns(ranks).write_parquet(tmp_path / "validation.parquet")
+    asked = Asked(foreign, "distilled", sizes=True)
+    with pytest.raises(ConfigError) as caught:
+        compress(asked, Goal(within=0.5), Budget(trials=1), tmp_path / "small")
+    assert str(caught.value) == (
+        "--within 50%: the teacher's ndcg@10 on the validation users is 0, and any student is within that; do its "
+        "lists leave out what it learned from, and that was the validation part, too? make them with --set "
+        "split.train_on_validation=false"
+    )
+    assert compress(asked, Goal(under_mb=0.002), Budget(trials=1), tmp_path / "fits")["met"]

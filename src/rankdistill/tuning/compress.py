@@ -29,6 +29,7 @@ from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.tune import Asked, begun_with, check_metric, settled, template_of
 from rankdistill.tuning.work import validated
 from rankdistill.types import Json
+from rankdistill.variants import is_model
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     """Searches sizes and settings on validation data, then runs the student that was found.
 
     Goes on where an earlier call in the same folder stopped. Writes `compress.json`, `compress.md`, `search/` and,
-    where the goal was met, `final/`, a run folder; else `closest.toml`.
+    where the goal was met, `final/`, a run folder; else `closest.toml`. Both have the teacher of `asked.written`, where
+    that is given.
 
     Args:
         asked: what is searched; sizes are.
@@ -67,6 +69,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     _check_sizes(sizes, goal, asked.space())
     folder, space = prepare_teacher(experiment, asked.role, asked.space(), split, search)
     teacher = _quality_of_teacher(experiment, goal.metric, split, folder)
+    goals.check_teacher(goal, teacher)
     own = point_of(experiment, space)
     ladder = ladder_of(experiment, space, own)
     strategy = Smallest(sizes, goal, goal.bar(teacher), ladder, own, _teacher_bytes(sizes))
@@ -74,12 +77,12 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     template = replace(template_of(asked, goal.metric, search), timed=sizes.timed)
     Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
     found = outcome.of_search(ledger, strategy, space, teacher)
-    chosen = strategy.chosen(ledger.trials)
+    chosen, written = strategy.chosen(ledger.trials), asked.written or experiment
     if chosen is None:
-        write_text(out / "closest.toml", to_toml(_final(experiment, strategy.closest(ledger.trials), goal)))
+        write_text(out / "closest.toml", to_toml(_final(written, strategy.closest(ledger.trials), goal)))
     else:
         _take_over(out, experiment)
-        workflow.run(_final(experiment, chosen, goal), out / "final", resume=True)
+        workflow.run(_final(written, chosen, goal), out / "final", resume=True)
         found |= outcome.of_run(out / "final", goal, split.user_ids)
     found["sentences"] = outcome.sentences(found, out)
     write_json(out / "compress.json", found)
@@ -100,7 +103,7 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
             f"{goal}: [[teacher]] combined by their lists are not measured on the validation users; take [ensemble] "
             f"combine = 'z_score' where all of them are models, or ask with --under-mb or --under-ms alone"
         )
-    if goal.within is None or not isinstance(teacher, TeacherLists):
+    if goal.within is None or not isinstance(teacher, TeacherLists) or is_model(teacher):
         return
     for key, part in (("validation_rankings", "validation"), ("test_rankings", "test")):
         if getattr(teacher, key) is None:

@@ -133,5 +133,23 @@ def check(goal: Goal, smallest: Model, given: Model, teacher: Model | None) -> N
         )
 
 
+def check_teacher(goal: Goal, quality: float | None) -> None:
+    """Refuses a share of nothing, which any student has.
+
+    Args:
+        goal: what is asked.
+        quality: the teacher's metric on the validation users; None where it is not known.
+
+    Raises:
+        ConfigError: the teacher ranks nothing right.
+    """
+    if goal.within is not None and quality is not None and not quality > 0:
+        raise ConfigError(
+            f"{goal}: the teacher's {goal.metric} on the validation users is {quality:g}, and any student is within "
+            f"that; do its lists leave out what it learned from, and that was the validation part, too? make them "
+            f"with --set split.train_on_validation=false"
+        )
+
+
 def _mb(size: int) -> str:
     return f"{size / MEGABYTE:.3g}"
