@@ -17,10 +17,8 @@ from rankdistill.tuning.goal import Goal
 
 FACTORS = ("--set", "student={kind='matrix_factorization',dim=8}", "--set", "train.learning_rate=0.01")
 TUNE = ("tune", "e.toml", "--role", "student", "--out", "tuned", *FACTORS)
-COMPRESS = (
-    *("compress", "e.toml", "--set", "teacher={kind='matrix_factorization',dim=16}"),
-    *("--set", "distillation={k=3,warmup_epochs=0}", "--key", "student.dim=2..8", *FACTORS),
-)
+SMALLER = ("--set", "distillation={k=3,warmup_epochs=0}", "--key", "student.dim=2..8", *FACTORS)
+COMPRESS = ("compress", "e.toml", "--set", "teacher={kind='matrix_factorization',dim=16}", *SMALLER)
 
 
 def trials(folder: Path) -> list[dict[str, object]]:
@@ -168,6 +166,29 @@ class TestWithOptuna:
         assert "no student met --within 1% --under-mb 0.0012 in 2 trials; the closest is trial " in outcome.out
         assert load(desk / "small" / "closest.toml").student.model.dim < 8
         assert not (desk / "small" / "final").exists()
+
+    def test_compress_takes_the_lists_of_another_teacher(self, desk: Path, cli: Command) -> None:
+        apart = ("--set", "split.train_on_validation=false")
+        cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)
+        cli.done("label", "teacher", "--k", "6", "--out", "lists.parquet", "--config", "e.toml", *apart)
+        compress = ("compress", "e.toml", "--teacher", "lists.parquet", *SMALLER, *apart)
+        cli.done(*compress, "--under-mb", "0.002", "--trials", "1", "--out", "small")
+        found = json.loads((desk / "small" / "compress.json").read_text())
+        assert found["teacher"]["bytes"] is None
+        assert load(desk / "small" / "final" / "config.toml").teacher.rankings == desk / "lists.parquet"
+
+    def test_compress_searches_with_a_given_model_and_runs_with_the_teacher_of_the_experiment(
+        self, desk: Path, cli: Command
+    ) -> None:
+        cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", "--set", "split.train_on_validation=false")
+        compress = ("compress", "e.toml", "--teacher", "teacher", *SMALLER)
+        cli.done(*compress, "--within", "60%", "--trials", "2", "--out", "small")
+        found = json.loads((desk / "small" / "compress.json").read_text())
+        card = json.loads((desk / "teacher" / "model.json").read_text())
+        assert found["teacher"]["bytes"] == card["bytes"]
+        searched = json.loads((desk / "small" / "search" / "teacher" / "model.json").read_text())
+        assert searched["from"] == str(desk / "teacher")
+        assert load(desk / "small" / "final" / "config.toml").teacher.kind == "caser"
 
     @pytest.mark.parametrize(
         ("goal", "line"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rankdistill.cli.inputs import load_experiment, use_processor
+from rankdistill.cli.inputs import use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output
-from rankdistill.cli.tune import Searching
+from rankdistill.cli.tune import Searching, with_teacher
 from rankdistill.extras import extra
 
 NOT_MET = 3
@@ -35,6 +36,15 @@ class Wanted:
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, help="Stop after so many trials.", show_default=False)
     ] = None
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher",
+            metavar="FILE.parquet|MODEL_DIR",
+            help="Lists, in place of [teacher]; or for the search a model trained without the validation part.",
+            show_default=False,
+        ),
+    ] = None
 
 
 def compress(
@@ -49,7 +59,7 @@ def compress(
     from rankdistill.tuning.goal import Goal
 
     goal = Goal.read(wanted.within, wanted.under_mb, wanted.under_ms, wanted.metric)
-    experiment = load_experiment(config, changes)
+    experiment, written = with_teacher(config, changes, wanted.teacher)
     from rankdistill.parallel import alone
     from rankdistill.report.numerals import metric_name, whole
     from rankdistill.tuning.compress import compress as search
@@ -58,7 +68,7 @@ def compress(
 
     extra("optuna", "tune")
     use_processor(experiment)
-    asked = Asked(experiment, "distilled", searching.keys or [], changes.as_overrides(), sizes=True)
+    asked = Asked(experiment, "distilled", searching.keys or [], changes.as_overrides(), True, written)
     minutes = _MINUTES if searching.minutes is None and wanted.trials is None else searching.minutes
     with alone(out, "search"):
         found = search(asked, goal, Budget(wanted.trials, minutes, searching.jobs), out)

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rankdistill import plugins
-from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section
+from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section, TeacherLists
 from rankdistill.data.splitting import Split
 from rankdistill.latency import measure_latency
 from rankdistill.members import members_of
-from rankdistill.model_folder import bytes_of
+from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import build
+from rankdistill.ranker import Ranker
 from rankdistill.tuning.goal import Model
 from rankdistill.tuning.search import is_whole
 from rankdistill.tuning.space import Point, Space, at, is_valid
+from rankdistill.variants import is_model
 
 _STEPS = 48
 """Of the ladder."""
@@ -44,15 +46,18 @@ class Sizes:
         """The model of a `Config`."""
         key = config.model_dump_json()
         if key not in self._known:
-            model = build(config, self.split, self.experiment.seed)
-            queries = self.split.queries("validation", exclude_seen=self.experiment.evaluate.exclude_seen)
-            latency = measure_latency(model, queries).p50 if self.timed else None
-            self._known[key] = Model(name_of(config), bytes_of(model), latency)
+            self._known[key] = self._weighed(build(config, self.split, self.experiment.seed), name_of(config))
         return self._known[key]
+
+    def _weighed(self, model: Ranker, name: str) -> Model:
+        queries = self.split.queries("validation", exclude_seen=self.experiment.evaluate.exclude_seen)
+        return Model(name, bytes_of(model), measure_latency(model, queries).p50 if self.timed else None)
 
     def teacher(self) -> Model | None:
         """The teacher, or all that it is made of together; None where there are lists in it, which have no size."""
         teacher, members = self.experiment.teacher, members_of(self.experiment)
+        if isinstance(teacher, TeacherLists) and is_model(teacher):
+            return self._weighed(load_model(teacher.rankings)[0], teacher.rankings.name)
         if not members:
             return self.of(teacher.model) if isinstance(teacher, RoleConfig) else None
         roles = [member.role for member in members]
