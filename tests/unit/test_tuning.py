@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -367,6 +366,7 @@ def test_a_method_that_climbs_finds_the_lists_of_the_teachers_earlier_epochs(tmp
 
 class TestGoal:
     SMALL, GIVEN, TEACHER = Model("a", 1_000_000, 0.1), Model("b", 2_000_000, 0.2), Model("c", 8_000_000, 0.4)
+    QUICK = Model("q", 1_500_000, 0.08)
 
     @pytest.mark.parametrize(
         ("asked", "message"),
@@ -391,20 +391,40 @@ class TestGoal:
         ("goal", "message"),
         [
             (Goal(under_mb=0.5), "--under-mb 0.5: the smallest student that is searched, a, has 1 MB; ask for more"),
-            (Goal(under_ms=0.05), "--under-ms 0.05: the smallest student that is searched, a, takes 0.100 ms a query"),
+            (
+                Goal(under_ms=0.05),
+                "--under-ms 0.05: the quickest student that is searched, q, takes 0.080 ms a query here",
+            ),
+            (
+                Goal(under_mb=1.1, under_ms=0.09),
+                "--under-ms 0.09: the quickest student that is searched with --under-mb 1.1, a, takes 0.100 ms a query",
+            ),
+            (Goal(under_ms=0.4), "--under-ms 0.4: the teacher itself, c, takes 0.400 ms a query here; ask for less"),
             (Goal(under_mb=8.0), "--under-mb 8: the teacher itself, c, has 8 MB; ask for less"),
         ],
     )
     def test_a_goal_that_contradicts_the_experiment_is_refused(self, goal: Goal, message: str) -> None:
         with pytest.raises(ConfigError) as caught:
-            check(goal, self.SMALL, self.GIVEN, self.TEACHER)
+            check(goal, [self.SMALL, self.QUICK], self.GIVEN, self.TEACHER)
         assert str(caught.value).startswith(message)
 
     def test_a_student_as_large_as_its_teacher_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="there is nothing to compress; name a smaller student"):
-            check(Goal(within=0.01), self.SMALL, self.TEACHER, self.TEACHER)
-        check(Goal(within=0.01, under_mb=2), self.SMALL, self.GIVEN, self.TEACHER)
-        check(Goal(under_mb=9), self.SMALL, self.GIVEN, None)
+            check(Goal(within=0.01), [self.SMALL], self.TEACHER, self.TEACHER)
+        check(Goal(within=0.01, under_mb=2), [self.SMALL], self.GIVEN, self.TEACHER)
+        check(Goal(under_mb=9), [self.SMALL], self.GIVEN, None)
+
+    def test_where_time_alone_is_limited_a_student_may_be_larger_than_its_teacher(self) -> None:
+        large = Model("d", 9_000_000, 0.3)
+        check(Goal(under_ms=0.3), [], large, self.TEACHER)
+        check(Goal(within=0.01, under_ms=0.3), [], large, self.TEACHER)
+        with pytest.raises(ConfigError, match="there is nothing to compress"):
+            check(Goal(under_mb=9.5, under_ms=0.3), [], large, self.TEACHER)
+
+    def test_no_student_is_looked_at_behind_one_that_fits(self) -> None:
+        looked_at = iter([self.QUICK, self.SMALL])
+        check(Goal(under_ms=0.09), looked_at, self.GIVEN, self.TEACHER)
+        assert list(looked_at) == [self.SMALL]
 
     def test_how_sure_it_is_counts_the_resamples_within_the_goal(self) -> None:
         generator = np.random.default_rng(0)
@@ -466,10 +486,10 @@ class TestSizes:
     def test_a_search_for_a_quick_student_begins_with_the_largest_that_is_quick_enough(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def as_many_ms_as_numbers(model: Any, queries: Any) -> SimpleNamespace:
-            return SimpleNamespace(p50=float(model.config.dim))
+        def as_many_ms_as_numbers(model: Any, queries: Any) -> float:
+            return float(model.config.dim)
 
-        monkeypatch.setattr("rankdistill.tuning.sizes.measure_latency", as_many_ms_as_numbers)
+        monkeypatch.setattr("rankdistill.tuning.sizes.median_latency", as_many_ms_as_numbers)
         own = experiment()
         space = space_of(own, "distilled", sizes=True)
         point = point_of(own, space)
@@ -481,6 +501,11 @@ class TestSizes:
         slower = ladder[ladder.index(first) + 1]
         assert int(first["student.dim"]) <= 20 < int(slower["student.dim"])
         assert quick.refused(slower, [])
+        beside_a_tiny_teacher = replace(quick, teacher_bytes=1)
+        assert beside_a_tiny_teacher.first([], []) == first
+        assert not beside_a_tiny_teacher.refused(first, [])
+        small_too = replace(beside_a_tiny_teacher, goal=Goal(under_ms=20.0, under_mb=1))
+        assert small_too.first([], []) is None
 
     def test_a_student_that_is_not_good_enough_is_tried_as_large_as_may_be_and_then_between(self) -> None:
         own = experiment(student={**FACTORS, "dim": 8}, teacher={**FACTORS, "dim": 64})
@@ -509,7 +534,7 @@ class TestSizes:
     def test_the_smallest_student_has_the_smallest_of_all_that_decides_the_size(self) -> None:
         own = experiment(student={"kind": "caser", "dim": 16}, teacher={"kind": "caser", "dim": 32})
         space = space_of(own, "distilled", sizes=True)
-        smallest = self.sizes(own).smallest(space, point_of(own, space))
+        smallest = min(self.sizes(own).least(space, point_of(own, space)), key=lambda model: model.bytes)
         others = [self.sizes(own).at({**point_of(own, space), "student.dim": 4, "student.tied": True})]
         assert smallest.bytes < min(model.bytes for model in others if model)
 

@@ -115,8 +115,8 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
 
 def _check_sizes(sizes: Sizes, goal: Goal, space: Space) -> None:
     experiment = sizes.experiment
-    smallest = sizes.smallest(space, point_of(experiment, space))
-    goals.check(goal, smallest, sizes.of(experiment.student.model), sizes.teacher())
+    least = sizes.least(space, point_of(experiment, space))
+    goals.check(goal, least, sizes.of(experiment.student.model), sizes.teacher())
 
 
 def _teacher_bytes(sizes: Sizes) -> float:

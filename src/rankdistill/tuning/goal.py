@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rankdistill.errors import ConfigError
@@ -45,6 +47,11 @@ class Goal:
     def most_bytes(self) -> float:
         """The largest file that is allowed."""
         return float("inf") if self.under_mb is None else self.under_mb * MEGABYTE
+
+    @property
+    def about_size(self) -> bool:
+        """Whether a student has to be smaller than its teacher; where time alone is limited, it may be larger."""
+        return self.under_mb is not None or self.under_ms is None
 
     def fits(self, size: int, latency_ms: float | None) -> bool:
         """Whether a student is as small and as quick as asked."""
@@ -97,31 +104,29 @@ class Model:
     latency_ms: float | None = None
 
 
-def check(goal: Goal, smallest: Model, given: Model, teacher: Model | None) -> None:
+def check(goal: Goal, least: Iterable[Model], given: Model, teacher: Model | None) -> None:
     """Refuses a goal that contradicts itself or the experiment, before anything is trained.
 
     Args:
         goal: what is asked.
-        smallest: the smallest student that is searched.
-        given: the student of the experiment.
+        least: students, of which one is the smallest and one the quickest that is searched; they are looked at until
+            one fits.
+        given: the student of the experiment, which is looked at first.
         teacher: None where its lists alone are known.
 
     Raises:
         ConfigError: it does.
     """
-    if goal.under_mb is not None and smallest.bytes > goal.most_bytes:
-        raise ConfigError(
-            f"--under-mb {goal.under_mb:g}: the smallest student that is searched, {smallest.name}, has "
-            f"{_mb(smallest.bytes)} MB; ask for more, or widen the sizes with --key student.dim=1..64:log"
-        )
-    if goal.under_ms is not None and smallest.latency_ms is not None and smallest.latency_ms > goal.under_ms:
-        raise ConfigError(
-            f"--under-ms {goal.under_ms:g}: the smallest student that is searched, {smallest.name}, takes "
-            f"{smallest.latency_ms:.3f} ms a query here; ask for more"
-        )
+    looked_at: list[Model] = []
+    for model in itertools.chain((given,), least):
+        looked_at.append(model)
+        if goal.fits(model.bytes, model.latency_ms):
+            break
+    else:
+        _refuse_tight(goal, looked_at)
     if teacher is None:
         return
-    if given.bytes >= teacher.bytes:
+    if goal.about_size and given.bytes >= teacher.bytes:
         raise ConfigError(
             f"[student] {given.name} has {_mb(given.bytes)} MB and its teacher {teacher.name} {_mb(teacher.bytes)} MB: "
             f"there is nothing to compress; name a smaller student, such as --set student.dim=8"
@@ -131,6 +136,28 @@ def check(goal: Goal, smallest: Model, given: Model, teacher: Model | None) -> N
             f"--under-mb {goal.under_mb:g}: the teacher itself, {teacher.name}, has {_mb(teacher.bytes)} MB; ask for "
             f"less"
         )
+    if goal.under_ms is not None and teacher.latency_ms is not None and goal.under_ms >= teacher.latency_ms:
+        raise ConfigError(
+            f"--under-ms {goal.under_ms:g}: the teacher itself, {teacher.name}, takes {teacher.latency_ms:.3f} ms a "
+            f"query here; ask for less"
+        )
+
+
+def _refuse_tight(goal: Goal, least: Sequence[Model]) -> None:
+    """Says by which cost none of the least students fits."""
+    smallest = min(least, key=lambda model: model.bytes)
+    if smallest.bytes > goal.most_bytes:
+        raise ConfigError(
+            f"--under-mb {goal.under_mb:g}: the smallest student that is searched, {smallest.name}, has "
+            f"{_mb(smallest.bytes)} MB; ask for more, or widen the sizes with --key student.dim=1..64:log"
+        )
+    small = [model for model in least if model.bytes <= goal.most_bytes]
+    quickest = min(small, key=lambda model: model.latency_ms or 0.0)
+    among = "" if goal.under_mb is None else f" with --under-mb {goal.under_mb:g}"
+    raise ConfigError(
+        f"--under-ms {goal.under_ms:g}: the quickest student that is searched{among}, {quickest.name}, takes "
+        f"{quickest.latency_ms:.3f} ms a query here; ask for more"
+    )
 
 
 def check_teacher(goal: Goal, quality: float | None) -> None:

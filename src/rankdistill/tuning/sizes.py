@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rankdistill import plugins
 from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section, TeacherLists
 from rankdistill.data.splitting import Split
-from rankdistill.latency import measure_latency
+from rankdistill.latency import median_latency
 from rankdistill.members import members_of
 from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import build
@@ -51,7 +51,7 @@ class Sizes:
 
     def _weighed(self, model: Ranker, name: str) -> Model:
         queries = self.split.queries("validation", exclude_seen=self.experiment.evaluate.exclude_seen)
-        return Model(name, bytes_of(model), measure_latency(model, queries).p50 if self.timed else None)
+        return Model(name, bytes_of(model), median_latency(model, queries) if self.timed else None)
 
     def teacher(self) -> Model | None:
         """The teacher, or all that it is made of together; None where there are lists in it, which have no size."""
@@ -61,20 +61,27 @@ class Sizes:
         if not members:
             return self.of(teacher.model) if isinstance(teacher, RoleConfig) else None
         roles = [member.role for member in members]
-        sizes = [self.of(role.model).bytes for role in roles if isinstance(role, RoleConfig)]
-        return Model(f"{len(sizes)} models together", sum(sizes)) if len(sizes) == len(roles) else None
+        models = [self.of(role.model) for role in roles if isinstance(role, RoleConfig)]
+        if len(models) < len(roles):
+            return None
+        latency = sum(model.latency_ms or 0.0 for model in models) if self.timed else None
+        return Model(f"{len(models)} models together", sum(model.bytes for model in models), latency)
 
-    def smallest(self, space: Space, own: Point) -> Model:
-        """The smallest student of the space: its ranges at their low ends, whichever sizes are chosen from."""
+    def least(self, space: Space, own: Point) -> Iterator[Model]:
+        """The least students of the space: ranges at their low ends, each pick of the sizes that are chosen from.
+
+        The smallest is one of them, and so is the quickest.
+        """
         of_model = {
             address: each for address, each in space.items() if address.count(".") == 1 and "student." in address
         }
         ranges = {address: each.low for address, each in of_model.items() if isinstance(each, Range)}
         chosen = {address: each.values for address, each in of_model.items() if isinstance(each, Choice) and each.size}
-        picks = itertools.product(*chosen.values())
-        lows = ({**ranges, **dict(zip(chosen, values, strict=True))} for values in picks)
-        models = (self.at({**own, **_typed(low, own)}) for low in lows)
-        return min((model for model in models if model is not None), key=lambda model: model.bytes)
+        for values in itertools.product(*chosen.values()):
+            low = {**ranges, **dict(zip(chosen, values, strict=True))}
+            model = self.at({**own, **_typed(low, own)})
+            if model is not None:
+                yield model
 
     def largest_that(self, fits: Callable[[Model], bool], ladder: list[Point]) -> int:
         """The last step of a ladder whose student fits; -1 where none does. What fits makes all smaller ones fit."""

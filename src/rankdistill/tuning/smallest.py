@@ -30,7 +30,7 @@ class Smallest:
         least: what the metric must reach on validation users; None where any will do.
         ladder: the experiment's own settings, from the smallest to the largest student.
         own: the experiment's own point.
-        teacher_bytes: a student is smaller than that.
+        teacher_bytes: a student is smaller than that, unless time alone is limited.
     """
 
     sizes: Sizes
@@ -90,7 +90,8 @@ class Smallest:
         return self.ladder[(lacking + enough) // 2] if enough - lacking > 1 else None
 
     def _fits(self, model: Model) -> bool:
-        return model.bytes < self.teacher_bytes and self.goal.fits(model.bytes, model.latency_ms)
+        small = model.bytes < self.teacher_bytes or not self.goal.about_size
+        return small and self.goal.fits(model.bytes, model.latency_ms)
 
     def refused(self, point: Point, tried: Sequence[Trial]) -> bool:
         """See `Strategy.refused`."""
@@ -105,9 +106,7 @@ class Smallest:
         if trial.value is None or self.least is None or trial.bytes is None:
             return trial.value
         if self.meets(trial):
-            return (
-                2.0 - trial.bytes / self.teacher_bytes if self.teacher_bytes < float("inf") else 1.0 + 1.0 / trial.bytes
-            )
+            return 1.0 + 1.0 / trial.bytes
         return min(trial.value / self.least, 1.0)
 
     def bar(self, tried: Sequence[Trial]) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from rankdistill.console import silence
 from rankdistill.data.splitting import Split, with_windows
 from rankdistill.errors import TrainingError
 from rankdistill.evaluation.evaluate import Evaluation, evaluate
-from rankdistill.latency import measure_latency
+from rankdistill.latency import median_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import Settings, fit_model
@@ -113,7 +113,7 @@ def do(job: Job) -> Trial:
         round(time.perf_counter() - begin, 2),
         ranker.parameters_count,
         bytes_of(ranker),
-        measure_latency(ranker, queries).p50 if job.timed else None,
+        median_latency(ranker, queries) if job.timed else None,
     )
 
 
