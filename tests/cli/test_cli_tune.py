@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Command
+from commands import Command, snapshot
 
 from rankdistill.cli.compress import NOT_MET
 from rankdistill.config import load
@@ -167,6 +167,12 @@ class TestWithOptuna:
         assert load(desk / "small" / "closest.toml").student.model.dim < 8
         assert not (desk / "small" / "final").exists()
 
+    def test_compress_leaves_the_folder_of_a_run_alone(self, done: Path, cli: Command) -> None:
+        before = snapshot(done)
+        line = cli.refusal(*COMPRESS, "--within", "60%", "--trials", "1", "--out", done)
+        assert line == "done: holds config.toml, which no compress wrote; name another --out"
+        assert {path: each for path, each in snapshot(done).items() if path.name != ".lock"} == before
+
     def test_compress_takes_the_lists_of_another_teacher(self, desk: Path, cli: Command) -> None:
         apart = ("--set", "split.train_on_validation=false")
         cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)
@@ -203,6 +209,10 @@ class TestWithOptuna:
                 ("--within", "-2%"),
                 "--within -2%: asks a student to be as good as its teacher or better, which none can promise; name a "
                 "loss above 0%",
+            ),
+            (
+                ("--within", "1%", "--minutes", "0"),
+                "--minutes 0: is no time to search in; name a number above 0",
             ),
             (("--under-ms", "0"), "--under-ms 0: no student takes 0 ms; name a number above 0"),
             (

@@ -25,7 +25,7 @@ class Searching:
     """How long a search goes on, and by what it chooses."""
 
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0, help="Stop after so many minutes of trials.", show_default=False)
+        float | None, typer.Option("--minutes", help="Stop after so many minutes of trials.", show_default=False)
     ] = None
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trials at once, in processes of their own.")] = 1
     keys: Annotated[

@@ -15,7 +15,7 @@ from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
 from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
-from rankdistill.model_folder import load_model
+from rankdistill.model_folder import CARD, load_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
@@ -51,7 +51,8 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
         The content of `compress.json`.
 
     Raises:
-        ConfigError: Optuna is not installed, or the goal contradicts itself or the experiment.
+        ConfigError: Optuna is not installed, the goal contradicts itself or the experiment, or the folder is that of a
+            run.
         TrainingError: every trial failed.
     """
     extra("optuna", "tune")
@@ -60,6 +61,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     workflow.check_metrics(experiment)
     check_student(experiment.student.model)
     _check_teacher(experiment, goal)
+    _check_folder(out)
     search = out / "search"
     begun = begun_with(asked, asked.space(), goal.metric)
     ledger = Ledger.open(search / "trials.json", begun | {f"goal {key}": each for key, each in goal.as_json().items()})
@@ -111,6 +113,17 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
                 f"{goal}: how good the teacher is cannot be known of {teacher.rankings.name} alone; name its lists for "
                 f"the {part} users in [teacher] {key}, or ask with --under-mb or --under-ms alone"
             )
+
+
+def _check_folder(out: Path) -> None:
+    """Refuses the folder of a run, a search or a model.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    others = [name for name in ("config.toml", "report.json", CARD) if (out / name).exists()]
+    if others:
+        raise ConfigError(f"{out}: holds {others[0]}, which no compress wrote; name another --out")
 
 
 def _check_sizes(sizes: Sizes, goal: Goal, space: Space) -> None:

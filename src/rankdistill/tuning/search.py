@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rankdistill.config import Experiment, Range, Value
+from rankdistill.errors import ConfigError
 from rankdistill.parallel import Processors, first_done, workers
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.space import Point, Space, point_of, role_config
@@ -31,11 +32,18 @@ class Budget:
         trials: at most; None for any number.
         minutes: of trials at most; None for any time. The first trial is not cut short.
         jobs: trials at once.
+
+    Raises:
+        ConfigError: there are no minutes.
     """
 
     trials: int | None = None
     minutes: float | None = None
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise ConfigError(f"--minutes {self.minutes:g}: is no time to search in; name a number above 0")
 
     def left(self, ledger: Ledger, running: int) -> bool:
         """Whether another trial may begin."""
