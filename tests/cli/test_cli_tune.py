@@ -146,6 +146,20 @@ class TestWithOptuna:
         assert 0 <= found["sure"]["probability"] <= 1
         assert (desk / "small" / "final" / "report.html").exists()
         assert "the smallest student that meets --within 60%: " in outcome.out
+        choice = f"that it is the choice among {len(found['trials'])} trials, is left out)"
+        assert (
+            f"(10,000 paired resamples of these users alone: what another seed would give, and {choice}" in outcome.out
+        )
+        plain = [line for line in found["sentences"] if line.startswith("the plain student of that size, which has no")]
+        assert len(plain) == 1
+        assert plain[0].endswith("within 60%, too" if found["plain"]["lost"] <= 0.6 else "is not within 60%")
+        page = (desk / "small" / "compress.md").read_text()
+        assert "| met | ended |" in page
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| {found['chosen']['number']} |"))
+        assert "| yes | complete |" in row
+        settings = {part.partition(" = ")[0].strip() for part in row.split("|")[-2].split(",")}
+        given, chosen = found["given"], found["chosen"]["settings"]
+        assert settings == {key for key in given if given[key] != chosen[key]}
         again = cli.done(*COMPRESS, "--within", "60%", "--trials", "6", "--out", "small")
         assert json.loads((desk / "small" / "compress.json").read_text())["chosen"] == found["chosen"]
         assert "distilled: up to date" in again.err
@@ -217,7 +231,8 @@ class TestWithOptuna:
             (("--under-ms", "0"), "--under-ms 0: no student takes 0 ms; name a number above 0"),
             (
                 ("--under-mb", "0.0001"),
-                "--under-mb 0.0001: the smallest student that is searched, matrix_factorization with dim = 2, has "
+                "--under-mb 0.0001: the smallest student that is searched, matrix_factorization with dim = 2, "
+                'item_table = "low_rank", has '
                 "0.00072 MB; ask for more, or widen the sizes with --key student.dim=1..64:log",
             ),
             (

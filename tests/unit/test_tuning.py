@@ -26,7 +26,7 @@ from rankdistill.tuning.inputs import validation_only
 from rankdistill.tuning.outcome import sureness
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.search import Budget
-from rankdistill.tuning.sizes import Sizes, ladder_of
+from rankdistill.tuning.sizes import Sizes, ladder_of, name_of
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Point, at, changed, is_valid, limited, point_of, space_of
 from rankdistill.tuning.trials import Ledger, Trial
@@ -530,6 +530,11 @@ class TestSizes:
         assert found.point["student.dim"] == min(dim for dim in all_dims if dim >= 20)
         hopeless = [trial(0, 0.4, point=point), trial(1, 0.4, point={**point, "student.dim": dims[1]})]
         assert small.first(hopeless, []) is None
+
+    def test_a_student_is_called_by_all_that_decides_its_size(self) -> None:
+        own = experiment(student={"kind": "caser", "dim": 4, "tied": True, "dropout": 0.1, "precision": "int8"})
+        assert name_of(own.student.model) == 'caser with precision = "int8", dim = 4, tied = true'
+        assert name_of(experiment(student={"kind": "caser", "dim": 4}).student.model) == "caser with dim = 4"
 
     def test_the_smallest_student_has_the_smallest_of_all_that_decides_the_size(self) -> None:
         own = experiment(student={"kind": "caser", "dim": 16}, teacher={"kind": "caser", "dim": 32})

@@ -15,7 +15,7 @@ from rankdistill.report.numerals import metric as figure
 from rankdistill.report.numerals import metric_name
 from rankdistill.runs import EVALUATION
 from rankdistill.tuning.goal import MEGABYTE, Goal
-from rankdistill.tuning.output import settings_in_words
+from rankdistill.tuning.output import differing, settings_in_words
 from rankdistill.tuning.space import Space
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.types import Json
@@ -37,6 +37,7 @@ def of_search(ledger: Ledger, strategy: Smallest, space: Space, teacher: float |
         "teacher": {"validation": teacher, "bytes": int(strategy.teacher_bytes) if finite else None},
         "needed": strategy.least,
         "space": {address: str(tunable) for address, tunable in space.items()},
+        "given": strategy.own,
         "seconds": round(ledger.seconds, 1),
         "chosen": _row(chosen or strategy.closest(ledger.trials), strategy),
         "trials": [_row(trial, strategy) for trial in trials],
@@ -61,17 +62,18 @@ def _row(trial: Trial, strategy: Smallest) -> Json:
 
 
 def of_run(folder: Path, goal: Goal, users: IdMap) -> Json:
-    """The figures of the final run, and how sure it is that the student is within the goal."""
+    """The figures of the final run, and how sure it is that each of the two students is within the goal."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     rows = [{key: row.get(key) for key in _KEPT} for row in report["rows"]]
-    files = {role: folder / role / EVALUATION for role in ("distilled", "teacher")}
-    sure = None
+    files = {role: folder / role / EVALUATION for role in ("distilled", "student", "teacher")}
+    sure = plain = None
     if all(path.exists() for path in files.values()):
-        distilled, teacher = (Evaluation.read(path, users) for path in files.values())
-        sure = sureness(distilled, teacher, goal)
+        distilled, student, teacher = (Evaluation.read(path, users) for path in files.values())
+        sure, plain = (sureness(each, teacher, goal) for each in (distilled, student))
     return {
         "test": rows,
         "sure": sure,
+        "plain": plain,
         "warnings": report["runs"][0]["warnings"],
         "report": str(folder / "report.html"),
     }
@@ -110,28 +112,47 @@ def sentences(found: Json, out: Path) -> list[str]:
             f"no student met {found['goal']['asked']} in {len(found['trials'])} trials; the closest is trial "
             f"{chosen['number']}: {size}, {quality}"
             + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
-            f"its settings: {settings_in_words(chosen['settings'])}",
+            _settings(chosen, found),
             "give it more --minutes or --trials, a larger student, another method, or a goal that is less tight",
             f"`rankdistill run {out / 'closest.toml'}` makes it",
         ]
     sought = "the best student that fits" if found["goal"]["within"] is None else "the smallest student that meets"
     lines = [
         f"{sought} {found['goal']['asked']}: {size}, {quality} (trial {chosen['number']} of {len(found['trials'])})",
-        f"its settings: {settings_in_words(chosen['settings'])}",
+        _settings(chosen, found),
     ]
     sure = found.get("sure")
     if sure is not None:
-        gained, low, high = (-100 * sure[key] for key in ("lost", "high", "low"))
-        lines.append(
-            f"on the {sure['users']:,} test users, looked at once, its {name} is {abs(gained):.1f}% "
-            f"{'above' if gained > 0 else 'below'} the teacher's [{low:+.1f}%, {high:+.1f}%]"
-        )
+        lines.append(f"on the {sure['users']:,} test users, looked at once, its {name} is {_against(sure)}")
         if sure["probability"] is not None:
             lines.append(
                 f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
-                f"(10,000 paired resamples of these users)"
+                f"(10,000 paired resamples of these users alone: what another seed would give, and that it is the "
+                f"choice among {len(found['trials'])} trials, is left out)"
             )
+        lines.append(_of_plain(found))
     return [*lines, *(f"warning: {warning}" for warning in found.get("warnings", ()))]
+
+
+def _settings(row: Json, found: Json) -> str:
+    changed = settings_in_words(differing(row["settings"], found["given"]))
+    return f"its settings, where they are not the experiment's: {changed or 'nowhere'}"
+
+
+def _against(sure: Json) -> str:
+    gained, low, high = (-100 * sure[key] for key in ("lost", "high", "low"))
+    side = "above" if gained > 0 else "below"
+    return f"{abs(gained):.1f}% {side} the teacher's [{low:+.1f}%, {high:+.1f}%]"
+
+
+def _of_plain(found: Json) -> str:
+    """What the student of the same size and settings reaches that learned from no teacher."""
+    plain, within = found["plain"], found["goal"]["within"]
+    line = f"the plain student of that size, which has no teacher, is {_against(plain)}"
+    if within is None:
+        return line
+    met = plain["lost"] <= within
+    return f"{line} and is within {100 * within:.4g}%, too" if met else f"{line} and is not within {100 * within:.4g}%"
 
 
 def _share(chosen: Json, found: Json) -> str:
@@ -162,15 +183,16 @@ def markdown(found: Json) -> str:
         ]
         page += ["", "The plain student has the settings of the distilled one, which were chosen for that one.", ""]
     page += [
-        f"| trial | {name} on validation users | met | bytes | parameters | epochs | s | settings |",
-        "|---:|---:|---|---:|---:|---:|---:|---|",
+        f"| trial | {name} on validation users | met | ended | bytes | parameters | epochs | s | other settings |",
+        "|---:|---:|---|---|---:|---:|---:|---:|---|",
     ]
     page += [
-        f"| {row['number']} | {_cell(row['validation'])} | {'yes' if row['met'] else row['state']} | "
+        f"| {row['number']} | {_cell(row['validation'])} | {'yes' if row['met'] else 'no'} | {row['state']} | "
         f"{_whole(row['bytes'])} | {_whole(row['parameters'])} | {row['epochs']} | {row['seconds']:.0f} | "
-        f"{settings_in_words(row['settings'])} |"
+        f"{settings_in_words(differing(row['settings'], found['given']))} |"
         for row in found["trials"]
     ]
+    page += ["", f"The experiment's own settings: {settings_in_words(found['given'])}."]
     return "\n".join([*page, ""])
 
 

@@ -11,7 +11,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
 from rankdistill.report.numerals import metric as figure
 from rankdistill.report.numerals import metric_name
-from rankdistill.tuning.space import Space
+from rankdistill.tuning.space import Space, point_of
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.work import Job
 from rankdistill.types import Json
@@ -33,6 +33,7 @@ def of_trials(ledger: Ledger, space: Space, best: Trial, template: Job) -> Json:
         "role": template.role,
         "metric": template.metric,
         "space": {address: str(tunable) for address, tunable in space.items()},
+        "given": point_of(template.base, space),
         "seconds": round(ledger.seconds, 1),
         "trials": len(ledger.trials),
         **ended,
@@ -94,7 +95,7 @@ def markdown(found: Json) -> str:
     best = found["best"]["settings"]
     rows = [
         f"| {row['number']} | {row['value']:.4f} | {_to_best(row)} | {row['epochs']} | {row['seconds']:.0f} | "
-        f"{settings_in_words(row['settings'])} |"
+        f"{settings_in_words(differing(row['settings'], found['given']))} |"
         for row in found["ranking"]
     ]
     counts = ", ".join(f"{found[state]} {state}" for state in ("stopped", "pruned", "failed") if found[state])
@@ -105,11 +106,14 @@ def markdown(found: Json) -> str:
             *(f"- {line}" for line in found["verdict"]),
             f"- {found['trials']} trials in {found['seconds']:.0f} s{f' ({counts})' if counts else ''}",
             "",
-            "| setting | searched | best |",
-            "|---|---|---|",
-            *(f"| `{key}` | {_cell(each)} | {_short(best[key])} |" for key, each in found["space"].items()),
+            "| setting | searched | given | best |",
+            "|---|---|---|---|",
+            *(
+                f"| `{key}` | {_cell(each)} | {_short(found['given'][key])} | {_short(best[key])} |"
+                for key, each in found["space"].items()
+            ),
             "",
-            f"| trial | {metric_name(found['metric'])} | to the best | epochs | s | settings |",
+            f"| trial | {metric_name(found['metric'])} | to the best | epochs | s | other settings |",
             "|---:|---:|---:|---:|---:|---|",
             *rows,
             "",
@@ -121,6 +125,11 @@ def _to_best(row: Json) -> str:
     if "difference" not in row:
         return ""
     return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+
+
+def differing(point: Json, given: Json) -> Json:
+    """The settings of a point that are not the experiment's own."""
+    return {key: value for key, value in point.items() if value != given[key]}
 
 
 def settings_in_words(point: Json) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from rankdistill import plugins
 from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section, TeacherLists
+from rankdistill.config.toml import to_value
+from rankdistill.config.tuning import declared
 from rankdistill.data.splitting import Split
 from rankdistill.latency import median_latency
 from rankdistill.members import members_of
@@ -21,6 +23,8 @@ from rankdistill.variants import is_model
 
 _STEPS = 48
 """Of the ladder."""
+_TIMED = 130
+"""Queries that an untrained model is timed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Sizes:
 
     def _weighed(self, model: Ranker, name: str) -> Model:
         queries = self.split.queries("validation", exclude_seen=self.experiment.evaluate.exclude_seen)
-        return Model(name, bytes_of(model), median_latency(model, queries) if self.timed else None)
+        latency = median_latency(model, queries.rows(0, _TIMED)) if self.timed else None
+        return Model(name, bytes_of(model), latency)
 
     def teacher(self) -> Model | None:
         """The teacher, or all that it is made of together; None where there are lists in it, which have no size."""
@@ -97,9 +102,13 @@ class Sizes:
 
 
 def name_of(config: Section) -> str:
-    """A model in words."""
-    dim = getattr(config, "dim", None)
-    return plugins.kind_of(config) + ("" if dim is None else f" with dim = {dim}")
+    """A model in words: its kind, and what decides its size."""
+    sizes = []
+    for key, option in type(config).model_fields.items():
+        tunable, value = declared(option), getattr(config, key)
+        if tunable is not None and tunable.size and (isinstance(tunable, Range) or value != option.default):
+            sizes.append(f"{key} = {to_value(value)}")
+    return plugins.kind_of(config) + (f" with {', '.join(sizes)}" if sizes else "")
 
 
 def _typed(values: Point, own: Point) -> Point:
