@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from rankdistill.console import setup_logging
 from rankdistill.errors import StorageError, TrainingError
 from rankdistill.files import remove_leftovers
-from rankdistill.processor import cores
+from rankdistill.processor import cores, threads_of_environment
 from rankdistill.ranker import device_named
 
 logger = logging.getLogger(__name__)
@@ -43,15 +43,16 @@ class Processors:
 
         Args:
             device: that the trainings run on.
-            jobs: trainings at once; None is one a core, up to `most`, or one on a GPU.
-            threads: of each training; None shares the cores out.
+            jobs: trainings at once; None is as many as have cores, up to `most`, or one on a GPU.
+            threads: of each training; None is `OMP_NUM_THREADS`, and where that is not set, its share of the cores.
             most: see `jobs`.
 
         Raises:
             TrainingError: the device is not there.
         """
         on_gpu = device_named(device).type != "cpu"
-        jobs = jobs or (1 if on_gpu else min(most, cores()))
+        threads = threads or threads_of_environment()
+        jobs = jobs or (1 if on_gpu else max(1, min(most, cores() // (threads or 1))))
         return cls(jobs, threads or max(1, cores() // jobs))
 
     def __str__(self) -> str:

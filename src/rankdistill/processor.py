@@ -16,6 +16,12 @@ def cores() -> int:
     return min(allowed, _quota() or allowed)
 
 
+def threads_of_environment() -> int | None:
+    """What `OMP_NUM_THREADS` says; None where it is not set, or is no number."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # further ones are of nested loops
+    return int(first) or None if first.isdecimal() else None
+
+
 def _quota() -> int | None:
     """The whole cores of the control group's quota, at least one; None where there is none."""
     try:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from commands import Command
 
+from rankdistill.sweep.axes import Axis
+from rankdistill.sweep.request import Request
+
 SWEEP = (
     "sweep",
     "e.toml",
@@ -154,6 +157,22 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_figures(desk: Path, cli: Com
     assert done[first] == before[first]
     assert figures(desk / "killed") == figures(finished_sweep)
     assert models(desk / "killed") == models(finished_sweep)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ((), "2 at once with 3 threads each"),
+        (("--threads", "4"), "2 at once with 4 threads each"),
+        (("--jobs", "1"), "1 at once with 3 threads each"),
+    ],
+)
+def test_a_sweep_goes_on_with_its_jobs_and_threads_unless_others_are_named(
+    desk: Path, cli: Command, given: tuple[str, ...], line: str
+) -> None:
+    (desk / "begun").mkdir()
+    Request(desk / "e.toml", [Axis("student.dim", (2, 3))], jobs=2, threads=3).write(desk / "begun")
+    assert cli.done("sweep", "--resume", "--out", "begun", *given, "--dry-run").out.rstrip().endswith(line)
 
 
 def test_an_interrupt_of_the_sweep_alone_ends_its_trainings(desk: Path) -> None:

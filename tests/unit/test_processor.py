@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from rankdistill import processor
-from rankdistill.processor import cores, let_threads_sleep
+from rankdistill import parallel, processor
+from rankdistill.parallel import Processors
+from rankdistill.processor import cores, let_threads_sleep, threads_of_environment
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,38 @@ def test_no_more_cores_are_used_than_a_container_may(
     monkeypatch.setattr(processor, "_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert cores() == expected
+
+
+@pytest.mark.parametrize(("value", "threads"), [("3", 3), ("4,2", 4), ("", None), ("0", None), ("many", None)])
+def test_the_environment_may_say_how_many_threads(
+    value: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert threads_of_environment() == threads
+
+
+@pytest.mark.parametrize(
+    ("environment", "jobs", "threads", "expected"),
+    [
+        ("", None, None, (4, 2)),
+        ("", 2, None, (2, 4)),
+        ("1", None, None, (4, 1)),
+        ("1", 2, None, (2, 1)),
+        ("1", 2, 3, (2, 3)),
+        ("", None, 3, (2, 3)),
+        ("", None, 16, (1, 16)),
+    ],
+)
+def test_the_cores_are_shared_out_unless_threads_are_named(
+    environment: str,
+    jobs: int | None,
+    threads: int | None,
+    expected: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    monkeypatch.setattr(parallel, "cores", lambda: 8)
+    assert Processors.shared_out("cpu", jobs, threads, most=4) == Processors(*expected)
 
 
 def test_threads_sleep_soon_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,12 +168,14 @@ def test_what_was_asked_for_comes_back_from_its_file(tmp_path: Path) -> None:
         tmp_path / "lists.parquet",
         "cpu",
         0,
+        2,
+        1,
     )
     asked.write(tmp_path)
     assert Request.read(tmp_path) == asked
     assert asked.command().endswith(
         "--student.kind 'caser,\"a b\"' --student.dim 4,8 --train.learning_rate 0.1 --seeds 0,3 --set data.users=40 "
-        f"--teacher {tmp_path / 'lists.parquet'} --device cpu --seed 0"
+        f"--teacher {tmp_path / 'lists.parquet'} --device cpu --seed 0 --jobs 2 --threads 1"
     )
 
 

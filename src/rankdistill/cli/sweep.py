@@ -87,14 +87,14 @@ def sweep(
     from rankdistill.sweep.plan import plan as planned
 
     request, out = _request(ctx, config, scope, course, changes)
-    changes = replace(changes, device=request.device, seed=request.seed)
+    changes = replace(changes, device=request.device, seed=request.seed, threads=request.threads)
 
     def load(overrides: Sequence[str]) -> Experiment:
         asked = replace(changes, overrides=[*request.overrides, *overrides])
         return load_experiment(request.config, asked, *request.first())
 
     plan = planned(load, request.axes, request.seeds)
-    processors = _processors(plan, course.jobs, changes.threads)
+    processors = _processors(plan, request)
     if course.dry_run:
         _list(plan, out, processors, output)
         return
@@ -123,11 +123,14 @@ def _request(
             raise ConfigError(
                 f"--resume goes on with what was asked for, and {given[0]} asks for more; name CONFIG, too"
             )
-        return Request.read(course.out), course.out
+        kept = Request.read(course.out)
+        jobs, threads = course.jobs or kept.jobs, changes.threads or kept.threads
+        return replace(kept, jobs=jobs, threads=threads), course.out
     folder = default_folder(config)
     out = course.out or folder.with_name(f"{folder.name}-sweep")
     seeds, sets = _seeds(scope.seeds), tuple(changes.overrides or ())
-    return Request(config, tuple(axes), seeds, sets, scope.teacher, changes.device, changes.seed), out
+    machine = (changes.device, changes.seed, course.jobs, changes.threads)
+    return Request(config, tuple(axes), seeds, sets, scope.teacher, *machine), out
 
 
 def _seeds(text: str | None) -> tuple[int, ...]:
@@ -137,11 +140,11 @@ def _seeds(text: str | None) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _processors(plan: Plan, jobs: int | None, threads: int | None) -> Processors:
+def _processors(plan: Plan, request: Request) -> Processors:
     from rankdistill.parallel import Processors
 
     train = plan.base.student.train
-    return Processors.shared_out(train.device, jobs, threads or train.threads, _MOST_JOBS)
+    return Processors.shared_out(train.device, request.jobs, request.threads or train.threads, _MOST_JOBS)
 
 
 def _list(plan: Plan, out: Path, processors: Processors, output: Output) -> None:

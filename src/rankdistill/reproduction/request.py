@@ -29,8 +29,8 @@ class Request:
         seeds: how many; None is three, or one in the quick version.
         changes: `section.key=value`, for every training.
         only: names of tables and figures; empty is all of them.
-        jobs: trainings at once; None is one a core, up to four, or one on a GPU.
-        threads: of each training; None shares the cores out.
+        jobs: trainings at once; None is as many as have cores, up to four, or one on a GPU.
+        threads: of each training; None is `OMP_NUM_THREADS`, and where that is not set, its share of the cores.
         device: for every training; None is what `changes` say.
     """
 

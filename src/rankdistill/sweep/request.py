@@ -31,6 +31,8 @@ class Request:
         teacher: a model folder or lists in place of `[teacher]`.
         device: for every model.
         seed: of the experiment.
+        jobs: trainings at once.
+        threads: of each training; figures depend on it.
     """
 
     config: Path
@@ -40,6 +42,8 @@ class Request:
     teacher: Path | None = None
     device: str | None = None
     seed: int | None = None
+    jobs: int | None = None
+    threads: int | None = None
 
     def first(self) -> list[str]:
         """The override that puts another teacher in the place of `[teacher]`."""
@@ -100,7 +104,8 @@ class Request:
         words += ["--seeds", ",".join(map(str, self.seeds))] if self.seeds else []
         for text in self.overrides:
             words += ["--set", text]
-        short = {"teacher": self.teacher and _shown(self.teacher), "device": self.device, "seed": self.seed}
+        short: dict[str, object] = {"teacher": self.teacher and _shown(self.teacher)}
+        short |= {name: getattr(self, name) for name in ("device", "seed", "jobs", "threads")}
         for name, value in short.items():
             words += [] if value is None else [f"--{name}", str(value)]
         return shlex.join(words)
