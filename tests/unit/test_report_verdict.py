@@ -112,16 +112,28 @@ def test_a_gain_in_popular_items_alone_is_warned_of(run: FakeRun, head: float, t
     assert warnings_of(run) == ((words,) if warned else ())
 
 
-@pytest.mark.parametrize(("half", "warned"), [("head", False), ("tail", True)])
-def test_a_gain_that_may_be_chance_is_none(run: FakeRun, half: str, warned: bool) -> None:
+@pytest.mark.parametrize(
+    ("half", "low", "high", "words"),
+    [
+        ("head", -0.002, 0.022, []),
+        ("tail", -0.002, 0.022, ["The gain over the plain student is shown for popular items alone"]),
+        ("tail", None, None, ["The gain over the plain student is shown for popular items alone"]),
+        ("tail", -0.002, 0.004, ["The gain over the plain student sits in popular items alone"]),
+    ],
+)
+def test_a_gain_that_may_be_chance_is_none(
+    run: FakeRun, half: str, low: float | None, high: float | None, words: list[str]
+) -> None:
     for each in ("head", "tail"):
         run.halves[each]["distilled"] = run.halves[each]["student"] + 0.01
     folder = run.write()
     rows = json.loads((folder / "comparisons.json").read_text())
-    changed = [row | {"p_value": 0.4} if row["metric"].startswith(f"{half}/") else row for row in rows]
+    other = {"low": 0.005, "high": 0.015}
+    chance = {"low": low, "high": high, "p_value": 0.4}
+    changed = [row | (chance if row["metric"].startswith(f"{half}/") else other) for row in rows]
     (folder / "comparisons.json").write_text(json.dumps(changed))
     warnings = build([folder]).runs[0].warnings
-    assert [each.startswith("The gain over the plain student sits in popular") for each in warnings] == [True] * warned
+    assert [each.partition(":")[0] for each in warnings] == words
 
 
 def test_a_student_no_smaller_than_its_teacher_is_warned_of(run: FakeRun) -> None:

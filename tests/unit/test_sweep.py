@@ -265,6 +265,9 @@ class TestPage:
         assert "Popular are the most popular items" in page
         *_, halves = page.split("Popular and unpopular items")
         assert halves.partition("</table>")[0].count('class="dot') == len(found["rows"])
+        found["rows"][2]["against"]["plain"]["tail/ndcg@10"] = better | {"p_value": 0.06}
+        assert sum("is shown for popular items alone: 1 of 1." in each for each in facts.summary(found)) == 1
+        assert not any("sits in popular items alone" in each for each in facts.summary(found))
         found["rows"][2]["against"]["plain"]["tail/ndcg@10"] = better
         assert not any("popular items alone" in each for each in facts.summary(found))
 

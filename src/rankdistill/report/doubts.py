@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from rankdistill.report.numerals import count, interval, megabytes, metric, metric_name, p_value
 from rankdistill.report.run import Comparison, Run
@@ -70,18 +71,27 @@ def _popular_alone(run: Run, name: str) -> str:
     names = run.half_metric_names()
     measure = name if f"head/{name}" in names else "ndcg@10"
     head, tail = (run.comparison("distilled", "student", f"{half}/{measure}") for half in ("head", "tail"))
-    if not in_head_alone(head, tail):
+    does = head_alone(head, tail)
+    if not does:
         return ""
     popular, unpopular = (f"{metric(one.difference, sign=True)}, {p_value(one.p_value)}" for one in (head, tail) if one)
     return (
-        f"The gain over the plain student sits in popular items alone: {metric_name(measure)} {popular} among them, "
+        f"The gain over the plain student {does} popular items alone: {metric_name(measure)} {popular} among them, "
         f"{unpopular} among the unpopular ones."
     )
 
 
-def in_head_alone(head: Comparison | None, tail: Comparison | None) -> bool:
-    """Whether there is a gain among popular items and none among the others."""
-    return head is not None and tail is not None and _gains(head) and not _gains(tail)
+def head_alone(head: Comparison | None, tail: Comparison | None) -> Literal["", "sits in", "is shown for"]:
+    """What a gain does that there is among popular items and not among the others.
+
+    Returns:
+        "sits in" where it is none among the others, or less by more than the intervals; "is shown for" where it may be
+        as much among the others and is just not significant there; nothing where there is no such gain.
+    """
+    if head is None or tail is None or not _gains(head) or _gains(tail):
+        return ""
+    apart = head.low is not None and tail.high is not None and head.low > tail.high
+    return "sits in" if apart or (tail.difference is not None and tail.difference <= 0) else "is shown for"
 
 
 def _gains(made: Comparison) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rankdistill.report.doubts import ALIKE, in_head_alone
+from rankdistill.report.doubts import ALIKE, head_alone
 from rankdistill.report.numerals import (
     HALF_NAMES,
     MISSING,
@@ -205,10 +205,12 @@ def summary(found: Json) -> list[str]:
     ]
     measure = _half_metric(found)
     halves = [[comparison(row, "plain", f"{half}/{measure}") for half in HALF_NAMES] for row in found["rows"]]
-    if popular := sum(in_head_alone(*both) for both in halves):
-        told.append(
-            f"Distilled students whose gain over the plain one sits in popular items alone: {popular} of {len(made)}."
-        )
+    found_alone = [head_alone(*both) for both in halves]
+    told += [
+        f"Distilled students whose gain over the plain one {does} popular items alone: {popular} of {len(made)}."
+        for does in ("sits in", "is shown for")
+        if (popular := found_alone.count(does))
+    ]
     size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
     if size and (large := sum(row["bytes"] >= size * (1 - ALIKE) for row in sized)):
         told.append(f"Students that are as large as their teacher, or larger: {large} of {len(sized)}.")
