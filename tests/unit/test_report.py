@@ -17,8 +17,9 @@ import pytest
 from run_folder import HALF_METRICS, METRICS, FakeRun
 
 from rankdistill.errors import CheckpointError, ConfigError, StorageError
-from rankdistill.report import build, write
+from rankdistill.report import build, numerals, write
 from rankdistill.report.agreement import agreement
+from rankdistill.report.plots import cost_axis, grid_costs
 from rankdistill.report.samples import samples
 from rankdistill.report.svg import Axis, spread
 
@@ -345,6 +346,17 @@ def test_an_axis_has_round_ticks_inside_it_also_where_all_values_are_equal() -> 
         assert all(0 <= axis.at(tick) <= 1 for tick in ticks)
     log = Axis.around([1e4, 5e6], log=True)
     assert all(0 <= log.at(tick) <= 1 for tick in log.ticks())
+
+
+@pytest.mark.parametrize("costs", [[0.41], [0.41, 0.413], [0.15, 0.16], [0.31, 0.4], [5e4, 9e5], [0.0], [17.0, 96.0]])
+def test_an_axis_of_costs_has_two_labels_or_more_that_say_where_they_stand(costs: list[float]) -> None:
+    axis = cost_axis(costs, pad=0.16)
+    assert all(0 < axis.at(cost) < 1 for cost in costs)
+    drawn = "".join(grid_costs(axis, 100, numerals.milliseconds))
+    labels = re.findall(r'x="([\d.]+)%" [^>]*class="tick middle">([\d.]+) ms<', drawn)
+    assert len({label for _, label in labels}) == len(labels) > 1
+    for x, label in labels:
+        assert float(x) == pytest.approx(100 * axis.at(float(label)), abs=0.01)
 
 
 def test_labels_that_would_overlap_are_moved_apart_in_order() -> None:

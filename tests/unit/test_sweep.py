@@ -296,6 +296,16 @@ class TestPage:
         assert ">dim 4, plain</text>" in size
         assert ">dim 8, plain</text>" not in size
 
+    @pytest.mark.parametrize("quality", [0.28, 0.299, 0.3, 0.301, 0.32])
+    def test_no_name_stands_on_the_teachers_line_or_its_figure(self, found: dict[str, Any], quality: float) -> None:
+        found["quality"]["part"] = "test"
+        found["rows"][1]["metrics"] = {"ndcg@10": quality}
+        size = figures(found)[0].plot
+        (line,) = (float(y) for y in re.findall(r'y1="([\d.]+)" [^>]*teacher-line', size))
+        names = [float(y) for y in re.findall(r'y="([\d.]+)" dx="-?9"', size)]
+        assert len(names) == 2
+        assert all(y <= line - 18.9 or y >= line + 12.9 for y in names)
+
     def test_a_sweep_whose_students_all_failed_still_has_a_page(self, found: dict[str, Any], tmp_path: Path) -> None:
         nothing = {"parameters": None, "bytes": None, "latency_ms": {"p50": None, "p99": None}, "metrics": {}}
         nothing["costs"] = {"bytes": None, "latency": None}

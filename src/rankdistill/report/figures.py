@@ -14,9 +14,6 @@ from rankdistill.report.run import LIST_DEPTH, Model, Report, Run, role_name
 from rankdistill.report.svg import Axis
 from rankdistill.report.tables import pair_name
 
-LOG_FROM = 8.0
-"""Sizes that differ by this factor are drawn on a logarithmic axis."""
-
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -77,9 +74,7 @@ def _scatter(
             points.append(Point(model.role, label, size, quality, tip))
     if len(points) < 2:
         return None
-    sizes = [point.x for point in points]
-    log = min(sizes) > 0 and max(sizes) / min(sizes) >= LOG_FROM
-    return scatter(points, write, log=log, described=f"{metric_name(name)} of {', '.join(p.label for p in points)}")
+    return scatter(points, write, f"{metric_name(name)} of {', '.join(point.label for point in points)}")
 
 
 def forests(run: Run) -> list[Figure]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,12 @@ from rankdistill.report.svg import (
 
 ROW = 26.0
 """Height of a row of a dot plot, in pixels."""
+
+LEAST_FACTOR = 1.2
+"""An axis of costs goes on by this factor at both ends where the costs are closer than that."""
+
+LOG_FROM = 8.0
+"""Sizes that differ by this factor are drawn on a logarithmic axis."""
 
 LEAST_SPAN = 0.05
 """A line of quality spans this share of its values at least, so that small differences look small."""
@@ -53,17 +61,12 @@ class Span:
     tip: str
 
 
-def scatter(points: Sequence[Point], write_x: Callable[[float], str], *, log: bool, described: str) -> Markup:
+def scatter(points: Sequence[Point], write_x: Callable[[float], str], described: str) -> Markup:
     """Points with their names beside them, quality upwards."""
     height = 220.0
-    across = Axis.around([point.x for point in points], pad=0.16, log=log)
+    across = cost_axis([point.x for point in points], pad=0.16)
     up = Axis.around([point.y for point in points], pad=0.18)
-    parts = grid_rows(up, height)
-    ticks = across.ticks(3)
-    for tick in ticks:
-        parts.append(vertical(across.at(tick), 0, height, "grid"))
-        parts.append(text(across.at(tick), height + 18, shortest(write_x(tick)), "tick middle"))
-    parts.append(horizontal(height, 0, 1, "base"))
+    parts = [*grid_rows(up, height), *grid_costs(across, height, write_x)]
     parts.extend(_gain(points, across, up, height))
     labels = spread([(1 - up.at(point.y)) * height for point in points], 15)
     for point, label_y in zip(points, labels, strict=True):
@@ -95,6 +98,32 @@ def shortest(number: str) -> str:
     ('4 M', '2.5 ms', '200 k')
     """
     return re.sub(r"(\.\d*?)0+(?!\d)", r"\1", number).replace(". ", " ").removesuffix(".")
+
+
+def cost_axis(costs: Sequence[float], pad: float) -> Axis:
+    """The axis of sizes or times: never so short that small differences look large, logarithmic for large ones."""
+    low, high = min(costs), max(costs)
+    if high < low * LEAST_FACTOR:
+        low, high = low / LEAST_FACTOR, high * LEAST_FACTOR
+    return Axis.around([low, high], pad=pad, log=low > 0 and high / low >= LOG_FROM)
+
+
+def grid_costs(axis: Axis, height: float, write: Callable[[float], str]) -> list[Markup]:
+    """The vertical grid of a `cost_axis` with its labels below and its base."""
+    parts = []
+    for tick in _cost_ticks(axis):
+        parts.append(vertical(axis.at(tick), 0, height, "grid"))
+        parts.append(text(axis.at(tick), height + 18, shortest(write(tick)), "tick middle"))
+    return [*parts, horizontal(height, 0, 1, "base")]
+
+
+def _cost_ticks(axis: Axis) -> list[float]:
+    """Two ticks or more that two digits are enough for, as more of a size or a time may not be written."""
+    for about in itertools.count(3):
+        ticks = [tick for tick in axis.ticks(about) if tick >= 0 and math.isclose(float(f"{tick:.2g}"), tick)]
+        if len(ticks) > 1:
+            break
+    return ticks
 
 
 def grid_rows(axis: Axis, height: float) -> list[Markup]:

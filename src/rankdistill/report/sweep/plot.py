@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from rankdistill.report.figures import LOG_FROM
 from rankdistill.report.numerals import megabytes, metric, metric_name, milliseconds
-from rankdistill.report.plots import grid_rows, shortest, stretched
+from rankdistill.report.plots import cost_axis, grid_costs, grid_rows, stretched
 from rankdistill.report.run import finite
 from rankdistill.report.svg import Axis, drawing, horizontal, marker, spread, text, vertical
 from rankdistill.report.sweep.facts import name_of, quality_of
@@ -18,8 +17,11 @@ from rankdistill.types import Json
 HEIGHT = 300.0
 _LINE = 15.0
 """Names are so many pixels apart."""
-_LEAST_SPAN = 1.2
-"""The axis of costs spans this factor at least, so that small differences look small."""
+_OVER = 7.0
+"""A name stands so far above its point where nothing is in its way."""
+_ABOVE = 19.0
+_BELOW = 13.0
+"""So far from the teacher's line, upwards and downwards, a name touches neither the line nor the teacher's figure."""
 _TURN = 0.3
 """Left of this share of the width, a name stands right of its point."""
 
@@ -75,24 +77,15 @@ def _dots(found: Json, cost: str, write: Callable[[float], str]) -> list[_Dot]:
 
 def _plot(dots: Sequence[_Dot], teacher: float | None, write: Callable[[float], str], described: str) -> Markup:
     heights = [end for dot in dots for end in (dot.y, *(dot.ends or ()))] + ([] if teacher is None else [teacher])
-    sizes = [dot.x for dot in dots]
-    up = Axis.around(heights, pad=0.12)
-    low, high = min(sizes), max(sizes)
-    if high < low * _LEAST_SPAN:
-        low, high = low / _LEAST_SPAN, high * _LEAST_SPAN
-    across = Axis.around([low, high], pad=0.08, log=low > 0 and high / low >= LOG_FROM)
-    parts = grid_rows(up, HEIGHT)
-    for label, tick in {shortest(write(tick)): tick for tick in across.ticks(3)}.items():
-        parts.append(vertical(across.at(tick), 0, HEIGHT, "grid"))
-        parts.append(text(across.at(tick), HEIGHT + 18, label, "tick middle"))
-    parts.append(horizontal(HEIGHT, 0, 1, "base"))
-    if teacher is not None:
-        y = (1 - up.at(teacher)) * HEIGHT
+    up, across = Axis.around(heights, pad=0.12), cost_axis([dot.x for dot in dots], pad=0.08)
+    parts = [*grid_rows(up, HEIGHT), *grid_costs(across, HEIGHT, write)]
+    y = None if teacher is None else (1 - up.at(teacher)) * HEIGHT
+    if y is not None:
         parts.append(horizontal(y, 0, 1, "teacher-line role-teacher"))
         parts.append(text(1, y - 6, f"Teacher {metric(teacher)}", "label role-teacher end"))
     first = sorted((dot for dot in dots if dot.first), key=lambda dot: (dot.x, dot.y))
     parts += [_steps(first, across, up), *(_drawn(dot, across, up) for dot in dots)]
-    return drawing([*parts, *_names(first, across, up)], HEIGHT, "scatter front", described)
+    return drawing([*parts, *_names(first, across, up, y)], HEIGHT, "scatter front", described)
 
 
 def _steps(first: Sequence[_Dot], across: Axis, up: Axis) -> Markup:
@@ -114,12 +107,27 @@ def _drawn(dot: _Dot, across: Axis, up: Axis) -> Markup:
     return Markup("<g><title>{}</title>{}{}</g>").format(dot.tip, whisker, mark)
 
 
-def _names(first: Sequence[_Dot], across: Axis, up: Axis) -> list[Markup]:
-    """The names of the students on the front, on its empty side: above and left of it."""
-    wished = [(1 - up.at(dot.y)) * HEIGHT - 7 for dot in first]
+def _names(first: Sequence[_Dot], across: Axis, up: Axis, line: float | None) -> list[Markup]:
+    """The names of the students on the front, on its empty side, above and left of it, and off the teacher's line."""
+    wished = [(1 - up.at(dot.y)) * HEIGHT - _OVER for dot in first]
+    heights = spread(wished, _LINE) if line is None else _off(line, wished)
     parts = []
-    for dot, y in zip(first, spread(wished, _LINE), strict=True):
+    for dot, y in zip(first, heights, strict=True):
         x = across.at(dot.x)
         side, dx = ("start", 9) if x < _TURN else ("end", -9)
         parts.append(text(x, y, dot.name, f"label role-{dot.role} {side}", dx))
     return parts
+
+
+def _off(line: float, wished: Sequence[float]) -> list[float]:
+    """Heights as `spread` has them; those that would touch the teacher's line or its figure keep off it."""
+    moved = spread(wished, _LINE)
+    down = sorted(range(len(moved)), key=lambda place: moved[place])
+    above = [place for place in reversed(down) if wished[place] < line - _OVER]
+    below = [place for place in down if wished[place] >= line - _OVER]
+    for sign, gap, places in ((-1, _ABOVE, above), (1, _BELOW, below)):
+        nearest = sign * line + gap
+        for place in places:
+            moved[place] = sign * max(sign * moved[place], nearest)
+            nearest = sign * moved[place] + _LINE
+    return moved
