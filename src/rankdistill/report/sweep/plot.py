@@ -23,7 +23,9 @@ _ABOVE = 19.0
 _BELOW = 13.0
 """So far from the teacher's line, upwards and downwards, a name touches neither the line nor the teacher's figure."""
 _TURN = 0.3
-"""Left of this share of the width, a name stands right of its point."""
+"""Left of this share of the width, a name stands right of its point; a long one left of the middle, too."""
+_LETTER = 0.016
+"""A letter of a name takes about this share of the width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _names(first: Sequence[_Dot], across: Axis, up: Axis, line: float | None) ->
     parts = []
     for dot, y in zip(first, heights, strict=True):
         x = across.at(dot.x)
-        side, dx = ("start", 9) if x < _TURN else ("end", -9)
+        side, dx = ("start", 9) if x < max(_TURN, min(0.5, len(dot.name) * _LETTER)) else ("end", -9)
         parts.append(text(x, y, dot.name, f"label role-{dot.role} {side}", dx))
     return parts
 
