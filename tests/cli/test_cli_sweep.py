@@ -68,6 +68,10 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory, finished_run: Path)
             "--student.dim: has no value; write values with commas between them, such as 4,8",
         ),
         (
+            ("e.toml", "--student.dim", "--out", "s"),
+            "--student.dim: has no value; write values with commas between them, such as 4,8",
+        ),
+        (
             ("e.toml", "--student.dim", "2,x"),
             "with student.dim = \"x\": --set: [student] dim: 'x' is not an integer",
         ),
@@ -96,8 +100,21 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory, finished_run: Path)
 def test_what_cannot_be_done_is_said_before_anything_is_trained(
     desk: Path, cli: Command, arguments: tuple[str, ...], line: str
 ) -> None:
+    before = sorted(desk.iterdir())
     assert cli.refusal("sweep", *arguments).startswith(line)
-    assert not list(desk.rglob("model.json"))
+    assert sorted({*desk.iterdir()} - {desk / "runs"}) == before
+    assert not list(desk.glob("runs/*"))
+
+
+def test_a_folder_with_something_in_it_is_kept_where_a_sweep_is_refused(
+    desk: Path, cli: Command, finished_sweep: Path
+) -> None:
+    shutil.copytree(finished_sweep, desk / "kept")
+    (desk / "there").mkdir()
+    for out in ("kept", "there"):
+        cli.refusal("sweep", "e.toml", "--student.dim", "2,3", "--distillation.k", "40", "--out", out)
+    assert written(desk / "kept") == written(finished_sweep)
+    assert (desk / "there").exists()
 
 
 def test_every_student_is_trained_once_and_listed(finished_sweep: Path, finished_run: Path) -> None:

@@ -120,6 +120,7 @@ class TestPlan:
         ("options", "line"),
         [
             ({}, "a sweep of one student; name the keys that vary"),
+            ({"student.dim": "nan"}, "--set: [student] dim: nan is not an integer"),
             ({"student.dmi": "4,8"}, "--set: [student] dmi: unknown key; did you mean 'dim'?"),
             ({"studnet.dim": "4,8"}, "--set: [studnet]: unknown section; did you mean [student]?"),
             ({"student.dim": "4,0"}, "with student.dim = 0: --set: [student] dim: 0 is out of range (at least 1)"),

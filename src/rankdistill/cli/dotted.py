@@ -46,11 +46,13 @@ def split_dotted(args: Sequence[str]) -> tuple[list[tuple[str, str | None]], lis
     """
     found: list[tuple[str, str | None]] = []
     rest: list[str] = []
-    words = iter(args)
-    for word in words:
+    words = list(args)
+    while words:
+        word = words.pop(0)
         match = _KEY.fullmatch(word)
         if match is None:
             rest.append(word)
         else:
-            found.append((match[1], match[2] if match[2] is not None else next(words, None)))
+            follows = match[2] is None and words and not words[0].startswith("--")
+            found.append((match[1], words.pop(0) if follows else match[2]))
     return found, rest

@@ -84,12 +84,12 @@ def plan(load: Load, axes: Sequence[Axis], seeds: Sequence[int] = ()) -> Plan:
     """
     fixed = [text for axis in axes if not axis.varies for text in axis.overrides()]
     varied = tuple(axis for axis in axes if axis.varies)
+    combinations = product(varied)
+    experiments = _loaded(load, fixed, combinations)
     if not varied and len(seeds) < 2:
         raise ConfigError(
             "a sweep of one student; name the keys that vary with their values, such as --student.dim 4,8,16"
         )
-    combinations = product(varied)
-    experiments = _loaded(load, fixed, combinations)
     first = [axis.overrides()[0] for axis in varied if axis.key.partition(".")[0] in ("student", _OF_METHOD)]
     base = load([*fixed, *first])
     points: dict[str, Point] = {}
