@@ -159,6 +159,7 @@ def fit_model(
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
+    _warn_of_shares(split, len(data.windows), settings, distillation)
     session = Session(
         seed,
         settings.name,
@@ -233,6 +234,29 @@ def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Ob
     config = distillation.config
     method = plugins.behind("distillation", config)(config)
     return Objective(ranking, method, alpha=config.alpha, mixing=config.mixing, query_share=config.query_share)
+
+
+def _warn_of_shares(split: Split, windows: int, settings: Settings, distillation: Distillation | None) -> None:
+    """Warns of shares of the training queries that leave next to nothing: of either at least one query is kept."""
+    batch = settings.train.batch_size
+    if split.query_share < 1 and windows < batch:
+        left = f"{windows:,} training quer{'y' if windows == 1 else 'ies'}"
+        logger.warning(
+            "%s: [windows] query_share = %g leaves %s, less than a batch of %d; raise it",
+            settings.name,
+            split.query_share,
+            left,
+            batch,
+        )
+    share = 1.0 if distillation is None else distillation.config.query_share
+    if share * batch < 1:
+        logger.warning(
+            "%s: [distillation] query_share = %g is less than a query of each batch of %d, so that one is distilled; "
+            "raise it",
+            settings.name,
+            share,
+            batch,
+        )
 
 
 def _validator(split: Split, settings: Settings) -> Validate | None:

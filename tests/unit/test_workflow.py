@@ -192,6 +192,23 @@ def test_a_coverage_that_is_deeper_than_the_lists_is_refused_before_training(tmp
     assert not (tmp_path / "run" / "teacher").exists()
 
 
+def test_a_share_that_leaves_next_to_nothing_of_the_training_queries_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log(tmp_path, 0, range(0, 30))
+    enough, small, train = {"query_share": 0.9}, {"query_share": 1e-9}, {"batch_size": 20}
+    run(experiment(tmp_path, windows=enough, distillation={"query_share": 0.05}, train=train), tmp_path / "a")
+    assert "query_share" not in caplog.text
+    run(experiment(tmp_path, windows=small, distillation=small, train=train), tmp_path / "b")
+    for role in ("teacher", "student", "distilled"):
+        line = f"{role}: [windows] query_share = 1e-09 leaves 1 training query, less than a batch of 20; raise it"
+        assert line in caplog.messages
+    assert [each for each in caplog.messages if "[distillation]" in each] == [
+        "distilled: [distillation] query_share = 1e-09 is less than a query of each batch of 20, so that one is "
+        "distilled; raise it"
+    ]
+
+
 def test_patience_without_validation_data_is_said_to_have_no_effect(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
