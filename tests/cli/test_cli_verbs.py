@@ -180,6 +180,14 @@ def test_show_describes_the_options_of_a_kind_or_section(cli: Command, kind: str
     assert key in cli.done("show", kind).out
 
 
+def test_show_marks_the_options_that_are_sizes(cli: Command) -> None:
+    options = json.loads(cli.done("show", "caser", "--json").out)["options"]
+    searched = {option["key"]: option["searched"] for option in options}
+    assert searched["dim"] == "4 to 256, log (size)"
+    assert searched["tied"] == "false | true (size)"
+    assert searched["dropout"] == "0 to 0.8"
+
+
 def test_show_offers_the_nearest_kind(cli: Command) -> None:
     line = cli.refusal("show", "casr")
     assert line == "'casr' is no kind, group or section; did you mean 'caser'? (see `rankdistill show`)"

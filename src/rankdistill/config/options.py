@@ -24,7 +24,7 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 class Option(NamedTuple):
-    """One key of a section; `searched` is where `tune` looks for a better value."""
+    """One key of a section; `searched` is where `tune` looks for a better value, of a size `compress` alone."""
 
     key: str
     type: str
@@ -37,10 +37,15 @@ def describe(config_class: type[BaseModel]) -> list[Option]:
     """The options of a `Config`, in the order of their declaration, without `kind`."""
     fields = config_class.model_fields.items()
     return [
-        Option(key, _type(field), _default(field), str(declared(field) or ""), field.description or "")
+        Option(key, _type(field), _default(field), _searched(field), field.description or "")
         for key, field in fields
         if key != "kind"
     ]
+
+
+def _searched(field: FieldInfo) -> str:
+    tunable = declared(field)
+    return "" if tunable is None else f"{tunable}{' (size)' if tunable.size else ''}"
 
 
 def _default(field: FieldInfo) -> str:
