@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rankdistill.cli.options import Changes
 from rankdistill.errors import ConfigError
-from rankdistill.processor import cores
+from rankdistill.processor import cores, threads_of_environment
 
 if TYPE_CHECKING:
     from rankdistill.config import Experiment, Section
@@ -64,9 +63,7 @@ def use_processor(experiment: Experiment) -> None:
 
 def default_threads() -> int:
     """`OMP_NUM_THREADS` where it is set, else the cores that this process may use."""
-    import torch
-
-    return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else cores()
+    return threads_of_environment() or cores()
 
 
 def load_data(experiment: Experiment, prepared: Path | None) -> Split:
