@@ -237,6 +237,9 @@ class WholeTables:
     def holds(self, table: Tensor) -> bool:
         return False
 
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """It stays."""
+
     def bring_all_up(self) -> None:
         """Nothing is ever behind."""
 

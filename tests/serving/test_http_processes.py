@@ -20,7 +20,7 @@ def test_a_request_that_is_on_its_way_is_answered_before_the_end(exported: Expor
         with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
             head = b"POST /recommend HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body[:5])
-            time.sleep(0.3)
+            time.sleep(1)
             server.process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             connection.sendall(body[5:])
