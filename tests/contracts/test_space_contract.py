@@ -69,7 +69,8 @@ def test_its_defaults_lie_within_what_is_declared(config: type[Section]) -> None
 @each_section
 def test_show_prints_the_range_beside_the_option(config: type[Section]) -> None:
     searched = {option.key: option.searched for option in describe(config) if option.searched}
-    assert searched == {key: str(tunable) for key, tunable in config().search_space().items()}
+    space = config().search_space()
+    assert searched == {key: f"{tunable} (size)" if tunable.size else str(tunable) for key, tunable in space.items()}
 
 
 @pytest.mark.parametrize("kind", plugins.kinds("models"))
