@@ -5,9 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from methods_rows import DATA, FACTORS, PAIRS, PLAIN, SEEDS, Record, experiment_of, methods
+from methods_rows import DATA, FACTORS, PAIRS, PLAIN, SEEDS, Record, methods
 
-from rankdistill.members import members_of
 from rankdistill.report.markdown import table
 from rankdistill.report.numerals import MISSING, megabytes, metric, milliseconds, p_value, whole
 from rankdistill.types import Json
@@ -89,9 +88,7 @@ def block(record: Record, pair: str) -> list[str]:
     """The costs of a pair's two models, and the table of its methods, the best on top."""
     teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in methods()}
     some = next(rows[0] for rows in known.values() if rows)
-    members = members_of(experiment_of(record.data, teacher))
-    name = f"Teacher, {len(members)} models" if members else "Teacher"
-    sizes = ((name, record.content["teachers"][teacher], teacher), ("Student", some, pair))
+    sizes = (("Teacher", record.content["teachers"][teacher], teacher), ("Student", some, pair))
     costs = [
         (name, whole(each["parameters"]), megabytes(each["bytes"]), milliseconds(record.content["latency_ms"].get(key)))
         for name, each, key in sizes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -63,8 +62,7 @@ def distill(
         model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)
     elif len(teacher) == 1:
-        lists = stages.read_lists(teacher[0], split, given.on_unknown, given.least_shared)
-        lists = replace(lists, on_missing=given.on_missing)
+        lists = stages.read_teacher(given.model_copy(update={"rankings": teacher[0]}), split)  # named as it was
     else:
         raise ConfigError(
             "--teacher: several files of lists are made one by `rankdistill fuse`; give that one. Models and files do "
