@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import shutil
 import sys
 import threading
 import time
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from rankdistill.console import setup_logging
-from rankdistill.errors import StorageError, TrainingError
+from rankdistill.errors import RankDistillError, StorageError, TrainingError
 from rankdistill.files import remove_leftovers
 from rankdistill.processor import cores, threads_of_environment
 from rankdistill.ranker import device_named
 
 logger = logging.getLogger(__name__)
+
+_BEFORE_TRAINING = {"config.toml", "sweep.toml", "search", "data", "data.json", "targets.parquet", "stages.json"}
+"""What is in a folder before anything is trained."""
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -103,6 +107,35 @@ def alone(path: Path, doing: str) -> Iterator[None]:
             ) from error
         remove_leftovers(path)
         yield
+
+
+@contextmanager
+def begun(out: Path, doing: str) -> Iterator[None]:
+    """A folder for work of several trainings, see `alone`.
+
+    A new one is taken away again where data, teacher or lists do not fit, or too little is there to begin.
+
+    Args:
+        out: the folder.
+        doing: what others would be doing there, such as "sweep".
+
+    Raises:
+        StorageError: somebody is at work there, or the folder cannot be made.
+    """
+    new = not out.exists()
+    with alone(out, doing):
+        try:
+            yield
+        except RankDistillError:
+            if new and _is_untrained(out):
+                shutil.rmtree(out)
+            raise
+
+
+def _is_untrained(out: Path) -> bool:
+    """Whether nothing in the folder, and in that of its search, was trained."""
+    there = {path.name for each in (out, out / "search") for path in each.glob("*")}
+    return there <= {*_BEFORE_TRAINING, ".lock"}
 
 
 def execute(

@@ -192,6 +192,12 @@ def test_a_sweep_goes_on_with_its_jobs_and_threads_unless_others_are_named(
     assert cli.done("sweep", "--resume", "--out", "begun", *given, "--dry-run").out.rstrip().endswith(line)
 
 
+def test_a_sweep_goes_on_with_the_device_that_is_named(desk: Path, cli: Command) -> None:
+    (desk / "begun").mkdir()
+    Request(desk / "e.toml", [Axis("student.dim", (2, 3))], device="cpu").write(desk / "begun")
+    assert "abacus" in cli.refusal("sweep", "--resume", "--out", "begun", "--device", "abacus")
+
+
 def test_an_interrupt_of_the_sweep_alone_ends_its_trainings(desk: Path) -> None:
     endless = ("--student.train.epochs=100000", "--jobs", "2", "--out", "endless")
     command = [sys.executable, "-m", "rankdistill", *SWEEP, *endless]

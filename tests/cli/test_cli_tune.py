@@ -109,6 +109,9 @@ class TestWithOptuna:
         assert model.endswith(
             "a search keeps the validation part apart: train it with --set split.train_on_validation=false"
         )
+        compress = ("compress", "e.toml", "--teacher", "teacher", "--under-mb", "0.002", "--out", "tuned", *SMALLER)
+        assert cli.refusal(*compress) == model
+        assert not (desk / "tuned").exists()  # as it was
 
     @pytest.mark.parametrize(
         ("options", "line"),
@@ -130,6 +133,12 @@ class TestWithOptuna:
         self, desk: Path, cli: Command, options: tuple[str, ...], line: str
     ) -> None:
         assert cli.refusal(*TUNE, "--trials", "2", *options) == line
+
+    def test_tune_leaves_the_folder_of_a_run_alone(self, done: Path, cli: Command) -> None:
+        before = snapshot(done)
+        line = cli.refusal("tune", "e.toml", "--role", "student", "--trials", "1", "--out", done)
+        assert line == "done: holds report.json, which no tune wrote; name another --out"
+        assert {path: each for path, each in snapshot(done).items() if path.name != ".lock"} == before
 
     def test_compress_ends_with_a_smaller_student_and_its_run(self, desk: Path, cli: Command) -> None:
         outcome = cli.done(*COMPRESS, "--within", "60%", "--trials", "6", "--out", "small")

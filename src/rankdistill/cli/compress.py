@@ -60,7 +60,7 @@ def compress(
 
     goal = Goal.read(wanted.within, wanted.under_mb, wanted.under_ms, wanted.metric)
     experiment, written = with_teacher(config, changes, wanted.teacher)
-    from rankdistill.parallel import alone
+    from rankdistill.parallel import begun
     from rankdistill.report.numerals import metric_name, whole
     from rankdistill.tuning.compress import compress as search
     from rankdistill.tuning.search import Budget
@@ -70,7 +70,7 @@ def compress(
     use_processor(experiment)
     asked = Asked(experiment, "distilled", searching.keys or [], changes.as_overrides(), True, written)
     minutes = _MINUTES if searching.minutes is None and wanted.trials is None else searching.minutes
-    with alone(out, "search"):
+    with begun(out, "search"):
         found = search(asked, goal, Budget(wanted.trials, minutes, searching.jobs), out)
     rows = []
     for row in found.get("test", []):

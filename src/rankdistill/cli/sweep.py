@@ -124,8 +124,8 @@ def _request(
                 f"--resume goes on with what was asked for, and {given[0]} asks for more; name CONFIG, too"
             )
         kept = Request.read(course.out)
-        jobs, threads = course.jobs or kept.jobs, changes.threads or kept.threads
-        return replace(kept, jobs=jobs, threads=threads), course.out
+        jobs, threads, device = course.jobs or kept.jobs, changes.threads or kept.threads, changes.device or kept.device
+        return replace(kept, jobs=jobs, threads=threads, device=device), course.out
     folder = default_folder(config)
     out = course.out or folder.with_name(f"{folder.name}-sweep")
     seeds, sets = _seeds(scope.seeds), tuple(changes.overrides or ())

@@ -73,7 +73,7 @@ def tune(config: Config, tuned: Tuned, out: Folder, searching: Searching, change
     if tuned.teacher is not None and tuned.role != "distilled":
         raise ConfigError(f"--teacher is of no use to --role {tuned.role}; it is for --role distilled")
     experiment, written = with_teacher(config, changes, tuned.teacher)
-    from rankdistill.parallel import alone
+    from rankdistill.parallel import begun
     from rankdistill.tuning import output as found
     from rankdistill.tuning.search import Budget
     from rankdistill.tuning.tune import Asked
@@ -84,7 +84,7 @@ def tune(config: Config, tuned: Tuned, out: Folder, searching: Searching, change
     asked = Asked(experiment, tuned.role, searching.keys or [], changes.as_overrides(), written=written)
     trials = _TRIALS if searching.minutes is None else None
     budget = Budget(tuned.trials or trials, searching.minutes, searching.jobs)
-    with alone(out, "search"):
+    with begun(out, "search"):
         result = search(asked, tuned.metric, budget, out)
     columns, rows = found.table(result)
     lines = [*result["verdict"], f"settings: {out / 'best.toml'}", f"trials: {found.path_of(out)}"]

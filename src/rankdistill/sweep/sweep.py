@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 
 from rankdistill.config import Experiment, RoleConfig
-from rankdistill.errors import RankDistillError
 from rankdistill.estimate import Training, seconds_of
 from rankdistill.members import members_of
 from rankdistill.model_folder import versions
-from rankdistill.parallel import Processors, alone, execute
+from rankdistill.parallel import Processors, begun, execute
 from rankdistill.pipeline import prepare
 from rankdistill.processor import cores, processor_name
 from rankdistill.report.numerals import duration
@@ -21,16 +18,13 @@ from rankdistill.report.sweep import write_sweep
 from rankdistill.stages import describe_data
 from rankdistill.sweep.gather import gather
 from rankdistill.sweep.plan import Plan
-from rankdistill.sweep.request import FILE, Request
+from rankdistill.sweep.request import Request
 from rankdistill.sweep.students import Students
 from rankdistill.sweep.work import do
 from rankdistill.types import Json
 from rankdistill.variants import Shared, Variant
 
 logger = logging.getLogger(__name__)
-
-_BEFORE_TRAINING = {".lock", FILE, "config.toml", "data", "data.json", "targets.parquet", "stages.json"}
-"""What a sweep has in its folder before the first training."""
 
 
 def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Path:
@@ -49,8 +43,7 @@ def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Pa
         StorageError: another sweep is at work in the folder.
         RankDistillError: data, teacher or lists do not fit.
     """
-    new = not out.exists()
-    with alone(out, "sweep"), _gone_if_refused(out) if new else nullcontext():
+    with begun(out, "sweep"):
         request.write(out)
         students = Students(plan, Shared.make(plan.base, plan.variants, out))
         todo = students.todo()
@@ -67,17 +60,6 @@ def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Pa
             "machine": {"processor": processor_name(), "cores": cores(), "versions": versions()},
         }
         return write_sweep(found, out)
-
-
-@contextmanager
-def _gone_if_refused(out: Path) -> Iterator[None]:
-    """Takes a new folder away again where data, teacher or lists do not fit and nothing was trained yet."""
-    try:
-        yield
-    except RankDistillError:
-        if {path.name for path in out.iterdir()} <= _BEFORE_TRAINING:
-            shutil.rmtree(out)
-        raise
 
 
 def _announced(students: Students, todo: list[Variant], processors: Processors) -> str:

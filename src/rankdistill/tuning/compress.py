@@ -15,12 +15,12 @@ from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
 from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
-from rankdistill.model_folder import CARD, load_model
+from rankdistill.model_folder import load_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
 from rankdistill.tuning.goal import Goal
-from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher
+from rankdistill.tuning.inputs import check_folder, fingerprints_of, prepare_data, prepare_teacher
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.sizes import Sizes, ladder_of
 from rankdistill.tuning.smallest import Smallest
@@ -61,7 +61,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     workflow.check_metrics(experiment)
     check_student(experiment.student.model)
     _check_teacher(experiment, goal)
-    _check_folder(out)
+    check_folder(out, "compress")
     search = out / "search"
     begun = begun_with(asked, asked.space(), goal.metric)
     ledger = Ledger.open(search / "trials.json", begun | {f"goal {key}": each for key, each in goal.as_json().items()})
@@ -113,17 +113,6 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
                 f"{goal}: how good the teacher is cannot be known of {teacher.rankings.name} alone; name its lists for "
                 f"the {part} users in [teacher] {key}, or ask with --under-mb or --under-ms alone"
             )
-
-
-def _check_folder(out: Path) -> None:
-    """Refuses the folder of a run, a search or a model.
-
-    Raises:
-        ConfigError: it is one.
-    """
-    others = [name for name in ("config.toml", "report.json", CARD) if (out / name).exists()]
-    if others:
-        raise ConfigError(f"{out}: holds {others[0]}, which no compress wrote; name another --out")
 
 
 def _check_sizes(sizes: Sizes, goal: Goal, space: Space) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from rankdistill.checksums import sha256
 from rankdistill.config import Experiment, TeacherLists, Teachers
 from rankdistill.data.splitting import Split
-from rankdistill.errors import CheckpointError, DataError, RankingsError
+from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS, load_card
 from rankdistill.pipeline import longest_list
@@ -23,6 +24,20 @@ from rankdistill.variants import Shared, Variant, is_model
 from rankdistill.workflow import Run
 
 _K = "distillation.k"
+_FOREIGN = ("report.json", "sweep.toml", CARD, "student", "distilled")
+_FOREIGN_TO = {"tune": ("search",), "compress": ("trials.json", "config.toml")}
+"""What is in the folders of others, and of each other."""
+
+
+def check_folder(out: Path, verb: Literal["tune", "compress"]) -> None:
+    """Refuses the folder of a run, a sweep, a model or another search.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    others = [name for name in (*_FOREIGN_TO[verb], *_FOREIGN) if (out / name).exists()]
+    if others:
+        raise ConfigError(f"{out}: holds {others[0]}, which no {verb} wrote; name another --out")
 
 
 def validation_only(experiment: Experiment) -> Experiment:
