@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from rankdistill import native
+
+_APART = 1300.0
+"""How far scores may lie apart before the lower ones count for nothing: what 64 bits hold."""
 
 
 def is_in(items: Tensor, others: Tensor) -> Tensor:
@@ -49,19 +57,43 @@ def masked(scores: Tensor, hidden: Tensor) -> Tensor:
 
 
 def relaxed_ranking_loss(head: Tensor, tail: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """- log of the probability [B] that the head [B, K] comes in its order and before the tail [B, L].
+    """- log of the probability [B, ...] that the head [B, ..., K] comes in its order and before the tail [B, L].
 
-    Hidden items of the head [B, K] have no part in it.
+    Hidden items of the head have no part in it.
 
     - sum_k [ s_k - log( sum_{i >= k} e^{s_i} + sum_j e^{t_j} ) ]: Plackett-Luce with a tail without order (RRD, Eq. 5).
     """
-    nothing = torch.full_like(head[:, :1], torch.finfo(head.dtype).min / 4)
+    nothing = tail.new_full((len(tail), 1), torch.finfo(tail.dtype).min / 4)
     if hidden is not None:
         head = masked(head, hidden)
-    rest = torch.logsumexp(torch.cat([nothing, tail], dim=1), dim=1, keepdim=True)
-    below = torch.logcumsumexp(torch.cat([rest, head.flip(1)], dim=1), dim=1)[:, 1:]
-    terms = below.flip(1) - head
-    return (terms if hidden is None else terms.masked_fill(hidden, 0.0)).sum(1)
+    rest = torch.logsumexp(torch.cat([nothing, tail], dim=1), dim=1)
+    rest = rest.reshape(-1, *[1] * (head.dim() - 2)).expand(head.shape[:-1])
+    sums: Tensor = _SumsFromHere.apply(head, rest)  # type: ignore[no-untyped-call]
+    terms = sums - head
+    return (terms if hidden is None else terms.masked_fill(hidden, 0.0)).sum(-1)
+
+
+class _SumsFromHere(Function):
+    """log( sum_{i >= k} e^{s_i} + e^r ) of scores s [..., K] and r [...]: [..., K].
+
+    Added up in 64 bits and not in logarithms, which takes a tenth of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, rest: Tensor) -> Tensor:
+        rest = rest.unsqueeze(-1)
+        shift = torch.maximum(scores.amax(-1, keepdim=True), rest).double() - _APART / 2
+        parts, last = torch.exp(scores - shift), torch.exp(rest - shift)
+        sums = (parts.flip(-1).cumsum(-1).flip(-1) + last).clamp_min(math.exp(-_APART / 2))
+        ctx.save_for_backward(parts, last, sums)
+        return (sums.log() + shift).to(scores.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (parts, last, sums), (each,) = ctx.saved_tensors, gradients
+        reached = (each / sums).cumsum(-1)  # of an item by the sums that it is in
+        return (parts * reached).to(each.dtype), (last * reached[..., -1:]).squeeze(-1).to(each.dtype)
 
 
 def listed_cross_entropy(scores: Tensor, teacher_scores: Tensor, hidden: Tensor | None = None) -> Tensor:

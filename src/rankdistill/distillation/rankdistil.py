@@ -48,8 +48,8 @@ class RankDistil(Loss):
         drawn = step.draw(self.config.tail).expand(len(orders), -1)
         known = is_in(drawn, torch.cat([batch.teacher_items, batch.targets], dim=1))
         tail = masked(step.score(drawn), known)
-        head = step.teacher_item_scores.unsqueeze(1).expand(orders.shape).gather(2, orders).flatten(0, 1)
-        return relaxed_ranking_loss(head, tail.repeat_interleave(orders.shape[1], dim=0)).mean()
+        head = step.teacher_item_scores.unsqueeze(1).expand(orders.shape).gather(2, orders)
+        return relaxed_ranking_loss(head, tail).mean()
 
     @torch.no_grad()
     def orders(self, step: Step) -> Tensor:
