@@ -110,6 +110,11 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     return model
 
 
+def is_model(teacher: TeacherLists) -> bool:
+    """Whether the `rankings` of a teacher are the folder of a model."""
+    return (teacher.rankings / CARD).is_file()
+
+
 def go_on_training(task: Assignment, split: Split, lists: Rankings | None, teacher: Ranker | None = None) -> Ranker:
     """Takes a finished model as it is, goes on with an unfinished one, and starts one over that is of no use.
 

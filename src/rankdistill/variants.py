@@ -114,24 +114,19 @@ class Shared:
             RankDistillError: something does not fit; found before anything is trained, where that can be.
         """
         folder = RunFolder.at(out)
-        work = Run(experiment, folder, resume=True)
+        work = Run(experiment, folder, resume=True, starts_over=True)
         write_text(folder.config, to_toml(experiment))
         split = work.prepare()
         methods = [each.method for each in variants if each.distilled]
         for method in methods:
             check_list_length(split, method.k, method.exclude)
-        teacher = experiment.teacher
-        if isinstance(teacher, TeacherLists) and not is_model(teacher):
-            found = work.read_lists(teacher, split)
+        found = work.teach(split)
+        if found is not None:
             for method in methods:
                 Distillation(found, method).items_for(split)
             lists: dict[str, Rankings] = {method.exclude: found for method in methods}
             folder.done(_SHARED, _stamp(experiment))
             return cls(folder, split, None, lists)
-        if isinstance(teacher, TeacherLists):
-            work.adopt(teacher.rankings, split)
-        else:
-            work.teach(split)
         lists = {}
         for exclude in dict.fromkeys(method.exclude for method in methods):
             asked = [each for each in methods if each.exclude == exclude]
@@ -164,7 +159,7 @@ class Shared:
         """
         folder, teacher = RunFolder(out), experiment.teacher
         split = read_split(folder.data)
-        given = isinstance(teacher, TeacherLists) and not is_model(teacher)
+        given = isinstance(teacher, TeacherLists) and not stages.is_model(teacher)
         lists = {}
         if exclude is not None and not given:
             lists[exclude] = stages.read_labels(_labels(folder, exclude), split)
@@ -215,15 +210,10 @@ def opened(experiment: Experiment, out: Path, exclude: str | None) -> Shared:
     return _OPENED[out, exclude]
 
 
-def is_model(teacher: TeacherLists) -> bool:
-    """Whether the `rankings` of a teacher are the folder of a model."""
-    return (teacher.rankings / CARD).is_file()
-
-
 def _has_model(experiment: Experiment) -> bool:
     """Whether the teacher is a model, and not lists alone."""
     teacher, company = experiment.teacher, Company.of(experiment, Path())
-    return is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
+    return stages.is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
 
 
 def _labels(folder: RunFolder, exclude: str) -> Path:

@@ -37,20 +37,21 @@ T = TypeVar("T")
 MakeLists: TypeAlias = Callable[[Split, DistillationConfig, Path], Rankings]
 
 
-def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
+def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over: bool = False) -> Path:
     """Runs an experiment into the folder `out`; stages whose inputs did not change are skipped.
 
     Args:
         experiment: what to do.
         out: the run folder.
         resume: go on with a training that was interrupted, instead of starting it over.
+        starts_over: see `Run`.
 
     Returns:
         The path of `report.html`.
     """
     begin = time.perf_counter()
     folder = RunFolder.at(out)
-    work = Run(experiment, folder, resume)
+    work = Run(experiment, folder, resume, starts_over)
     check_metrics(experiment)
     check_student(experiment.student.model)
     write_text(folder.config, to_toml(experiment))
@@ -75,6 +76,11 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False) -> Path:
     for warning in report.runs[0].warnings:
         logger.warning(warning)
     return page
+
+
+def _evaluation_of(stage: str) -> str:
+    """What the evaluation of a stage's model is called."""
+    return f"{stage} evaluation"
 
 
 def warn_of(folder: Path, teacher: Path | None) -> None:
@@ -134,11 +140,20 @@ def _check_lists_are_there(experiment: Experiment) -> None:
 
 @dataclass(slots=True)
 class Run:
-    """The stages of an experiment in a folder, each of them skipped where its inputs did not change."""
+    """The stages of an experiment in a folder, each of them skipped where its inputs did not change.
+
+    Attributes:
+        experiment: what to do.
+        folder: where.
+        resume: go on with a training that was interrupted.
+        starts_over: start one over that was begun with other settings; else that is an error.
+        skipped: the stages that were up to date.
+    """
 
     experiment: Experiment
     folder: RunFolder
     resume: bool
+    starts_over: bool = False
     skipped: list[str] = field(default_factory=list)
 
     def _result(self, stage: str, stamp: str, read: Callable[[], T], *files: Path) -> T | None:
@@ -187,10 +202,12 @@ class Run:
         return Company.of(self.experiment, self.folder.model("teacher"))
 
     def teach(self, split: Split) -> Rankings | None:
-        """The teacher, trained and measured; or its lists, where nothing else is known of it."""
+        """The teacher, trained or given, and measured; or its lists, where nothing else is known of it."""
         teacher, company = self.experiment.teacher, self.company()
         if company is not None:
             self._assemble(company, split)
+        elif isinstance(teacher, TeacherLists) and stages.is_model(teacher):
+            self.adopt(teacher.rankings, split)
         elif isinstance(teacher, TeacherLists):
             return self.read_lists(teacher, split)
         else:
@@ -219,7 +236,9 @@ class Run:
         if ranker is None:
             asked = lists is not None and needs_of(experiment.distillation) == "model"
             teacher = load_model(self.folder.model("teacher"), model.train.device)[0] if asked else None
-            ranker = stages.train_model(task, split, lists, teacher)
+            self.folder.forget(_evaluation_of(stage))  # its figures go with the card of the model before
+            train = stages.go_on_training if self.starts_over else stages.train_model
+            ranker = train(task, split, lists, teacher)
             self.folder.done(stage, trained)
         self._evaluate(stage, trained, path, ranker, split)
 
@@ -227,7 +246,7 @@ class Run:
         """Measures a model on the test users."""
         settings = self.experiment.evaluate
         evaluated = stamp_of(trained=trained, evaluate=settings.model_dump(mode="json"))
-        stage = f"{name} evaluation"
+        stage = _evaluation_of(name)
         values, lists_file = path / EVALUATION, path / RANKINGS
         files = (values, beside(values), lists_file)
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):

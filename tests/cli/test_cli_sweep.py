@@ -192,6 +192,14 @@ def test_a_sweep_goes_on_with_its_jobs_and_threads_unless_others_are_named(
     assert cli.done("sweep", "--resume", "--out", "begun", *given, "--dry-run").out.rstrip().endswith(line)
 
 
+def test_a_sweep_starts_a_teacher_over_that_was_begun_otherwise(desk: Path, cli: Command) -> None:
+    begun = desk / "s" / "teacher" / "checkpoint.safetensors"
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"of another teacher")
+    assert "; started over" in cli.done(*SWEEP, "--out", "s").err
+    assert not begun.exists()
+
+
 def test_a_sweep_goes_on_with_the_device_that_is_named(desk: Path, cli: Command) -> None:
     (desk / "begun").mkdir()
     Request(desk / "e.toml", [Axis("student.dim", (2, 3))], device="cpu").write(desk / "begun")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,55 @@ class TestWithOptuna:
         searched = json.loads((desk / "small" / "search" / "teacher" / "model.json").read_text())
         assert searched["from"] == str(desk / "teacher")
         assert load(desk / "small" / "final" / "config.toml").teacher.kind == "caser"
+
+    def test_a_given_model_is_that_of_the_run_where_the_validation_part_is_kept_apart(
+        self, desk: Path, cli: Command
+    ) -> None:
+        apart = ("--set", "split.train_on_validation=false")
+        cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)
+        (desk / "other.toml").write_text((desk / "e.toml").read_text().replace('"caser"\ndim = 4', '"popularity"'))
+        given = ("--teacher", "teacher", "--within", "60%", "--trials", "1", "--out", "small")
+        assert cli.refusal("compress", "other.toml", *SMALLER, *given).startswith(
+            "teacher: the final run trains [teacher] with the validation part, too, and this model is another one "
+            "(model.activation, "
+        )
+        cli.done("compress", "other.toml", *SMALLER, *apart, *given)
+        kept = [desk / "small" / name / "teacher" / "model.safetensors" for name in ("search", "final")]
+        assert len({path.read_bytes() for path in (desk / "teacher" / "model.safetensors", *kept)}) == 1
+        tune = ("tune", "other.toml", "--role", "distilled", "--trials", "1", "--out", "tuned")
+        cli.done(*tune, *given[:2], *SMALLER, *apart)
+        outcome = cli.done("run", "tuned/best.toml", "--out", "run")
+        assert "teacher: the Caser of " in outcome.err
+        assert (desk / "run" / "teacher" / "model.safetensors").read_bytes() == kept[0].read_bytes()
+
+    def test_a_larger_budget_finds_the_work_of_a_smaller_one(
+        self, desk: Path, cli: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        command = (*COMPRESS, "--within", "60%", "--out", "small", "--set", "split.train_on_validation=false")
+        small, copy = desk / "small", shutil.copy2
+        with monkeypatch.context() as patch:
+            patch.setattr(Goal, "bar", lambda goal, teacher: 2.0)  # no metric is above 1
+            assert cli(*command, "--trials", "1").status == NOT_MET
+        assert (small / "closest.toml").exists()
+        with monkeypatch.context() as patch:  # the disk is full when the run is to begin
+
+            def full(source: Path, target: Path, **options: bool) -> None:
+                if Path(target).name == "stages.json" or Path(source).name == "stages.json":
+                    raise OSError(28, "No space left on device")
+                copy(source, target, **options)
+
+            patch.setattr(shutil, "copy2", full)
+            assert "No space left on device" in cli.refusal(*command, "--trials", "2")
+        assert not (small / "final").exists()
+        begun = small / "final" / "distilled" / "checkpoint.safetensors"
+        cli.done(*command, "--trials", "2")
+        (small / "final" / "distilled" / "model.json").unlink()
+        begun.write_bytes(b"of another student")
+        outcome = cli.done(*command, "--trials", "2")
+        assert "; started over" in outcome.err
+        assert not begun.exists()
+        assert not (small / "closest.toml").exists()
+        assert json.loads((small / "compress.json").read_text())["looks"] == 1
 
     @pytest.mark.parametrize(
         ("goal", "line"),

@@ -23,7 +23,7 @@ from rankdistill.runs import Role
 from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
 from rankdistill.tuning.inputs import validation_only
-from rankdistill.tuning.outcome import sureness
+from rankdistill.tuning.outcome import lacking, looks, sureness
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.search import Budget
 from rankdistill.tuning.sizes import Sizes, ladder_of, name_of
@@ -264,10 +264,16 @@ class TestTuning:
     def test_the_best_settings_are_an_experiment_that_runs_on_all_that_it_may_learn_from(self, found: Path) -> None:
         best = load(found / "best.toml")
         ledger = Ledger.open(found / "trials.json", _begun(found))
-        assert best == settled(self.ASKED.experiment, best_of(ledger.trials), "student")
+        assert best == settled(self.ASKED.experiment, best_of(ledger.trials), "student", "map")
         assert best.split.train_on_validation
         assert best.student.train.epochs == best_of(ledger.trials).best_epoch
         assert best.teacher == self.ASKED.experiment.teacher
+
+    def test_where_the_validation_part_is_kept_apart_the_best_epoch_is_picked_as_in_the_trial(self) -> None:
+        apart = validation_only(self.ASKED.experiment)
+        best = Trial(1, point_of(apart, self.ASKED.space()), "complete", 0.3, best_epoch=2)
+        train = settled(apart, best, "student", "recall@10").student.train
+        assert (train.validation_metric, train.epochs) == ("recall@10", apart.student.train.epochs)
 
     def test_each_trial_is_measured_on_validation_users_alone(self, found: Path) -> None:
         split = prepare(validation_only(self.ASKED.experiment))
@@ -438,6 +444,29 @@ class TestGoal:
         assert 0.1 < sure[1]["probability"] < 0.9
         assert sure[2]["probability"] > 0.9
         assert sureness(one, other, Goal(under_mb=1, metric="map"))["probability"] is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "least", "lines"),
+    [
+        (Goal(within=0.1), 0.3, []),
+        (Goal(within=0.1), 0.32, ["the final student has nDCG@10 0.31 on the validation users, and 0.32 is needed"]),
+        (Goal(under_ms=0.5), None, []),
+        (Goal(under_ms=0.4), None, ["the final student took 0.450 ms a query when it was measured again"]),
+    ],
+)
+def test_what_the_final_student_lacks_of_its_trial_is_said(goal: Goal, least: float | None, lines: list[str]) -> None:
+    card = {"validation": {"ndcg@10": 0.31}, "latency_ms": {"p50": 0.45}}
+    assert lacking(card, goal, least) == lines
+    assert not lacking({"latency_ms": {"p50": 0.1}}, Goal(within=0.1), 0.3)  # of a run without a validation part
+
+
+def test_the_test_users_are_looked_at_once_a_student() -> None:
+    one, other = ({"chosen": {"settings": {"student.dim": dim}}} for dim in (4, 8))
+    assert looks({}, one) == 1
+    assert looks({**one, "looks": 1}, one) == 1
+    assert looks({**one, "looks": 1}, other) == 2
+    assert looks({**one, "met": False}, one) == 1
 
 
 class TestSizes:

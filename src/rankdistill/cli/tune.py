@@ -92,13 +92,23 @@ def tune(config: Config, tuned: Tuned, out: Folder, searching: Searching, change
 
 
 def with_teacher(config: Path, changes: Changes, teacher: Path | None) -> tuple[Experiment, Experiment | None]:
-    """The experiment that is searched, and that whose teacher is written with the best settings."""
+    """The experiment that is searched, and the one that is written with the best settings, where that is another.
+
+    It is where final models learn from the validation part, too: their teacher is then trained anew.
+
+    Raises:
+        ConfigError: the given model is not what would be trained.
+    """
     if teacher is None:
         return load_experiment(config, changes), None
     from rankdistill.config import in_place_of_teacher
     from rankdistill.model_folder import CARD
 
     named = load_experiment(config, changes, *in_place_of_teacher(teacher))
-    if not (teacher / CARD).is_file():
+    if not (teacher / CARD).is_file() or not named.split.train_on_validation:
         return named, None
-    return named, load_experiment(config, changes)
+    from rankdistill.tuning.inputs import check_trained_again
+
+    written = load_experiment(config, changes)
+    check_trained_again(teacher, written)
+    return named, written

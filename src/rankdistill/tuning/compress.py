@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from rankdistill import workflow
-from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, TeacherLists, to_toml
+from rankdistill.config import EvaluateConfig, Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
-from rankdistill.files import write_json, write_text
+from rankdistill.files import read_object, replacing, write_json, write_text
 from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
 from rankdistill.model_folder import load_model
+from rankdistill.stages import is_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
@@ -29,7 +30,6 @@ from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.tune import Asked, begun_with, check_metric, settled, template_of
 from rankdistill.tuning.work import validated
 from rankdistill.types import Json
-from rankdistill.variants import is_model
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +80,15 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
     found = outcome.of_search(ledger, strategy, space, teacher)
     chosen, written = strategy.chosen(ledger.trials), asked.written or experiment
+    closest = out / "closest.toml"
     if chosen is None:
-        write_text(out / "closest.toml", to_toml(_final(written, strategy.closest(ledger.trials), goal)))
+        write_text(closest, to_toml(_final(written, strategy.closest(ledger.trials), goal)))
     else:
         _take_over(out, experiment)
-        workflow.run(_final(written, chosen, goal), out / "final", resume=True)
-        found |= outcome.of_run(out / "final", goal, split.user_ids)
+        workflow.run(_final(written, chosen, goal), out / "final", resume=True, starts_over=True)
+        found |= outcome.of_run(out / "final", goal, strategy.least, split.user_ids)
+        found["looks"] = outcome.looks(read_object(out / "compress.json"), found)
+        closest.unlink(missing_ok=True)  # of a smaller search
     found["sentences"] = outcome.sentences(found, out)
     write_json(out / "compress.json", found)
     write_text(out / "compress.md", outcome.markdown(found))
@@ -152,7 +155,7 @@ def _log_goal(goal: Goal, teacher: float | None, least: float | None) -> None:
 
 def _final(experiment: Experiment, trial: Trial, goal: Goal) -> Experiment:
     """The experiment that is run with a trial's settings; it measures the goal's metric."""
-    found = settled(experiment, trial, "distilled")
+    found = settled(experiment, trial, "distilled", goal.metric)
     metrics = found.evaluate.metrics
     if goal.metric in metrics:
         return found
@@ -161,13 +164,11 @@ def _final(experiment: Experiment, trial: Trial, goal: Goal) -> Experiment:
 
 def _take_over(out: Path, experiment: Experiment) -> None:
     """Where the final models learn from the same data, the teacher of the search is that of the run, too."""
-    search, final = out / "search", out / "final"
-    if experiment.split.train_on_validation or final.exists() or not isinstance(experiment.teacher, RoleConfig):
+    search, final, teacher = out / "search", out / "final", experiment.teacher
+    lists = isinstance(teacher, TeacherLists) and not is_model(teacher)
+    if experiment.split.train_on_validation or final.exists() or lists:
         return
-    kept = ("data", "teacher", "stages.json")
-    for name in kept:
-        source = search / name
-        if source.is_dir():
-            shutil.copytree(source, final / name)
-        else:
-            shutil.copy2(source, final / name)
+    with replacing(final) as place:
+        for name in ("data", "teacher"):
+            shutil.copytree(search / name, place / name)
+        shutil.copy2(search / "stages.json", place)

@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Literal
 
 from rankdistill.checksums import sha256
-from rankdistill.config import Experiment, TeacherLists, Teachers
+from rankdistill.config import Experiment, RoleConfig, TeacherLists, Teachers, flat
 from rankdistill.data.splitting import Split
 from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
+from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card
 from rankdistill.pipeline import longest_list
 from rankdistill.rankings import ANY_POSITION, Rankings, unpack
 from rankdistill.rankings.columns import files_of
 from rankdistill.runs import Role, RunFolder, stamp_of
-from rankdistill.stages import read_teacher
+from rankdistill.stages import is_model, read_teacher
 from rankdistill.teaching import Distillation
 from rankdistill.tuning.space import Space, at, limited
 from rankdistill.types import Json
-from rankdistill.variants import Shared, Variant, is_model
+from rankdistill.variants import Shared, Variant
 from rankdistill.workflow import Run
 
 _K = "distillation.k"
+_OF_A_MODEL = ("model.", "ranking_loss.")
 _FOREIGN = ("report.json", "sweep.toml", CARD, "student", "distilled")
 _FOREIGN_TO = {"tune": ("search",), "compress": ("trials.json", "config.toml")}
 """What is in the folders of others, and of each other."""
@@ -112,6 +114,29 @@ def check_teachers_given(experiment: Experiment, split: Split) -> None:
                     f"the lists do not serve for that ({error}); set split.train_on_validation=false, and it learns "
                     f"from the training part alone"
                 ) from error
+
+
+def check_trained_again(folder: Path, experiment: Experiment) -> None:
+    """Refuses a model that is another one than what the experiment trains as its teacher.
+
+    Raises:
+        ConfigError: it is.
+    """
+    card, company, teacher = load_card(folder), Company.of(experiment, Path()), experiment.teacher
+    if company is not None and company.is_model:
+        differing = [] if card["kind"] == "ensemble" else ["members"]
+    elif company is None and isinstance(teacher, RoleConfig):
+        asked = flat({"model": teacher.model, "ranking_loss": experiment.loss_of(teacher)})
+        known = {key: each for key, each in card.get("settings", {}).items() if key.startswith(_OF_A_MODEL)}
+        differing = sorted(key for key in {*asked, *known} if asked.get(key) != known.get(key))
+    else:
+        differing = ["rankings"]
+    if differing:
+        raise ConfigError(
+            f"{folder}: the final run trains [teacher] with the validation part, too, and this model is another one "
+            f"({', '.join(differing)}); make [teacher] what the model is, or set split.train_on_validation=false, and "
+            f"the run has the model itself"
+        )
 
 
 def _check_model(folder: Path, split: Split) -> None:

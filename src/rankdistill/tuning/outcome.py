@@ -11,8 +11,9 @@ import numpy as np
 from rankdistill.evaluation.compare import bootstrap_means
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
+from rankdistill.model_folder import load_card
 from rankdistill.report.numerals import metric as figure
-from rankdistill.report.numerals import metric_name
+from rankdistill.report.numerals import metric_name, percent
 from rankdistill.runs import EVALUATION
 from rankdistill.tuning.goal import MEGABYTE, Goal
 from rankdistill.tuning.output import differing, settings_in_words
@@ -61,8 +62,15 @@ def _row(trial: Trial, strategy: Smallest) -> Json:
     }
 
 
-def of_run(folder: Path, goal: Goal, users: IdMap) -> Json:
-    """The figures of the final run, and how sure it is that each of the two students is within the goal."""
+def of_run(folder: Path, goal: Goal, least: float | None, users: IdMap) -> Json:
+    """The figures of the final run, and how sure it is that each of the two students is within the goal.
+
+    Args:
+        folder: of the run.
+        goal: what the student is to be.
+        least: what its metric must reach on the validation users, where it is asked for any.
+        users: their ids.
+    """
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     rows = [{key: row.get(key) for key in _KEPT} for row in report["rows"]]
     files = {role: folder / role / EVALUATION for role in ("distilled", "student", "teacher")}
@@ -74,9 +82,28 @@ def of_run(folder: Path, goal: Goal, users: IdMap) -> Json:
         "test": rows,
         "sure": sure,
         "plain": plain,
-        "warnings": report["runs"][0]["warnings"],
+        "warnings": [*lacking(load_card(folder / "distilled"), goal, least), *report["runs"][0]["warnings"]],
         "report": str(folder / "report.html"),
     }
+
+
+def lacking(card: Json, goal: Goal, least: float | None) -> list[str]:
+    """What the final student, as it was trained and measured at last, lacks of what its trial had."""
+    name, found, needed = metric_name(goal.metric), (card.get("validation") or {}).get(goal.metric), least
+    lines = []
+    if found is not None and needed is not None and found < needed:
+        lines.append(f"the final student has {name} {found:.4g} on the validation users, and {needed:.4g} is needed")
+    latency = card["latency_ms"]["p50"]
+    if goal.under_ms is not None and latency > goal.under_ms:
+        lines.append(f"the final student took {latency:.3f} ms a query when it was measured again")
+    return lines
+
+
+def looks(earlier: Json, found: Json) -> int:
+    """How many students the test users have been shown in a folder whose last outcome was `earlier`."""
+    before: int = earlier.get("looks", 0)
+    same = before > 0 and earlier["chosen"]["settings"] == found["chosen"]["settings"]
+    return before if same else before + 1
 
 
 _KEPT = ("role", "kind", "parameters", "bytes", "metrics", "halves", "latency_ms", "train_seconds")
@@ -123,12 +150,12 @@ def sentences(found: Json, out: Path) -> list[str]:
     ]
     sure = found.get("sure")
     if sure is not None:
-        lines.append(f"on the {sure['users']:,} test users, looked at once, its {name} is {_against(sure)}")
+        times = "once" if found["looks"] == 1 else f"{found['looks']} times, for as many students"
+        lines.append(f"on the {sure['users']:,} test users, looked at {times}, its {name} is {_against(sure)}")
         if sure["probability"] is not None:
             lines.append(
                 f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
-                f"(10,000 paired resamples of these users alone: what another seed would give, and that it is the "
-                f"choice among {len(found['trials'])} trials, is left out)"
+                f"(10,000 paired resamples of these users alone: {_left_out(len(found['trials']))} left out)"
             )
         lines.append(_of_plain(found))
     return [*lines, *(f"warning: {warning}" for warning in found.get("warnings", ()))]
@@ -139,10 +166,16 @@ def _settings(row: Json, found: Json) -> str:
     return f"its settings, where they are not the experiment's: {changed or 'nowhere'}"
 
 
+def _left_out(trials: int) -> str:
+    seed = "what another seed would give"
+    return f"{seed} is" if trials == 1 else f"{seed}, and that it is the choice among {trials} trials, is"
+
+
 def _against(sure: Json) -> str:
-    gained, low, high = (-100 * sure[key] for key in ("lost", "high", "low"))
+    gained, low, high = (-sure[key] for key in ("lost", "high", "low"))
     side = "above" if gained > 0 else "below"
-    return f"{abs(gained):.1f}% {side} the teacher's [{low:+.1f}%, {high:+.1f}%]"
+    interval = ", ".join(percent(each, sign=True, decimals=1) for each in (low, high))
+    return f"{percent(abs(gained), decimals=1)} {side} the teacher's [{interval}]"
 
 
 def _of_plain(found: Json) -> str:

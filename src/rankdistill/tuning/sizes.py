@@ -16,10 +16,10 @@ from rankdistill.members import members_of
 from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import build
 from rankdistill.ranker import Ranker
+from rankdistill.stages import is_model
 from rankdistill.tuning.goal import Model
 from rankdistill.tuning.search import is_whole
 from rankdistill.tuning.space import Point, Space, at, is_valid
-from rankdistill.variants import is_model
 
 _STEPS = 48
 """Of the ladder."""

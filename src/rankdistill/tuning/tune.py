@@ -112,7 +112,7 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     logger.info("searching %d settings of the %s model by %s on validation users", len(space), asked.role, chosen)
     search.run(ledger, budget)
     best = best_of(ledger.trials)
-    write_text(out / "best.toml", to_toml(settled(asked.written or experiment, best, asked.role)))
+    write_text(out / "best.toml", to_toml(settled(asked.written or experiment, best, asked.role, chosen)))
     found = output.of_trials(ledger, space, best, template)
     write_json(out / "tune.json", found)
     write_text(out / "trials.md", output.markdown(found))
@@ -196,13 +196,13 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return max(able, key=lambda trial: trial.value or 0.0)
 
 
-def settled(experiment: Experiment, trial: Trial, role: Role) -> Experiment:
+def settled(experiment: Experiment, trial: Trial, role: Role, metric: str) -> Experiment:
     """The experiment with a trial's settings, as it is to be run.
 
-    Where the final model learns from the validation part, too, no validation can pick its best epoch: it is trained
-    for as many epochs as were best in the trial.
+    Its best epoch is picked as in the trial, by the metric. Where the final model learns from the validation part, too,
+    no validation can pick it: it is trained for as many epochs as were best in the trial.
     """
-    found = at(experiment, trial.point)
-    if not experiment.split.train_on_validation or not trial.best_epoch:
-        return found
-    return at(found, {f"{place_of(role)}.train.epochs": trial.best_epoch})
+    found, train = at(experiment, trial.point), f"{place_of(role)}.train"
+    if not experiment.split.train_on_validation:
+        return at(found, {f"{train}.validation_metric": metric})
+    return at(found, {f"{train}.epochs": trial.best_epoch}) if trial.best_epoch else found
