@@ -170,14 +170,20 @@ def time_models(record: Record, out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains, or writes the table; the exit status."""
-    parser = argparse.ArgumentParser(description="Every method on the same students.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     training = verbs.add_parser("train", help="train what is missing, then write the table")
     training.add_argument("--out", type=Path, required=True, help="where the models are kept")
-    training.add_argument("--rounds", type=int, default=4, choices=(1, 2, 3, 4))
-    training.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
-    training.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS))
-    training.add_argument("--methods", nargs="+", default=methods(), choices=methods())
+    training.add_argument("--rounds", type=int, default=4, choices=(1, 2, 3, 4), help="how far; 4 when left out")
+    training.add_argument(
+        "--data", nargs="+", default=list(DATA), choices=list(DATA), metavar="DATA", help="; ".join(DATA)
+    )
+    training.add_argument(
+        "--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS), metavar="PAIR", help="; ".join(PAIRS)
+    )
+    training.add_argument(
+        "--methods", nargs="+", default=methods(), choices=methods(), metavar="METHOD", help="plain, or a kind"
+    )
     training.add_argument("--jobs", type=int, help="trainings at once; one a core when left out")
     training.add_argument("--threads", type=int, help="of each training; the cores are shared out when left out")
     training.add_argument("--timed", action="store_true", help="measure latencies, too; needs a quiet machine")

@@ -15,16 +15,19 @@ SIGNIFICANT = 0.05
 EXPLAINED = """{0}
 Made by `python results/methods.py train --out runs/methods --timed`, which goes on where it stopped.
 
-Everything is trained without the validation part, a student for six epochs with a step size that falls in a line; by
-the validation users its best epoch is chosen, the learning rate of each pair (that of its best plain student), and each
-method's alpha, by trainings of three epochs. All figures are of the test users. A method's other settings are its own,
-so that a row says what it brings nearly by itself; a warm-up is a third of the epochs. Where the setting names a query
-share, so many of each batch's queries are distilled, drawn at random, since the method scores the catalogue for each.
+Everything is trained without the validation part and by the softmax over 100 negatives (not the paper's point-wise
+loss), a student for six epochs with a step size that falls in a line. By MAP on the validation users its best epoch is
+chosen, the learning rate of each pair (that of its best plain student, which favours the plain ones), and each method's
+alpha, by trainings of three epochs; of a teacher the better of two learning rates, and how long it is trained. All
+figures are of the test users; rows stand in the order of nDCG@10. A method's other settings are its own, so that a row
+says what it brings nearly by itself; a warm-up is a third of the epochs. Where the setting names a query share, so many
+of each batch's queries are distilled, drawn at random, since the method scores the catalogue for each.
 
 `popular` and `unpopular` are nDCG@10 among the items that hold the first and the second half of all training
 interactions, of the users who have such targets; a user with targets in both halves can rank higher in all than in
 either. `p` is that of the paired t-test over users against the plain student of the same seed, the largest of the
-seeds; ▲ and ▼ stand for better and worse at p < .05, of which among so many some come out by chance."""
+seeds; ▲ and ▼ stand for better and worse at p < .05, of which among so many some come out by chance. At a figure with
+`°` alpha is not chosen yet: it is the method's own."""
 STAGES = (
     "So far no method has been trained.",
     "So far each method has its own alpha and one seed: nothing but the learning rate is tuned.",
@@ -59,7 +62,10 @@ def stage(records: Sequence[Record]) -> int:
 
 
 def overview(record: Record, pairs: Sequence[str]) -> str:
-    """One line a method over all pairs: its nDCG@10, marked where every seed differs from the plain student's."""
+    """One line a method over all pairs: its nDCG@10, marked where every seed differs from the plain student's.
+
+    Marked, too, is what has the method's own alpha because that which is chosen was not trained yet.
+    """
 
     def cell(pair: str, method: str) -> str:
         found = record.chosen(pair, method)
@@ -69,7 +75,7 @@ def overview(record: Record, pairs: Sequence[str]) -> str:
         sure = gains and max(each["p_value"] for each in gains) < SIGNIFICANT
         up = {each["difference"] > 0 for each in gains}
         mark = ("▲ " if up == {True} else "▼ ") if sure and len(up) == 1 else ""
-        return mark + metric(mean(found, "ndcg@10"))
+        return mark + metric(mean(found, "ndcg@10")) + ("" if is_chosen(record, found[0]) else "°")
 
     def merit(method: str) -> float:
         known = [
@@ -82,6 +88,13 @@ def overview(record: Record, pairs: Sequence[str]) -> str:
     taught = sorted((method for method in methods() if method != PLAIN), key=merit)
     rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [PLAIN, *taught]]
     return table(("", *pairs), [("teacher", *teachers), *rows], numbers=True)
+
+
+def is_chosen(record: Record, row: Json) -> bool:
+    """Whether a row has the best alpha of all that are tried, or learns without one."""
+    tried = record.tried(row["pair"], row["method"])
+    best = record.best(row["pair"], row["method"])
+    return row["method"] == PLAIN or (len(tried) == len(FACTORS) and best is not None and best.factor == row["factor"])
 
 
 def block(record: Record, pair: str) -> list[str]:
@@ -100,7 +113,7 @@ def block(record: Record, pair: str) -> list[str]:
     for method in [PLAIN, *taught]:
         if found := known[method]:
             setting = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in found[0]["setting"].items())
-            trials = max(1, len(record.tried(pair, method)))
+            trials = len(record.tried(pair, method)) if is_chosen(record, found[0]) else 1
             rows.append((method, setting, *cells(found), *gain(found), str(trials), str(len(found))))
     heads = ("", "setting", "nDCG@10", "MAP", "popular", "unpopular", "nDCG@10 - plain", "p", "trials", "seeds")
     asked, plain = record.content["teachers"][teacher], known[PLAIN]

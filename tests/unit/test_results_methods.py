@@ -152,9 +152,9 @@ def test_the_overview_marks_what_every_seed_finds_better_or_worse(
         record.rows[script.Row("gowalla", PAIR, "cd", 0.003, 1.0, seed)] = worse
     lines = dict(line.strip("| ").split(" | ") for line in page.overview(record, [PAIR]).splitlines()[2:])
     assert (lines["teacher"], lines["plain"], lines["rrd"]) == (".1500", ".1000", "▲ .1300")
-    assert (lines["cd"], lines["dcd"], lines["unkd"]) == ("▼ .0800", ".1100", "–")
+    assert (lines["cd"], lines["dcd"], lines["unkd"]) == ("▼ .0800°", ".1100°", "–")
     record.rows[script.Row("gowalla", PAIR, "cd", 0.003, 1.0, 1)]["gain"]["ndcg@10"]["difference"] = 0.01
-    assert "| cd | .0800 |" in page.overview(record, [PAIR])
+    assert "| cd | .0800° |" in page.overview(record, [PAIR])
 
 
 def test_a_comparison_with_a_plain_student_that_is_no_longer_chosen_is_dropped(
