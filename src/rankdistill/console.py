@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 0.25
 _PIPE_WIDTH = 400  # wide enough that no row of a table is folded in a file
+_FOLDED_WIDTH = 100
 
 
 def setup_logging(debug: bool = False) -> None:
@@ -128,13 +130,25 @@ def progress(total: int, description: str) -> Iterator[Advance]:
         bar.stop()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
+def line(text: str) -> None:
+    """Prints a line to stdout; one that is wider than the terminal goes on in the next, from a whole word on."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        text = textwrap.fill(text, Console().width, break_long_words=False, break_on_hyphens=False)
+    print(text)
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None, *, folded: bool = False
+) -> None:
     """Prints a table to stdout; a column that holds numbers alone (or nothing) is set flush right.
 
     Args:
         columns: the headings.
         rows: the cells, as many in each row as there are headings; None is an empty cell.
         title: a line above the table.
+        folded: whether a row takes several lines in a file, too, where one would be wider than 100 columns.
     """
     from rich import box
     from rich.console import Console
@@ -147,7 +161,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str |
         drawn.add_column(_text(heading), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         drawn.add_row(*map(_text, row))
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False).print(drawn)
+    in_file = _FOLDED_WIDTH if folded else _PIPE_WIDTH
+    Console(width=None if sys.stdout.isatty() else in_file, highlight=False).print(drawn)
 
 
 def _text(cell: str) -> Text:

@@ -88,3 +88,24 @@ def test_numbers_stand_flush_right(capsys):
     console.table(["users"], [["7"], ["1,234"]])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert len(next(line for line in lines if "7" in line)) == len(next(line for line in lines if "1,234" in line))
+
+
+def test_a_folded_table_is_no_wider_than_100_columns_in_a_file_and_breaks_at_words(capsys):
+    settings = [f"a_setting_of_trial_{number}=0.25" for number in range(12)]
+    console.table(["trial", "other settings"], [["1", ", ".join(settings)]], folded=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [word.strip(",") for line in lines for word in line.split() if "=" in word] == settings
+
+
+def test_a_sentence_is_folded_at_words_on_a_terminal_and_whole_in_a_file(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    sentence = "the value on new users will be lower, which the test of a run shows: /a/path/" + "x" * 50
+    console.line(sentence)
+    assert capsys.readouterr().out == f"{sentence}\n"
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    console.line(sentence)
+    lines = sys.stdout.getvalue().splitlines()
+    assert len(lines) == 3
+    assert " ".join(lines) == sentence
+    assert max(map(len, lines[:-1])) <= 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rankdistill import console
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
-from rankdistill.report.sweep import facts, write_sweep
+from rankdistill.report.sweep import brief, facts, write_sweep
 from rankdistill.report.sweep.plot import figures
 from rankdistill.sweep.axes import Axis, parse_all, product
 from rankdistill.sweep.gather import _latencies
@@ -312,6 +314,24 @@ class TestPage:
         nothing["costs"] = {"bytes": None, "latency": None}
         found["rows"] = [{**each, **nothing, "validation": None} for each in found["rows"]]
         assert "No student has been trained." in write_sweep(found, tmp_path).read_text()
+
+
+def test_a_terminal_of_80_columns_has_room_for_the_table_and_lines_say_what_it_leaves_out(
+    found: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found["rows"][2]["settings"]["distillation.kind"] = "ranking_distillation"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    console.table(brief.heads(found), brief.rows(found))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[4].split() == ["Teacher,", "Caser", "0.0002", "MB", "0.5", "ms", ".4000", ".3000"]
+    assert lines[6].endswith("0.04 ms        .3500      .2500   ▼ −.0100")
+    assert [line for line in lines[4:] if line.startswith(" ranking_distillation")] == [lines[7]]
+    assert brief.differences(found) == [
+        "against the plain student, nDCG@10 on the test part, with 95 % intervals:",
+        "  dim 4, ranking_distillation: −.0100 [−.0200, −.0050], p = .010",
+    ]
+    assert brief.fronts(found) == ["on the front of nDCG@10 and size: dim 4, plain; dim 4, ranking_distillation"]
 
 
 def test_students_that_compute_the_same_have_one_latency_and_noise_is_rounded_away() -> None:

@@ -24,6 +24,7 @@ from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
 from rankdistill.tuning.inputs import validation_only
 from rankdistill.tuning.outcome import lacking, looks, sureness
+from rankdistill.tuning.output import table
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.search import Budget
 from rankdistill.tuning.sizes import Sizes, ladder_of, name_of
@@ -357,6 +358,26 @@ class TestTuning:
         asked = Asked(experiment(teacher={"kind": "popularity"}), "teacher")
         with pytest.raises(ConfigError, match="--role teacher: there is nothing to search"):
             tune(asked, None, Budget(trials=2), tmp_path)
+
+
+def test_the_table_of_a_search_names_the_settings_that_are_not_the_experiments_own() -> None:
+    given = {"student.dim": 8, "student.activation": "relu", "student.train.dim": 1, "student.dropout": 0.5}
+    other = given | {"student.dim": 9, "student.activation": "tanh", "student.dropout": 0.123456}
+    found = {
+        "metric": "map",
+        "space": dict.fromkeys(given, ""),
+        "given": given,
+        "ranking": [
+            {"number": 2, "value": 0.25, "epochs": 3, "settings": other},
+            {"number": 1, "value": 0.125, "epochs": 4, "settings": given},
+        ],
+    }
+    heads, rows = table(found)
+    assert heads == ["trial", "MAP", "epochs", "other settings"]
+    assert rows == [
+        [2, ".2500", 3, "student.dim=9, activation=tanh, dropout=0.123"],
+        [1, ".1250", 4, "as given"],
+    ]
 
 
 def _begun(folder: Path) -> dict[str, Any]:

@@ -29,16 +29,23 @@ class Output:
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and log more.")] = False
 
-    def show(self, value: Any, columns: Sequence[str], rows: Sequence[Sequence[object]], *lines: str) -> None:
-        """Prints `value` as JSON, or else a table and some lines behind it."""
+    def show(
+        self,
+        value: Any,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *lines: str,
+        folded: bool = False,
+    ) -> None:
+        """Prints `value` as JSON, or else a table and some lines behind it; for `folded` see `console.table`."""
         if self.as_json:
             self.json(value)
             return
-        from rankdistill.console import table
+        from rankdistill.console import line, table
 
-        table(columns, rows)
-        for line in lines:
-            typer.echo(line)
+        table(columns, rows, folded=folded)
+        for each in lines:
+            line(each)
 
     def json(self, value: Any) -> None:
         """Prints `value` as JSON."""

@@ -169,12 +169,7 @@ def _print(page: Path, output: Output) -> None:
     if output.as_json:
         output.json(found["rows"])
         return
-    from rankdistill.report.sweep import facts
+    from rankdistill.report.sweep import brief, facts
 
-    rows = []
-    for line in facts.lines(found):
-        plain = line.differences[0]
-        against = f"{plain.mark} {plain.value} {plain.interval} {plain.p_value}" if plain else None
-        rows.append((line.name, *line.cells, against, ", ".join(line.fronts)))
-    columns = ("", *facts.heads(found), "Against plain", "On the front of")
-    output.show(found["rows"], columns, rows, *facts.failures(found), f"report: {page}")
+    told = [*brief.differences(found), *brief.fronts(found), *facts.failures(found), f"report: {page}"]
+    output.show(found["rows"], brief.heads(found), brief.rows(found), *told, folded=True)

@@ -88,7 +88,7 @@ def tune(config: Config, tuned: Tuned, out: Folder, searching: Searching, change
         result = search(asked, tuned.metric, budget, out)
     columns, rows = found.table(result)
     lines = [*result["verdict"], f"settings: {out / 'best.toml'}", f"trials: {found.path_of(out)}"]
-    output.show(result, columns, rows, *lines)
+    output.show(result, columns, rows, *lines, folded=True)
 
 
 def with_teacher(config: Path, changes: Changes, teacher: Path | None) -> tuple[Experiment, Experiment | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rankdistill.config.toml import to_value
@@ -147,14 +147,29 @@ def _cell(text: str) -> str:
 
 def table(found: Json) -> tuple[list[str], list[list[object]]]:
     """Headings and rows of the best trials, for the command line."""
-    different = list(found["space"])
+    names = _short_names(list(found["space"]))
     rows: list[list[object]] = [
-        [row["number"], figure(row["value"]), row["epochs"], *(_short(row["settings"][key]) for key in different)]
+        [
+            row["number"],
+            figure(row["value"]),
+            row["epochs"],
+            _in_short(differing(row["settings"], found["given"]), names),
+        ]
         for row in found["ranking"][:_TRIALS_SHOWN]
     ]
-    names = [key.rpartition(".")[2] for key in different]
-    short = [name if names.count(name) == 1 else key for name, key in zip(names, different, strict=True)]
-    return ["trial", metric_name(found["metric"]), "epochs", *short], rows
+    return ["trial", metric_name(found["metric"]), "epochs", "other settings"], rows
+
+
+def _short_names(addresses: Sequence[str]) -> dict[str, str]:
+    """The last part of each address, where no other one ends alike."""
+    ends = [address.rpartition(".")[2] for address in addresses]
+    return {address: end if ends.count(end) == 1 else address for address, end in zip(addresses, ends, strict=True)}
+
+
+def _in_short(point: Json, names: Mapping[str, str]) -> str:
+    """A point in a narrow column, which is folded between its settings."""
+    told = (f"{names[key]}={value if isinstance(value, str) else _short(value)}" for key, value in point.items())
+    return ", ".join(told) or "as given"
 
 
 def path_of(out: Path) -> Path:
