@@ -306,6 +306,36 @@ class TestTuning:
             tune(other, None, Budget(trials=10), found)
         assert "this search was begun with student.train.epochs = None and cannot go on with 7" in str(caught.value)
 
+    def test_a_member_of_the_teacher_is_named_by_its_key_and_its_threads_are_free(self, tmp_path: Path) -> None:
+        own, path = {"epochs": 2, "threads": 1}, tmp_path / "trials.json"
+
+        def begun(dim: int = 8, **train: Any) -> dict[str, Any]:
+            several = [FACTORS, {**FACTORS, "dim": dim, "train": own | train, "ranking_loss": {"kind": "softmax"}}]
+            return begun_with(Asked(experiment(teacher=several), "distilled"), {}, "map")
+
+        Ledger.open(path, begun()).add(trial(1, 0.1))
+        assert len(Ledger.open(path, begun(threads=2)).trials) == 1
+        with pytest.raises(
+            StorageError, match=r"begun with teacher\.2\.dim = 8 and cannot go on with 9; put that back"
+        ):
+            Ledger.open(path, begun(dim=9))
+
+    @pytest.mark.parametrize(
+        ("kept", "asked"),
+        [
+            ({"teacher": [{"kind": "ease"}, {"train": {"threads": 1, "epochs": 2}}]}, {"teacher.1.kind": "ease"}),
+            ({"teacher.ranking_loss": {"kind": "softmax"}}, {"teacher.ranking_loss.kind": "softmax"}),
+            ({"split.fractions": [0.8, 0.1, 0.1]}, {"split.fractions": [0.8, 0.1, 0.1]}),
+        ],
+    )
+    def test_a_search_whose_file_holds_whole_tables_goes_on(
+        self, tmp_path: Path, kept: dict[str, Any], asked: dict[str, Any]
+    ) -> None:
+        path = tmp_path / "trials.json"
+        Ledger(path, kept).add(trial(1, 0.1))
+        several = {"teacher.2.train.epochs": 2} if "teacher" in kept else {}
+        assert len(Ledger.open(path, asked | several).trials) == 1
+
     def test_how_deep_members_lists_are_added_up_is_part_of_the_question_and_how_deep_one_looks_is_not(self) -> None:
         several = [FACTORS, {**FACTORS, "dim": 8}]
         asked, deeper, measured = (

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from rankdistill.errors import StorageError
 from rankdistill.files import read_object, write_json
+from rankdistill.stages import FREE
 from rankdistill.tuning.space import Point
 from rankdistill.types import Json
 
@@ -80,7 +81,7 @@ class Ledger:
         found = read_object(path)
         if not found:
             return cls(path, begun_with)
-        _refuse_others(path, found.get("begun_with", {}), begun_with)
+        _refuse_others(path, by_address(found.get("begun_with", {})), begun_with)
         trials = [_trial(each) for each in found.get("trials", [])]
         return cls(path, begun_with, trials, found.get("made_from", {}))
 
@@ -104,6 +105,23 @@ class Ledger:
     def seconds(self) -> float:
         """Spent on all trials."""
         return sum(trial.seconds for trial in self.trials)
+
+
+def by_address(settings: Mapping[str, Any]) -> Json:
+    """The settings of nested tables, those of several tables numbered from 1, but for the processors, which are free.
+
+    >>> by_address({"seed": 1, "teacher": [{"kind": "caser", "train": {"threads": 2, "epochs": 3}}]})
+    {'seed': 1, 'teacher.1.kind': 'caser', 'teacher.1.train.epochs': 3}
+    """
+    found: Json = {}
+    for key, value in settings.items():
+        several = isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value)
+        table = {str(number): each for number, each in enumerate(value, start=1)} if several else value
+        if isinstance(table, Mapping):
+            found |= {f"{key}.{inner}": each for inner, each in by_address(table).items()}
+        elif key.rpartition(".")[2] not in FREE:
+            found[key] = value
+    return found
 
 
 def _refuse_others(path: Path, earlier: Json, now: Json) -> None:

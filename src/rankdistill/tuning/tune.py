@@ -14,7 +14,6 @@ from rankdistill.evaluation.metrics import Metric
 from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
 from rankdistill.runs import Role
-from rankdistill.stages import FREE
 from rankdistill.tuning import output
 from rankdistill.tuning.inputs import check_folder, fingerprints_of, prepare_data, prepare_teacher, validation_only
 from rankdistill.tuning.search import Budget, Search
@@ -29,7 +28,7 @@ from rankdistill.tuning.space import (
     role_config,
     space_of,
 )
-from rankdistill.tuning.trials import Ledger, Trial
+from rankdistill.tuning.trials import Ledger, Trial, by_address
 from rankdistill.tuning.watching import median_bar
 from rankdistill.tuning.work import Job
 from rankdistill.types import Json
@@ -149,14 +148,7 @@ def begun_with(asked: Asked, space: Space, metric: str) -> Json:
 def _settings(experiment: Experiment) -> Json:
     """The settings of an experiment that trials depend on, by address."""
     free = {f"evaluate.{key}" for key in ("metrics", "depth", "bootstrap_samples")}
-    found: Json = {}
-    for name, section in tomllib.loads(to_toml(experiment)).items():
-        flat = (
-            {f"{name}.{key}": value for key, value in section.items()} if isinstance(section, dict) else {name: section}
-        )
-        own = flat.pop(f"{name}.train", {})
-        found |= flat | {f"{name}.train.{key}": value for key, value in own.items()}
-    return {key: value for key, value in found.items() if key not in free and key.rpartition(".")[2] not in FREE}
+    return {key: value for key, value in by_address(tomllib.loads(to_toml(experiment))).items() if key not in free}
 
 
 @dataclass(frozen=True, slots=True)
