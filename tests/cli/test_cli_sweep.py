@@ -62,7 +62,7 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory, finished_run: Path)
             ("e.toml",),
             "a sweep of one student; name the keys that vary with their values, such as --student.dim 4,8,16",
         ),
-        (("e.toml", "--student.dmi", "2,3"), "--set: [student] dmi: unknown key; did you mean 'dim'?"),
+        (("e.toml", "--student.dmi", "2,3"), "--student.dmi: [student] dmi: unknown key; did you mean 'dim'?"),
         (
             ("e.toml", "--student.dim"),
             "--student.dim: has no value; write values with commas between them, such as 4,8",
@@ -73,12 +73,23 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory, finished_run: Path)
         ),
         (
             ("e.toml", "--student.dim", "2,x"),
-            "with student.dim = \"x\": --set: [student] dim: 'x' is not an integer",
+            "with student.dim = \"x\": --student.dim: [student] dim: 'x' is not an integer",
         ),
         (
             ("e.toml", "--student.kind", "caser,fossil", "--student.dropout", "0.1"),
-            "with student.kind = \"fossil\": --set: [student] dropout: 'fossil' has no key 'dropout'",
+            "with student.kind = \"fossil\": --student.dropout: [student] dropout: 'fossil' has no key 'dropout'",
         ),
+        (
+            ("e.toml", "--student.kind", "caser,ease"),
+            "with student.kind = \"ease\": e.toml: [student] dim: 'ease' has no key 'dim'; it learns nothing by "
+            "gradient, so nothing can be distilled into it (to train it alone, "
+            "--student '{kind = \"ease\"}' drops the keys that e.toml gives)",
+        ),
+        (
+            ("e.toml", "--student", "{kind='caser'},{kind='caser',dmi=3}"),
+            'with student = {"kind" = "caser", "dmi" = 3}: --student: [student] dmi: unknown key',
+        ),
+        (("e.toml", "--student.dim.x", "2,3"), "with student.dim.x = 2: --student.dim.x=2: student.dim is a value"),
         (
             ("e.toml", "--data.repeats", "all,last"),
             "--data.repeats 'all,last': [data] is the same for all students of a sweep; give one value here, or sweep "

@@ -122,13 +122,16 @@ class TestPlan:
         ("options", "line"),
         [
             ({}, "a sweep of one student; name the keys that vary"),
-            ({"student.dim": "nan"}, "--set: [student] dim: nan is not an integer"),
-            ({"student.dmi": "4,8"}, "--set: [student] dmi: unknown key; did you mean 'dim'?"),
-            ({"studnet.dim": "4,8"}, "--set: [studnet]: unknown section; did you mean [student]?"),
-            ({"student.dim": "4,0"}, "with student.dim = 0: --set: [student] dim: 0 is out of range (at least 1)"),
+            ({"student.dim": "nan"}, "--student.dim: [student] dim: nan is not an integer"),
+            ({"student.dmi": "4,8"}, "--student.dmi: [student] dmi: unknown key; did you mean 'dim'?"),
+            ({"studnet.dim": "4,8"}, "--studnet.dim: [studnet]: unknown section; did you mean [student]?"),
+            (
+                {"student.dim": "4,0"},
+                "with student.dim = 0: --student.dim: [student] dim: 0 is out of range (at least 1)",
+            ),
             (
                 {"student.kind": "caser,fossil", "student.dropout": "0.1"},
-                "with student.kind = \"fossil\": --set: [student] dropout: 'fossil' has no key 'dropout'",
+                "with student.kind = \"fossil\": --student.dropout: [student] dropout: 'fossil' has no key 'dropout'",
             ),
             (
                 {"student.kind": "caser,popularity", "train.epochs": "1,2"},

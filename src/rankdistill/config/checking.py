@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from glob import iglob
@@ -33,6 +33,9 @@ from rankdistill.types import Json
 S = TypeVar("S", bound=Section)
 Address: TypeAlias = tuple[str, ...]
 """The place of a key: `("student", "dim")`."""
+
+SET = "--set"
+"""The option that changes any key."""
 
 _PLUGINS: dict[str, tuple[plugins.Group, str | None]] = {
     "data": ("readers", None),
@@ -66,8 +69,8 @@ class Checker:
     """What error messages call the origin of `mapping`."""
     folder: Path
     """Where relative paths are looked up first."""
-    overridden: Set[Address] = frozenset()
-    """What comes from the command line and not from `source`."""
+    overridden: Mapping[Address, str] = field(default_factory=dict)
+    """What comes from the command line and not from `source`, and the option that says so."""
     mistakes: list[tuple[int, str]] = field(default_factory=list)
     classes: dict[str, type[Section]] = field(default_factory=dict)
     """The class that declares the keys of each section; a section whose kind is unknown is not in it."""
@@ -113,7 +116,8 @@ class Checker:
     def _add(self, address: Address, reason: str, *, first: bool = False) -> None:
         """Notes a mistake; `first` for a name that is not known: it often is why another one is missing."""
         names = tuple(part.strip("[]").partition("[")[0] for part in address)
-        source = "--set" if names in self.overridden else self.source
+        within = (names[:depth] for depth in range(len(names), 0, -1))
+        source = next((self.overridden[each] for each in within if each in self.overridden), self.source)
         if self.number is not None:
             address = tuple(part.replace("teacher", f"teacher.{self.number}") for part in address)
         *sections, key = address
@@ -154,11 +158,19 @@ class Checker:
             return ""
         near = plugins.suggestion(key, _keys(self.classes[name]))
         if (name, "kind") in self.overridden and (name, key) not in self.overridden:
-            remedy = f"; --set '{name}={{kind = \"{kind}\"}}' drops the keys that {self.source} gives"
-            return f"{kind!r} has no key {key!r}{near or remedy}"
+            return f"{kind!r} has no key {key!r}{near or self._remedy(name, kind)}"
         other = self.classes.get({"teacher": "student", "student": "teacher"}.get(name, ""))
         taken = other is not None and other is not TeacherLists and key in _keys(other)
         return f"{kind!r} has no key {key!r}{near}" if taken else ""
+
+    def _remedy(self, name: str, kind: str) -> str:
+        """The end of a message that says how a section of another kind is written on the command line."""
+        table = f'{{kind = "{kind}"}}'
+        option = f"--set '{name}={table}'" if self.overridden[name, "kind"] == SET else f"--{name} '{table}'"
+        remedy = f"{option} drops the keys that {self.source} gives"
+        if name == "student" and not plugins.find("models", kind).learns:
+            return f"; it learns nothing by gradient, so nothing can be distilled into it (to train it alone, {remedy})"
+        return f"; {remedy}"
 
     def _owner(self, key: str, address: Address) -> str:
         """The end of a message that names the other section to which a key belongs, if there is one."""
@@ -268,7 +280,7 @@ class Checker:
     def _nth_teacher(self, number: int, table: Json, train: TrainConfig) -> TeacherConfig | TeacherLists | None:
         """One of several `[[teacher]]`, read as if it were the only one."""
         start = ("teacher", str(number))
-        own = {("teacher", *address[2:]) for address in self.overridden if address[:2] == start}
+        own = {("teacher", *each[2:]): option for each, option in self.overridden.items() if each[:2] == start}
         classes = {name: config for name, config in self.classes.items() if name != "teacher"}
         alone = replace(
             self,

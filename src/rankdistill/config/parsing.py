@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rankdistill import plugins
-from rankdistill.config.checking import Address, Checker
+from rankdistill.config.checking import SET, Address, Checker
 from rankdistill.config.sections import Experiment
 from rankdistill.config.toml import to_value
 from rankdistill.errors import ConfigError
@@ -19,14 +19,15 @@ from rankdistill.types import Json
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Reads an experiment file; each override is `section.key=value` with a value in TOML's notation.
 
-    A value that is no TOML is taken as text, so `student.kind=caser` needs no quotes. A relative path in the
+    A value that is no TOML is taken as text, so `student.kind=caser` needs no quotes. An override that begins with `--`
+    was an option of its own, which error messages name in the place of `--set`. A relative path in the
     file is looked up beside the file, then in the working directory; one in an override the other way round.
 
     Raises:
         ConfigError: there is no such file, it is not TOML, or a key or value is wrong.
     """
     mapping = _read(path)
-    changed = {address for text in overrides for address in _override(mapping, text)}
+    changed = {address: option for text in overrides for address, option in _override(mapping, text).items()}
     return Checker(mapping, str(path), folder=path.absolute().parent, overridden=changed).experiment()
 
 
@@ -37,7 +38,7 @@ def parse(mapping: Mapping[str, Any], source: str, overrides: Sequence[str] = ()
         ConfigError: a key or value is wrong.
     """
     given = copy.deepcopy(dict(mapping))
-    changed = {address for text in overrides for address in _override(given, text)}
+    changed = {address: option for text in overrides for address, option in _override(given, text).items()}
     return Checker(given, source, folder=Path.cwd(), overridden=changed).experiment()
 
 
@@ -60,34 +61,35 @@ def _read(path: Path) -> Json:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
-def _override(mapping: Json, text: str) -> list[Address]:
-    """Puts one `a.b=value` into `mapping` and gives the addresses of what it made or changed."""
+def _override(mapping: Json, text: str) -> dict[Address, str]:
+    """Puts one `a.b=value` into `mapping` and gives the addresses of what it made or changed, with its option."""
     name, equals, written = (part.strip() for part in text.partition("="))
-    *tables, key = address = tuple(part.strip() for part in name.split("."))
+    option, given = (name, text) if name.startswith("--") else (SET, f"{SET} {text!r}")
+    *tables, key = address = tuple(part.strip() for part in name.removeprefix("--").split("."))
     if not equals or not written or not all(address):
-        raise ConfigError(f"--set {text!r}: write it as section.key=value, for example student.dim=20")
+        raise ConfigError(f"{given}: write it as section.key=value, for example student.dim=20")
     table: Any = mapping
     changed = [address]
     for depth, each in enumerate(tables, start=1):
         if isinstance(table, list):
             name = ".".join(tables[: depth - 1])
             if not each.isdecimal() or not 1 <= int(each) <= len(table):
-                raise ConfigError(f"--set {text!r}: {_several(name, len(table), key)}")
+                raise ConfigError(f"{given}: {_several(name, len(table), key)}")
             table = table[int(each) - 1]
             continue
         if each not in table:
             changed.append(address[:depth])
         table = table.setdefault(each, {})
         if not isinstance(table, dict | list):
-            raise ConfigError(f"--set {text!r}: {'.'.join(tables[:depth])} is a value, not a section")
+            raise ConfigError(f"{given}: {'.'.join(tables[:depth])} is a value, not a section")
     if isinstance(table, list):
-        raise ConfigError(f"--set {text!r}: {_several('.'.join(tables), len(table), key)}")
+        raise ConfigError(f"{given}: {_several('.'.join(tables), len(table), key)}")
     try:
         values = tomllib.loads(f"value = {written}")
         table[key] = values["value"] if len(values) == 1 else written
     except tomllib.TOMLDecodeError:
         table[key] = written
-    return changed
+    return dict.fromkeys(changed, option)
 
 
 def _several(name: str, count: int, key: str) -> str:

@@ -55,8 +55,17 @@ class Axis:
         return len(self.values) > 1
 
     def overrides(self) -> list[str]:
-        """Each value as `--set` takes it."""
-        return [f"{self.key}={to_value(value)}" for value in self.values]
+        """Each value as `load` takes it."""
+        return [override(self.key, value) for value in self.values]
+
+
+def override(key: str, value: object) -> str:
+    """A key of the command line with one of its values, as `load` takes it.
+
+    >>> override("student.kind", "caser")
+    '--student.kind="caser"'
+    """
+    return f"--{key}={to_value(value)}"
 
 
 def parse_all(options: Iterable[tuple[str, str]]) -> list[Axis]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from rankdistill.config import Experiment
 from rankdistill.config.toml import to_value
 from rankdistill.errors import ConfigError, EvaluationError
-from rankdistill.sweep.axes import Axis, product
+from rankdistill.sweep.axes import Axis, override, product
 from rankdistill.variants import Variant
 
 Load: TypeAlias = Callable[[Sequence[str]], Experiment]
@@ -116,7 +116,7 @@ def _loaded(load: Load, fixed: Sequence[str], combinations: Sequence[Mapping[str
     experiments, mistakes = [], dict[str, list[str]]()
     for combination in combinations:
         try:
-            experiment = load([*fixed, *(f"{key}={to_value(value)}" for key, value in combination.items())])
+            experiment = load([*fixed, *(override(key, value) for key, value in combination.items())])
             Variant(experiment, distilled=True).check()
             experiments.append(experiment)
         except (ConfigError, EvaluationError) as error:
