@@ -173,7 +173,7 @@ def _text(cell: str) -> Text:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell.replace(",", "").removesuffix("%") or 0)
+        float(cell.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix("%") or 0)
     except ValueError:
         return False
     return True

@@ -90,6 +90,12 @@ def test_numbers_stand_flush_right(capsys):
     assert len(next(line for line in lines if "7" in line)) == len(next(line for line in lines if "1,234" in line))
 
 
+def test_a_difference_stands_flush_right(capsys):
+    console.table(["change"], [["+0.10 %"], ["−12.25 %"]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert len({len(line) for line in lines}) == 1
+
+
 def test_a_folded_table_is_no_wider_than_100_columns_in_a_file_and_breaks_at_words(capsys):
     settings = [f"a_setting_of_trial_{number}=0.25" for number in range(12)]
     console.table(["trial", "other settings"], [["1", ", ".join(settings)]], folded=True)

@@ -177,6 +177,10 @@ class TestForeignFiles:
         assert "no column 'item_id' among" in refused(path)
         assert "is it 'itemid'?" in refused(path)
 
+    def test_a_column_that_is_one_of_a_list_is_not_taken_for_another(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "a.parquet", rows_of().rename({"item_id": "thing"}))
+        assert refused(path).endswith("; lists are parquet files with user_id, rank, item_id (docs/formats.md)")
+
     def test_an_empty_cell_is_refused_with_its_row(self, tmp_path: Path) -> None:
         path = written(tmp_path / "a.parquet", rows_of(item_id=[10, 20, None, 40]))
         assert "row 3 has no item_id" in refused(path)

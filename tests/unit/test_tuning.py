@@ -19,12 +19,13 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.pipeline import evaluate, label, prepare, train
 from rankdistill.ranker import rank
 from rankdistill.rankings import Rankings
+from rankdistill.report.numerals import metric as figure
 from rankdistill.runs import Role
 from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
 from rankdistill.tuning.inputs import validation_only
 from rankdistill.tuning.outcome import lacking, looks, sureness
-from rankdistill.tuning.output import table
+from rankdistill.tuning.output import markdown, table
 from rankdistill.tuning.proposing import propose
 from rankdistill.tuning.search import Budget
 from rankdistill.tuning.sizes import Sizes, ladder_of, name_of
@@ -365,6 +366,20 @@ class TestTuning:
         tune(self.ASKED, None, Budget(minutes=1e-6), tmp_path)
         (only,) = Ledger.open(tmp_path / "trials.json", _begun(tmp_path)).trials
         assert (only.state, only.epochs) == ("complete", 6)
+
+    def test_one_trial_is_compared_with_none_and_two_with_each_other(self, tmp_path: Path) -> None:
+        alone, two = (tune(self.ASKED, None, Budget(trials=trials), tmp_path) for trials in (1, 2))
+        assert alone["verdict"][1:] == [
+            "the settings as they were given are all that was tried; more --trials or --minutes try others"
+        ]
+        assert markdown(alone).splitlines()[4].startswith("- 1 trial in ")
+        other = next(row for row in two["ranking"] if row["number"] != two["best"]["number"])
+        told = two["verdict"][2]
+        assert told in (
+            f"trial {other['number']} cannot be told from it by these users (paired t-test, p >= .05)",
+            f"trial {other['number']} is worse by more than chance among these users (p < .05)",
+        )
+        assert f" | {figure(other['difference'], sign=True)} [−" in markdown(two)
 
     def test_a_loss_that_is_no_number_is_a_failed_trial(self, tmp_path: Path) -> None:
         wild = replace(self.ASKED, keys=["train.learning_rate=1e30,1e-2"], experiment=experiment())

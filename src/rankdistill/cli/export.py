@@ -95,13 +95,15 @@ def export(
 
 def _rows(manifest: Json) -> list[tuple[str, ...]]:
     """The precisions, each beside the first one."""
+    from rankdistill.report.numerals import percent
+
     return [
         (
             name,
             _megabytes(each["model_bytes"]),
             _megabytes(each["bytes"]),
             f"{each['metrics']['ndcg@10']:.4f}",
-            f"{each['change']['ndcg@10']:+.2%}",
+            percent(each["change"]["ndcg@10"], sign=True, decimals=2),
             f"{each['latency_ms']['p50']:.3f}",
             f"{each['parity']['identical_lists']:,} of {each['parity']['users']:,}",
             "written" if name == manifest["precision"] else "",

@@ -94,7 +94,8 @@ def columns_of(path: Path, files: Sequence[Path]) -> tuple[list[str], str | None
             raise _unreadable(file, error) from error
         for name in ("user_id", "rank", "item_id"):
             if name not in schema.names:
-                near = difflib.get_close_matches(name, schema.names, n=1, cutoff=0.4)
+                others = [each for each in schema.names if each not in _COLUMNS]
+                near = difflib.get_close_matches(name, others, n=1, cutoff=0.4)
                 hint = f"; is it {near[0]!r}?" if near else ""
                 raise RankingsError(f"{file}: no column {name!r} among {', '.join(schema.names)}{hint or _WANTED}")
         columns.append([name for name in _COLUMNS if name in schema.names])

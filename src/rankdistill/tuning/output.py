@@ -9,8 +9,8 @@ from rankdistill.config.toml import to_value
 from rankdistill.evaluation.compare import Comparison, compare
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
+from rankdistill.report.numerals import interval, metric_name
 from rankdistill.report.numerals import metric as figure
-from rankdistill.report.numerals import metric_name
 from rankdistill.tuning.space import Space, point_of
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.work import Job
@@ -50,7 +50,7 @@ def of_trials(ledger: Ledger, space: Space, best: Trial, template: Job) -> Json:
             }
             for trial in order
         ],
-        "verdict": _verdict(best, behind, near, template),
+        "verdict": _verdict(best, behind, near, template, len(ledger.trials)),
     }
 
 
@@ -68,24 +68,30 @@ def _shown(difference: Comparison) -> Json:
     }
 
 
-def _verdict(best: Trial, behind: dict[int, Comparison], near: Sequence[int], template: Job) -> list[str]:
+def _verdict(best: Trial, behind: dict[int, Comparison], near: Sequence[int], template: Job, tried: int) -> list[str]:
     """How far apart the best ones are, in sentences."""
     name = metric_name(template.metric)
     lines = [f"best: trial {best.number}, {name} {figure(best.value or 0.0)} on the validation users"]
+    if tried == 1:
+        return [*lines, "the settings as they were given are all that was tried; more --trials or --minutes try others"]
     if best.number == 1:
         lines.append("nothing tried is better than the settings as they were given")
     elif 1 in behind:
         gain = behind[1]
-        spread = f"[{figure(-gain.high, sign=True)}, {figure(-gain.low, sign=True)}]"
+        spread = interval(-gain.high, -gain.low)
         sure = "" if gain.p_value < _SURE else ", which may be chance"
         lines.append(f"that is {figure(-gain.difference, sign=True)} {spread} over the settings as given{sure}")
-    if near:
+    numbers = f"trial{'s' if len(near) > 1 else ''} {', '.join(map(str, near))}"
+    if near and len(behind) > 1:
         lines.append(
             f"{len(near)} of the other {len(behind)} cannot be told from it by these users (paired t-test, p >= .05): "
-            f"trial{'s' if len(near) > 1 else ''} {', '.join(map(str, near))}"
+            f"{numbers}"
         )
+    elif near:
+        lines.append(f"{numbers} cannot be told from it by these users (paired t-test, p >= .05)")
     elif behind:
-        lines.append(f"each of the other {len(behind)} is worse by more than chance among these users (p < .05)")
+        others = f"each of the other {len(behind)}" if len(behind) > 1 else f"trial {next(iter(behind))}"
+        lines.append(f"{others} is worse by more than chance among these users (p < .05)")
     lines.append("the best of many is a little lucky: its value on new users will be lower, which a run's test shows")
     return lines
 
@@ -94,17 +100,18 @@ def markdown(found: Json) -> str:
     """The trials as a page."""
     best = found["best"]["settings"]
     rows = [
-        f"| {row['number']} | {row['value']:.4f} | {_to_best(row)} | {row['epochs']} | {row['seconds']:.0f} | "
+        f"| {row['number']} | {figure(row['value'])} | {_to_best(row)} | {row['epochs']} | {row['seconds']:.0f} | "
         f"{settings_in_words(differing(row['settings'], found['given']))} |"
         for row in found["ranking"]
     ]
+    trials = f"{found['trials']} trial{'' if found['trials'] == 1 else 's'}"
     counts = ", ".join(f"{found[state]} {state}" for state in ("stopped", "pruned", "failed") if found[state])
     return "\n".join(
         [
             f"# Settings of the {found['role']}",
             "",
             *(f"- {line}" for line in found["verdict"]),
-            f"- {found['trials']} trials in {found['seconds']:.0f} s{f' ({counts})' if counts else ''}",
+            f"- {trials} in {found['seconds']:.0f} s{f' ({counts})' if counts else ''}",
             "",
             "| setting | searched | given | best |",
             "|---|---|---|---|",
@@ -124,7 +131,7 @@ def markdown(found: Json) -> str:
 def _to_best(row: Json) -> str:
     if "difference" not in row:
         return ""
-    return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+    return f"{figure(row['difference'], sign=True)} {interval(row['low'], row['high'])}"
 
 
 def differing(point: Json, given: Json) -> Json:

@@ -108,7 +108,8 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     _, space = prepare_teacher(experiment, asked.role, space, split, out)
     template = template_of(asked, chosen, out)
     search = Search(space, experiment, Best(experiment, point_of(experiment, space)), experiment.seed, template)
-    logger.info("searching %d settings of the %s model by %s on validation users", len(space), asked.role, chosen)
+    few = f"{len(space)} setting{'' if len(space) == 1 else 's'}"
+    logger.info("searching %s of the %s model by %s on validation users", few, asked.role, chosen)
     search.run(ledger, budget)
     best = best_of(ledger.trials)
     write_text(out / "best.toml", to_toml(settled(asked.written or experiment, best, asked.role, chosen)))
