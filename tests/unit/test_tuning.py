@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 import tomllib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +24,21 @@ from rankdistill.ranker import rank
 from rankdistill.rankings import Rankings
 from rankdistill.report.numerals import metric as figure
 from rankdistill.runs import Role
+from rankdistill.tuning import search
 from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
 from rankdistill.tuning.inputs import validation_only
 from rankdistill.tuning.outcome import lacking, looks, sureness
 from rankdistill.tuning.output import markdown, table
-from rankdistill.tuning.proposing import propose
-from rankdistill.tuning.search import Budget
+from rankdistill.tuning.proposing import proposals
+from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.sizes import Sizes, ladder_of, name_of
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Point, at, changed, is_valid, limited, point_of, space_of
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.tune import Asked, begun_with, best_of, settled, tune
 from rankdistill.tuning.watching import Watch, lowest_bar, median_bar
+from rankdistill.tuning.work import Job
 
 pytest.importorskip("optuna")
 
@@ -166,7 +171,10 @@ class TestProposals:
     SPACE = {"a": Range(1, 64, log=True), "b": Range(0.0, 1.0), "c": Choice("x", "y")}  # noqa: RUF012
 
     def ask(self, trials: Sequence[Trial], seed: int = 0, running: Sequence[Point] = ()) -> Point:
-        return propose(self.SPACE, {"a"}, trials, running, lambda each: each.value, [seed, len(trials)])
+        return next(self.several(trials, seed, running))
+
+    def several(self, trials: Sequence[Trial], seed: int = 0, running: Sequence[Point] = ()) -> Iterator[Point]:
+        return proposals(self.SPACE, {"a"}, trials, running, lambda each: each.value, [seed, len(trials)])
 
     def history(self, count: int, seed: int = 0) -> list[Trial]:
         trials: list[Trial] = []
@@ -180,6 +188,16 @@ class TestProposals:
         trials = self.history(3)
         assert self.ask(trials) == self.ask(trials)
         assert self.ask(trials) != self.ask(trials, seed=1)
+
+    @pytest.mark.parametrize("count", [8, 12])
+    def test_a_proposal_that_is_refused_leaves_no_mark_on_the_next(
+        self, count: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trials, running = self.history(count), [self.ask(self.history(1), seed=7)]
+        together = list(itertools.islice(self.several(trials, running=running), 20))
+        assert len({str(point) for point in together}) > 1
+        monkeypatch.setattr("itertools.count", lambda: iter([19]))
+        assert next(self.several(trials, running=running)) == together[19]
 
     def test_proposals_come_nearer_to_what_is_good(self) -> None:
         searches = [self.history(24, seed) for seed in range(5)]
@@ -199,6 +217,45 @@ class TestProposals:
     def test_a_trial_without_a_value_is_no_hindrance(self) -> None:
         failed = Trial(1, {"a": 3, "b": 0.5, "c": "x"}, "failed")
         assert set(self.ask([failed])) == set(self.SPACE)
+
+
+@dataclass
+class OneStep:
+    """A strategy that lets no second point be tried before the first one ends."""
+
+    ended: threading.Event
+
+    def first(self, tried: Sequence[Trial], running: Sequence[Point]) -> Point | None:
+        return None if tried or running else {"a": 0.5}
+
+    def refused(self, point: Point, tried: Sequence[Trial]) -> bool:
+        self.ended.set()
+        return not tried
+
+    def score(self, trial: Trial) -> float | None:
+        return trial.value
+
+    def bar(self, tried: Sequence[Trial]) -> tuple[float, ...]:
+        return ()
+
+
+def test_what_is_refused_while_a_trial_runs_is_asked_again_when_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = OneStep(threading.Event())
+
+    def do(job: Job) -> Trial:
+        strategy.ended.wait(10)
+        return trial(job.number, 0.1, point=job.point)
+
+    monkeypatch.setattr(search, "_ATTEMPTS", 2)
+    monkeypatch.setattr(search, "do", do)
+    monkeypatch.setattr(search, "_workers", lambda jobs, template: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr(Search, "_whole", frozenset())
+    template = Job(0, {}, experiment(), "student", "map", tmp_path)
+    ledger = Ledger(tmp_path / "trials.json", {})
+    Search({"a": Range(0.0, 1.0)}, experiment(), strategy, 0, template).run(ledger, Budget(trials=3, jobs=2))
+    assert [each.number for each in ledger.trials] == [1, 2, 3]
 
 
 class TestWatching:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,17 @@ _AT_RANDOM = 8
 """The first trials, which are drawn without looking at the others."""
 
 
-def propose(
+def proposals(
     space: Space,
     whole: Set[str],
     trials: Sequence[Trial],
     running: Sequence[Point],
     score: Callable[[Trial], float | None],
     seed: Sequence[int],
-) -> Point:
-    """The next point, a function of its arguments alone: a search that was killed goes on as it would have.
+) -> Iterator[Point]:
+    """Points to try next, each as good as the others, without end.
+
+    They follow from the arguments alone: a search that was killed goes on as it would have.
 
     Args:
         space: what is searched.
@@ -34,17 +37,32 @@ def propose(
         trials: what was tried.
         running: what is being tried.
         score: what is to be high; None for a trial that says nothing but that it is bad.
-        seed: of this proposal.
+        seed: of these proposals.
 
     Raises:
         ConfigError: Optuna is not installed.
     """
     optuna = extra("optuna", "tune")
     optuna.logging.set_verbosity(logging.WARNING)
-    own = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    sampler = optuna.samplers.TPESampler(seed=own, n_startup_trials=_AT_RANDOM)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
     distributions = {address: _distribution(optuna, each, address in whole) for address, each in space.items()}
+    study = _study(optuna, distributions, trials, score)
+    for attempt in itertools.count():
+        own = int(np.random.SeedSequence([*seed, attempt]).generate_state(1)[0])
+        study.sampler = optuna.samplers.TPESampler(seed=own, n_startup_trials=_AT_RANDOM)
+        for point in running:
+            study.enqueue_trial(point)
+        asked = [study.ask(distributions) for _ in range(len(running) + 1)]
+        proposed = asked[-1].params
+        for each in asked:
+            study.tell(each, state=optuna.trial.TrialState.FAIL)  # of which the next proposal takes no notice
+        yield {address: _rounded(proposed[address], tunable) for address, tunable in space.items()}
+
+
+def _study(
+    optuna: Any, distributions: dict[str, Any], trials: Sequence[Trial], score: Callable[[Trial], float | None]
+) -> Any:
+    """Optuna's record of the trials; to make it takes as long as to ask it once."""
+    study = optuna.create_study(direction="maximize")
     states = optuna.trial.TrialState
     for trial in trials:
         value = score(trial)
@@ -52,11 +70,7 @@ def propose(
         study.add_trial(
             optuna.trial.create_trial(params=trial.point, distributions=distributions, value=value, state=state)
         )
-    for point in running:
-        study.enqueue_trial(point)
-        study.ask(distributions)
-    proposed = study.ask(distributions).params
-    return {address: _rounded(proposed[address], tunable) for address, tunable in space.items()}
+    return study
 
 
 def _rounded(value: Value, tunable: Tunable) -> Value:

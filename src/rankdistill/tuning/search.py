@@ -13,7 +13,7 @@ from typing import Protocol
 from rankdistill.config import Experiment, Range, Value
 from rankdistill.errors import ConfigError
 from rankdistill.parallel import Processors, first_done, workers
-from rankdistill.tuning.proposing import propose
+from rankdistill.tuning.proposing import proposals
 from rankdistill.tuning.space import Point, Space, point_of, role_config
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.work import Job, do
@@ -98,8 +98,8 @@ class Search:
         if first is not None:
             return first
         seed = [self.seed, len(tried)]
-        for attempt in range(_ATTEMPTS):
-            point = propose(self.space, self._whole, ledger.trials, running, self.strategy.score, [*seed, attempt])
+        proposed = proposals(self.space, self._whole, ledger.trials, running, self.strategy.score, seed)
+        for point in itertools.islice(proposed, _ATTEMPTS):
             if point not in tried and not self.strategy.refused(point, ledger.trials):
                 return point
         return None
@@ -112,9 +112,9 @@ class Search:
     def run(self, ledger: Ledger, budget: Budget) -> None:
         """Tries points until the budget is spent; each trial is kept as it ends."""
         running: dict[Future[Trial], Job] = {}
-        exhausted = False
         with _workers(budget.jobs, self.template) as pool:
             while True:
+                exhausted = False  # what ended may have opened a step that was closed before
                 while len(running) < budget.jobs and not exhausted and budget.left(ledger, len(running)):
                     point = self.next(ledger, [job.point for job in running.values()])
                     exhausted = point is None
