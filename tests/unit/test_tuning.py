@@ -635,6 +635,14 @@ class TestSizes:
         assert sizes.largest_that(lambda model: model.bytes <= sizable[3], ladder[:8]) == 3
         assert sizes.largest_that(lambda model: model.bytes < sizable[0], ladder[:8]) == -1
 
+    def test_the_least_student_is_the_smallest_whose_values_go_together(self) -> None:
+        own = experiment(student={"kind": "sasrec", "dim": 12, "heads": 3}, distillation={"k": 3})
+        space = space_of(own, "distilled", sizes=True)
+        sizes = self.sizes(own)
+        least = list(sizes.least(space, point_of(own, space)))
+        assert all("dim = 6" in model.name for model in least)
+        assert min(model.bytes for model in least) < sizes.of(own.student.model).bytes
+
     def test_a_search_for_a_quick_student_begins_with_the_largest_that_is_quick_enough(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rankdistill import plugins
@@ -75,18 +75,21 @@ class Sizes:
     def least(self, space: Space, own: Point) -> Iterator[Model]:
         """The least students of the space: ranges at their low ends, each pick of the sizes that are chosen from.
 
+        Where the low ends do not go together, one of the ranges is as far above its end as they need.
+
         The smallest is one of them, and so is the quickest.
         """
         of_model = {
             address: each for address, each in space.items() if address.count(".") == 1 and "student." in address
         }
-        ranges = {address: each.low for address, each in of_model.items() if isinstance(each, Range)}
+        ranges = {address: each for address, each in of_model.items() if isinstance(each, Range)}
+        lows = {address: each.low for address, each in ranges.items()}
         chosen = {address: each.values for address, each in of_model.items() if isinstance(each, Choice) and each.size}
         for values in itertools.product(*chosen.values()):
-            low = {**ranges, **dict(zip(chosen, values, strict=True))}
-            model = self.at({**own, **_typed(low, own)})
-            if model is not None:
-                yield model
+            low = {**own, **_typed({**lows, **dict(zip(chosen, values, strict=True))}, own)}
+            nearest = next((point for point in _raised(low, ranges) if is_valid(self.experiment, point)), None)
+            if nearest is not None:
+                yield self.of(at(self.experiment, nearest).student.model)
 
     def largest_that(self, fits: Callable[[Model], bool], ladder: list[Point]) -> int:
         """The last step of a ladder whose student fits; -1 where none does. What fits makes all smaller ones fit."""
@@ -113,6 +116,14 @@ def name_of(config: Section) -> str:
 
 def _typed(values: Point, own: Point) -> Point:
     return {address: type(own[address])(value) for address, value in values.items()}
+
+
+def _raised(low: Point, ranges: Mapping[str, Range]) -> Iterator[Point]:
+    """The point, then it with larger and larger values of one size that is a whole number, of each in turn."""
+    yield low
+    for address, each in ranges.items():
+        if each.size and is_whole(low[address], each):
+            yield from ({**low, address: value} for value in range(int(each.low) + 1, int(each.high) + 1))
 
 
 def ladder_of(experiment: Experiment, space: Space, own: Point) -> list[Point]:
