@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from rankdistill import console
+from rankdistill.cli.options import Output
 
 
 class Terminal(io.StringIO):
@@ -115,3 +116,8 @@ def test_a_sentence_is_folded_at_words_on_a_terminal_and_whole_in_a_file(monkeyp
     assert len(lines) == 3
     assert " ".join(lines) == sentence
     assert max(map(len, lines[:-1])) <= 40
+
+
+def test_what_has_no_rows_is_shown_by_its_lines_alone(capsys):
+    Output().show({}, ("", "MAP"), [], "no student met the goal")
+    assert capsys.readouterr().out == "no student met the goal\n"

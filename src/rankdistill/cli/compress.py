@@ -78,10 +78,7 @@ def compress(
         rows.append((row["role"], row["kind"], *sizes, _shown(row["metrics"].get(goal.metric))))
     columns = ("", "Kind", "Parameters", "Bytes", metric_name(goal.metric))
     lines = [*found["sentences"], *([f"report: {found['report']}"] if "report" in found else [])]
-    if rows or output.as_json:
-        output.show(found, columns, rows, *lines)
-    else:
-        typer.echo("\n".join(lines))
+    output.show(found, columns, rows, *lines)
     if not found["met"]:
         raise typer.Exit(NOT_MET)
 

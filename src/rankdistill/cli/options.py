@@ -37,13 +37,14 @@ class Output:
         *lines: str,
         folded: bool = False,
     ) -> None:
-        """Prints `value` as JSON, or else a table and some lines behind it; for `folded` see `console.table`."""
+        """Prints `value` as JSON, or else a table of the rows, if any, and some lines; `folded` as `console.table`."""
         if self.as_json:
             self.json(value)
             return
         from rankdistill.console import line, table
 
-        table(columns, rows, folded=folded)
+        if rows:
+            table(columns, rows, folded=folded)
         for each in lines:
             line(each)
 
