@@ -218,7 +218,9 @@ class EvaluateConfig(Section):
 class TeacherLists(Section):
     """`[teacher] rankings = ...`: somebody's lists in place of a teacher that is trained here."""
 
-    rankings: Path = Field(description="parquet file of the teacher's lists for the training queries, or a model's folder")
+    rankings: Path = Field(
+        description="parquet file of the teacher's lists for the training queries, or a model's folder"
+    )
     test_rankings: Path | None = Field(
         default=None, description="parquet file of its lists for the test users, for the report"
     )

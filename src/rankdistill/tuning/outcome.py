@@ -135,9 +135,10 @@ def sentences(found: Json, out: Path) -> list[str]:
     size = _size(chosen, found["teacher"]["bytes"])
     quality = f"{name} {figure(chosen['validation'])} on the validation users{_share(chosen, found)}"
     if not found["met"]:
+        trials = f"{len(found['trials'])} trial{'' if len(found['trials']) == 1 else 's'}"
         return [
-            f"no student met {found['goal']['asked']} in {len(found['trials'])} trials; the closest is trial "
-            f"{chosen['number']}: {size}, {quality}"
+            f"no student met {found['goal']['asked']} in {trials}; the closest is trial {chosen['number']}: "
+            f"{size}, {quality}"
             + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
             _settings(chosen, found),
             "give it more --minutes or --trials, a larger student, another method, or a goal that is less tight",
