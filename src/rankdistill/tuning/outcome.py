@@ -138,8 +138,7 @@ def sentences(found: Json, out: Path) -> list[str]:
         trials = f"{len(found['trials'])} trial{'' if len(found['trials']) == 1 else 's'}"
         return [
             f"no student met {found['goal']['asked']} in {trials}; the closest is trial {chosen['number']}: "
-            f"{size}, {quality}"
-            + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
+            f"{size}, {quality}" + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
             _settings(chosen, found),
             "give it more --minutes or --trials, a larger student, another method, or a goal that is less tight",
             f"`rankdistill run {out / 'closest.toml'}` makes it",
