@@ -75,10 +75,12 @@ class Variant:
 
         Raises:
             EvaluationError: there is no such metric.
-            ConfigError: nothing can be distilled into this kind of student, or its method lacks easier lists.
+            ConfigError: nothing can be distilled into this kind of student, or its method lacks easier lists, or asks
+                the teacher itself where there are lists alone.
         """
         check_metrics(self.experiment)
         if self.distilled:
+            Company.of(self.experiment, Path())
             check_climb(self.experiment)
             check_student(self.experiment.student.model)
 
@@ -91,16 +93,20 @@ class Shared:
         folder: where.
         split: the data.
         teacher: the teacher's folder; None where only its lists are known.
-        lists: what is learnt from, by what it leaves out ("targets" or "seen").
+        lists: what is learnt from, by `name_of_lists`.
+        fused_at: how deep several teachers' lists are at least before they are added up; None where none are.
     """
 
     folder: RunFolder
     split: Split
     teacher: Path | None
     lists: Mapping[str, Rankings] = field(default_factory=dict)
+    fused_at: int | None = None
 
     @classmethod
-    def make(cls, experiment: Experiment, variants: Sequence[Variant], out: Path) -> Shared:
+    def make(
+        cls, experiment: Experiment, variants: Sequence[Variant], out: Path, *, one_length: bool = False
+    ) -> Shared:
         """Prepares the data, trains the teacher and makes its lists, once and as long as any variant needs them.
 
         What is there already and did not change is taken as it is; a training that was stopped goes on.
@@ -109,6 +115,8 @@ class Shared:
             experiment: names the data and the teacher. A teacher whose `rankings` are a model folder is that model.
             variants: what will be trained.
             out: the folder to write; `config.toml`, `data/`, `teacher/` and the lists.
+            one_length: lists by what they leave out alone, as deep as the longest, also where several teachers' lists
+                are added up and depend on it.
 
         Raises:
             RankDistillError: something does not fit; found before anything is trained, where that can be.
@@ -128,51 +136,69 @@ class Shared:
             folder.done(_SHARED, _stamp(experiment))
             return cls(folder, split, None, lists)
         lists = {}
-        for exclude in dict.fromkeys(method.exclude for method in methods):
-            asked = [each for each in methods if each.exclude == exclude]
+        fused_at = None if one_length else _fused_at(experiment)
+        for name, asked in _by_lists(methods, fused_at).items():
             climbing = next((each for each in asked if needs_of(each) == "several"), asked[0])
             longest = climbing.model_copy(update={"k": max(each.k for each in asked)})
-            lists[exclude] = work.label(split, longest, _labels(folder, exclude))
+            lists[name] = work.label(split, longest, _labels(folder, name))
         folder.done(_SHARED, _stamp(experiment))
-        return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists)
+        return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists, fused_at)
 
     @classmethod
-    def found(cls, experiment: Experiment, excludes: Iterable[str], out: Path) -> Shared | None:
-        """What `make` has left in a folder, where nothing that it depends on has changed since; writes nothing."""
-        if not RunFolder(out).is_done(_SHARED, _stamp(experiment)):
+    def found(cls, experiment: Experiment, variants: Sequence[Variant], out: Path) -> Shared | None:
+        """What `make` has left in a folder, where nothing that it depends on has changed since; writes nothing.
+
+        Lists that are not there are left out; see `has_lists`.
+        """
+        folder, fused_at = RunFolder(out), _fused_at(experiment)
+        if not folder.is_done(_SHARED, _stamp(experiment)):
             return None
+        methods = [each.method for each in variants if each.distilled]
+        names = [
+            name for name in _by_lists(methods, fused_at) if _is_given(experiment) or _labels(folder, name).exists()
+        ]
         try:
-            opened = [cls.open(experiment, out, exclude) for exclude in excludes] or [cls.open(experiment, out, None)]
+            opened = [cls.open(experiment, out, name) for name in names] or [cls.open(experiment, out, None)]
         except RankDistillError:
             return None
-        lists = {exclude: each for shared in opened for exclude, each in shared.lists.items()}
+        lists = {name: each for shared in opened for name, each in shared.lists.items()}
         return replace(opened[0], lists=lists)
 
     @classmethod
-    def open(cls, experiment: Experiment, out: Path, exclude: str | None) -> Shared:
+    def open(cls, experiment: Experiment, out: Path, name: str | None) -> Shared:
         """What `make` has left in a folder, for another process.
 
         Args:
             experiment: that `make` was given.
             out: the folder.
-            exclude: what the lists that are asked for leave out; None for a student that learns from none.
+            name: of the lists that are asked for; None for a student that learns from none.
         """
         folder, teacher = RunFolder(out), experiment.teacher
         split = read_split(folder.data)
-        given = isinstance(teacher, TeacherLists) and not stages.is_model(teacher)
         lists = {}
-        if exclude is not None and not given:
-            lists[exclude] = stages.read_labels(_labels(folder, exclude), split)
-        elif exclude is not None:
+        if name is not None and not _is_given(experiment):
+            lists[name] = stages.read_labels(_labels(folder, name), split)
+        elif name is not None:
             assert isinstance(teacher, TeacherLists)
-            lists[exclude] = stages.read_teacher(teacher, split)
-        return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists)
+            lists[name] = stages.read_teacher(teacher, split)
+        model = folder.model("teacher") if _has_model(experiment) else None
+        return cls(folder, split, model, lists, _fused_at(experiment))
+
+    def has_lists(self, variant: Variant) -> bool:
+        """Whether a variant's lists are there, as long as it needs them."""
+        if not variant.distilled:
+            return True
+        lists = self.lists.get(name_of_lists(variant.method, self.fused_at))
+        return lists is not None and lists.depth >= variant.method.k
 
     def lists_for(self, variant: Variant) -> Rankings | None:
-        """What a variant learns from; lists of our teacher no longer than it needs, so that others do not matter."""
+        """What a variant learns from, so that others do not matter.
+
+        Lists of our teacher are no longer than it needs; those of several are what a run of it alone has.
+        """
         if not variant.distilled:
             return None
-        lists = self.lists[variant.method.exclude]
+        lists = self.lists[name_of_lists(variant.method, self.fused_at)]
         return lists if self.teacher is None else lists.cut(variant.method.k)
 
     def teacher_for(self, variant: Variant) -> Ranker | None:
@@ -202,12 +228,46 @@ def _stamp(experiment: Experiment) -> str:
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
 
 
-def opened(experiment: Experiment, out: Path, exclude: str | None) -> Shared:
+def opened(experiment: Experiment, out: Path, name: str | None) -> Shared:
     """`Shared.open`, read once for students that follow one another in a process."""
-    if (out, exclude) not in _OPENED:
+    if (out, name) not in _OPENED:
         _OPENED.clear()
-        _OPENED[out, exclude] = Shared.open(experiment, out, exclude)
-    return _OPENED[out, exclude]
+        _OPENED[out, name] = Shared.open(experiment, out, name)
+    return _OPENED[out, name]
+
+
+def opened_for(experiment: Experiment, out: Path, variant: Variant) -> Shared:
+    """`opened`, with the lists that a variant learns from."""
+    return opened(experiment, out, name_of_lists(variant.method, _fused_at(experiment)) if variant.distilled else None)
+
+
+def name_of_lists(method: DistillationConfig, fused_at: int | None) -> str:
+    """Which of the shared lists a method learns from: what they leave out, and K where they depend on it.
+
+    Of one teacher, shorter lists are the beginnings of longer ones. Those of several are added up at least `fused_at`
+    deep, and are others where they are added up deeper; and a method that climbs has those of each beside them.
+    """
+    depends = fused_at is not None and (method.k > fused_at or needs_of(method) == "several")
+    return f"{method.exclude}-{method.k}" if depends else method.exclude
+
+
+def _by_lists(methods: Iterable[DistillationConfig], fused_at: int | None) -> dict[str, list[DistillationConfig]]:
+    """The methods that learn from the same lists, by the name of these."""
+    found: dict[str, list[DistillationConfig]] = {}
+    for method in methods:
+        found.setdefault(name_of_lists(method, fused_at), []).append(method)
+    return found
+
+
+def _fused_at(experiment: Experiment) -> int | None:
+    """See `Shared.fused_at`."""
+    company = Company.of(experiment, Path())
+    return None if company is None or company.is_model else experiment.ensemble.depth
+
+
+def _is_given(experiment: Experiment) -> bool:
+    """Whether the teacher is one file of lists."""
+    return isinstance(experiment.teacher, TeacherLists) and not stages.is_model(experiment.teacher)
 
 
 def _has_model(experiment: Experiment) -> bool:
@@ -216,8 +276,8 @@ def _has_model(experiment: Experiment) -> bool:
     return stages.is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
 
 
-def _labels(folder: RunFolder, exclude: str) -> Path:
-    return folder.path / f"labels-{exclude}.parquet"
+def _labels(folder: RunFolder, name: str) -> Path:
+    return folder.path / f"labels-{name}.parquet"
 
 
 def _task(variant: Variant, folder: Path) -> stages.Assignment:

@@ -74,6 +74,39 @@ def test_longer_lists_for_others_change_nothing_for_a_variant(shared: Shared, tm
     assert is_done(folder, longer.stamp(mine, folder))
 
 
+FUSED = {"teacher": [CASER, {"kind": "fossil", "dim": 2}], "ensemble": {"depth": 4}}
+
+
+@pytest.mark.parametrize("kind", ["rrd", "hetcomp"])
+def test_longer_lists_for_others_change_nothing_where_lists_of_several_are_added_up(tmp_path: Path, kind: str) -> None:
+    from rankdistill.workflow import run
+
+    base = experiment(**FUSED)
+    students = [variants(distillation={"kind": kind, "k": k}, **FUSED)[1] for k in (2, 3, 7)]
+    first = Shared.make(base, students[:2], tmp_path / "shared")
+    stamps = [first.stamp(each, tmp_path) for each in students[:2]]
+    found = Shared.found(base, students, tmp_path / "shared")
+    assert found is not None
+    assert [found.has_lists(each) for each in students] == [True, True, False]
+    assert [found.stamp(each, tmp_path) for each in students[:2]] == stamps
+    later = Shared.make(base, students, tmp_path / "shared")
+    assert [later.stamp(each, tmp_path) for each in students[:2]] == stamps
+    for student in students:
+        run(student.experiment, tmp_path / student.name / "run")
+        alone = load_card(tmp_path / student.name / "run" / "distilled")["settings"]
+        assert train_variant(student, later, tmp_path / student.name)["settings"] == alone
+
+
+def test_lists_of_several_that_are_added_up_are_refused_for_a_method_that_asks_the_teacher_itself() -> None:
+    with pytest.raises(ConfigError, match="asks the teacher itself while the student learns"):
+        Variant(
+            experiment(**FUSED).model_copy(
+                update={"distillation": experiment(distillation={"kind": "cross_entropy", "k": 3}).distillation}
+            ),
+            distilled=True,
+        ).check()
+
+
 def test_what_is_done_is_taken_as_it_is_and_what_changed_is_done_again(shared: Shared, tmp_path: Path) -> None:
     variant = variants()[1]
     folder = tmp_path / "variant"
@@ -148,8 +181,9 @@ def test_what_is_shared_is_found_whatever_it_is_computed_on(teacher: Any, tmp_pa
     made = experiment(teacher=teacher)
     Shared.make(made, [Variant(made, distilled=True)], tmp_path)
     elsewhere = experiment("train.threads=2", "train.device='auto'", teacher=teacher)
-    assert Shared.found(elsewhere, ["targets"], tmp_path) is not None
-    assert Shared.found(experiment("train.epochs=3", teacher=teacher), ["targets"], tmp_path) is None
+    assert Shared.found(elsewhere, [Variant(elsewhere, distilled=True)], tmp_path) is not None
+    longer = experiment("train.epochs=3", teacher=teacher)
+    assert Shared.found(longer, [Variant(longer, distilled=True)], tmp_path) is None
 
 
 @pytest.mark.parametrize("teacher", [[CASER, {**CASER, "dim": 3}], {**CASER, "members": 2}])

@@ -58,7 +58,10 @@ class Students:
 
     def todo(self) -> list[Variant]:
         """What is neither done nor known to fail."""
-        return [each for each in self.plan.variants if not self.is_done(each) and self.failed(each) is None]
+        return [each for each in self.plan.variants if not self._is_settled(each)]
+
+    def _is_settled(self, variant: Variant) -> bool:
+        return self.shared.has_lists(variant) and (self.is_done(variant) or self.failed(variant) is not None)
 
     def task(self, variant: Variant, threads: int) -> Task[Job]:
         """What a worker has to know."""

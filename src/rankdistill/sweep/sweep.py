@@ -80,8 +80,8 @@ def outlook(plan: Plan, out: Path, threads: int) -> list[Json]:
     Raises:
         RankDistillError: the data cannot be read.
     """
-    base, excludes = plan.base, {each.method.exclude for each in plan.variants if each.distilled}
-    shared = Shared.found(base, sorted(excludes), out)
+    base, distilled = plan.base, any(each.distilled for each in plan.variants)
+    shared = Shared.found(base, plan.variants, out)
     split = prepare(base) if shared is None else shared.split
     todo = plan.variants if shared is None else Students(plan, shared).todo()
     trainings = {each.name: Training(each.experiment, split, each.distilled, labels=False) for each in todo}
@@ -90,7 +90,7 @@ def outlook(plan: Plan, out: Path, threads: int) -> list[Json]:
         rows.append((name, "teacher", teacher.train.epochs))
         if shared is None:
             alike = base.model_copy(update={"student": teacher})
-            trainings[name] = Training(alike, split, distilled=False, labels=bool(excludes))
+            trainings[name] = Training(alike, split, distilled=False, labels=distilled)
     rows += [(each.name, each.role, each.experiment.student.train.epochs) for each in plan.variants]
     seconds: Mapping[str, float] = seconds_of(trainings, threads)
     return [

@@ -53,11 +53,11 @@ def _do(job: Job) -> str:
 
     from rankdistill.errors import TrainingError
     from rankdistill.files import write_json
-    from rankdistill.variants import opened, train_variant
+    from rankdistill.variants import opened_for, train_variant
 
     begin = time.perf_counter()
     torch.set_num_threads(job.threads)
-    shared = opened(job.base, job.out, job.variant.method.exclude if job.variant.distilled else None)
+    shared = opened_for(job.base, job.out, job.variant)
     (job.folder / FAILED).unlink(missing_ok=True)
     try:
         train_variant(job.variant, shared, job.folder)

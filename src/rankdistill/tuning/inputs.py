@@ -206,4 +206,4 @@ def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, o
         most = min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
     space = limited(space, _K, max(most, method.k))
     longest = at(experiment, {_K: int(getattr(space.get(_K), "high", method.k))})
-    return Shared.make(longest, [Variant(longest, distilled=True)], out).teacher, space
+    return Shared.make(longest, [Variant(longest, distilled=True)], out, one_length=True).teacher, space
