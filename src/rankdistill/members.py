@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
+from rankdistill.data.teacher_items import lists_for_windows
 from rankdistill.ensemble import Combine, Ensemble, summed_as
 from rankdistill.errors import ConfigError
 from rankdistill.evaluation.evaluate import Evaluation
@@ -235,6 +236,32 @@ class Company:
             for member in self.members
         ]
 
+    def check(self, split: Split, excludes: Iterable[Literal["targets", "seen"]]) -> None:
+        """Refuses files of lists that do not fit the data, before anything is trained.
+
+        Args:
+            split: the data.
+            excludes: what the lists of a student leave out, for all that are asked for.
+
+        Raises:
+            RankingsError: they do not.
+        """
+        given = self.read_lists()
+        for each in given:
+            lists = stages.read_teacher(each, split)
+            for exclude in excludes:
+                lists_for_windows(lists, split, exclude)
+        if all(each.test_rankings for each in given):
+            for each in given:
+                self._recommended(each, split)
+
+    def _recommended(self, given: TeacherLists, split: Split) -> Rankings:
+        """A file's lists for the test users."""
+        assert given.test_rankings is not None
+        queries = split.queries("test", exclude_seen=self.experiment.evaluate.exclude_seen)
+        lists = stages.read_lists(given.test_rankings, split, given.on_unknown)
+        return lists.for_queries(queries.ids, split.user_ids)
+
     def lists(self, split: Split, method: DistillationConfig) -> Rankings:
         """The members' lists for the training queries as one.
 
@@ -249,6 +276,8 @@ class Company:
             else label(self._model(member, split), split, k=depth, exclude=method.exclude)
             for member in self.members
         ]
+        if not all(each.per_user for each in found):  # else the targets are taken out of what is made of them
+            found = [lists_for_windows(each, split, method.exclude) if each.per_user else each for each in found]
         return self._fused(found, depth)
 
     def evaluate(self, split: Split) -> tuple[Evaluation, Evaluation, Rankings] | None:
@@ -262,8 +291,7 @@ class Company:
             elif member.role.test_rankings is None:
                 return None
             else:
-                lists = stages.read_lists(member.role.test_rankings, split, member.role.on_unknown)
-                found.append(lists.for_queries(queries.ids, split.user_ids))
+                found.append(self._recommended(member.role, split))
         return measuring.measure_lists(self._fused(found, settings.depth), split, settings)
 
     def _fused(self, found: Sequence[Rankings], k: int) -> Rankings:

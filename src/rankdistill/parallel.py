@@ -20,13 +20,14 @@ from typing import Generic, TypeVar
 from rankdistill.console import setup_logging
 from rankdistill.errors import RankDistillError, StorageError, TrainingError
 from rankdistill.files import remove_leftovers
+from rankdistill.model_folder import WEIGHTS
 from rankdistill.processor import cores, threads_of_environment
 from rankdistill.ranker import device_named
 
 logger = logging.getLogger(__name__)
 
-_BEFORE_TRAINING = {"config.toml", "sweep.toml", "search", "data", "data.json", "targets.parquet", "stages.json"}
-"""What is in a folder before anything is trained."""
+_TRAINED = {WEIGHTS, "checkpoint.safetensors", "metrics.jsonl", "trials.json", "log.txt"}
+"""What is left by a training, by one that was stopped, by the trials of a search, and by another process."""
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -123,19 +124,19 @@ def begun(out: Path, doing: str) -> Iterator[None]:
         StorageError: somebody is at work there, or the folder cannot be made.
     """
     new = not out.exists()
-    with alone(out, doing):
-        try:
-            yield
-        except RankDistillError:
-            if new and _is_untrained(out):
-                shutil.rmtree(out)
-            raise
+    with alone(out, doing), withdrawn(out, new=new):
+        yield
 
 
-def _is_untrained(out: Path) -> bool:
-    """Whether nothing in the folder, and in that of its search, was trained."""
-    there = {path.name for each in (out, out / "search") for path in each.glob("*")}
-    return there <= {*_BEFORE_TRAINING, ".lock"}
+@contextmanager
+def withdrawn(out: Path, *, new: bool) -> Iterator[None]:
+    """Takes a new folder away again where work in it is refused before anything was trained there."""
+    try:
+        yield
+    except RankDistillError:
+        if new and out.is_dir() and not any(path.name in _TRAINED for path in out.rglob("*")):
+            shutil.rmtree(out)
+        raise
 
 
 def execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from rankdistill.errors import ConfigError, RankingsError
 from rankdistill.loss import DistillationConfig, Needs
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +41,19 @@ class Distillation:
         return config if self.lists.depth >= config.k else kind(k=self.lists.depth)
 
     def items_for(self, split: Split) -> TeacherItems:
-        """The checked teacher items of the training queries.
+        """The checked teacher items of the training queries; what is left out and not used is logged.
 
         Raises:
             RankingsError: the lists do not fit the data, or lack the scores that the method needs.
             ConfigError: the method needs the teacher itself, or several lists for each query.
         """
+        found = self.check(split)
+        for level, line in found.notes:
+            logger.log(level, "%s", line)
+        return found
+
+    def check(self, split: Split) -> TeacherItems:
+        """What `items_for` gives and raises, before anything is trained; logs nothing, since the training does."""
         config, needs = self.config, needs_of(self.config)
         if needs == "scores" and self.lists.scores is None:
             raise RankingsError(
@@ -67,7 +77,8 @@ class Distillation:
         easier = [teacher_items(each, split, config.k, config.exclude) for each in plain]
         known = [each.listed for each in (found, *easier) if each.listed is not None]
         listed = np.logical_and.reduce(known) if known else None
-        return replace(found, easier=tuple(each.items for each in easier), listed=listed)
+        notes = tuple(note for each in (*easier, found) for note in each.notes)
+        return replace(found, easier=tuple(each.items for each in easier), listed=listed, notes=notes)
 
 
 def needs_of(method: Section) -> Needs:

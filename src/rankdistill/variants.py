@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from rankdistill.files import read_object, write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
-from rankdistill.pipeline import check_list_length
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.runs import EVALUATION, RANKINGS, Role, RunFolder, stamp_of, state_of
-from rankdistill.teaching import Distillation, check_student, needs_of
+from rankdistill.teaching import check_student, needs_of
 from rankdistill.types import Json
-from rankdistill.workflow import Run, check_climb, check_metrics
+from rankdistill.workflow import Given, Run, check_climb, check_metrics
 
 _SHARED = "shared"
 _DIGITS = 8
@@ -105,7 +104,13 @@ class Shared:
 
     @classmethod
     def make(
-        cls, experiment: Experiment, variants: Sequence[Variant], out: Path, *, one_length: bool = False
+        cls,
+        experiment: Experiment,
+        variants: Sequence[Variant],
+        out: Path,
+        *,
+        one_length: bool = False,
+        checked: Callable[[], None] = lambda: None,
     ) -> Shared:
         """Prepares the data, trains the teacher and makes its lists, once and as long as any variant needs them.
 
@@ -117,30 +122,22 @@ class Shared:
             out: the folder to write; `config.toml`, `data/`, `teacher/` and the lists.
             one_length: lists by what they leave out alone, as deep as the longest, also where several teachers' lists
                 are added up and depend on it.
+            checked: called when nothing is left to be checked before anything is trained.
 
         Raises:
-            RankDistillError: something does not fit; found before anything is trained, where that can be.
+            RankDistillError: something does not fit; found before anything is written, where that can be.
         """
         folder = RunFolder.at(out)
         work = Run(experiment, folder, resume=True, starts_over=True)
-        write_text(folder.config, to_toml(experiment))
-        split = work.prepare()
+        split = work.read()
         methods = [each.method for each in variants if each.distilled]
-        for method in methods:
-            check_list_length(split, method.k, method.exclude)
-        found = work.teach(split)
-        if found is not None:
-            for method in methods:
-                Distillation(found, method).items_for(split)
-            lists: dict[str, Rankings] = {method.exclude: found for method in methods}
-            folder.done(_SHARED, _stamp(experiment))
-            return cls(folder, split, None, lists)
-        lists = {}
+        given = _taught(work, split, methods, checked)
         fused_at = None if one_length else _fused_at(experiment)
+        lists = {}
         for name, asked in _by_lists(methods, fused_at).items():
             climbing = next((each for each in asked if needs_of(each) == "several"), asked[0])
             longest = climbing.model_copy(update={"k": max(each.k for each in asked)})
-            lists[name] = work.label(split, longest, _labels(folder, name))
+            lists[name] = work.label(split, longest, _labels(folder, name)) if given is None else given.lists
         folder.done(_SHARED, _stamp(experiment))
         return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists, fused_at)
 
@@ -226,6 +223,30 @@ def _stamp(experiment: Experiment) -> str:
     files = [path for one in each if isinstance(one, TeacherLists) for path in (one.rankings, *one.easier)]
     given = [state for path in files for state in state_of(path)] or None
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
+
+
+def _taught(
+    work: Run, split: Split, methods: Sequence[DistillationConfig], checked: Callable[[], None]
+) -> Given | None:
+    """Data and teacher in the folder, once all is checked that can be; the lists where they are the teacher."""
+    experiment, folder, teacher = work.experiment, work.folder, work.experiment.teacher
+    work.check(split, methods)
+    given, model = None, None
+    if isinstance(teacher, TeacherLists):
+        if stages.is_model(teacher):
+            model = stages.load_ranker(teacher.rankings, split, experiment.student.train.device)
+        else:
+            given = work.given(teacher, split, methods)
+    checked()
+    work.keep(split)
+    write_text(folder.config, to_toml(experiment))
+    if not folder.is_done(_SHARED, _stamp(experiment)):
+        folder.forget(_SHARED)
+    if isinstance(teacher, TeacherLists) and model is not None:
+        work.adopt(teacher.rankings, model, split)
+    else:
+        work.teach(split, given)
+    return given
 
 
 def opened(experiment: Experiment, out: Path, name: str | None) -> Shared:

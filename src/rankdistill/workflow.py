@@ -1,10 +1,10 @@
-"""The whole way, in one run folder: data, teacher, plain student, labels, distilled student, evaluation, report."""
+"""The whole way, in one run folder: data, teacher, labels, plain student, distilled student, evaluation, report."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company, Member, members_of
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
+from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -29,7 +30,6 @@ from rankdistill.rankings.columns import files_of
 from rankdistill.report import build, together, write
 from rankdistill.runs import EVALUATION, RANKINGS, ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, lacks_easier, needs_of
-from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
 
@@ -48,31 +48,25 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over:
 
     Returns:
         The path of `report.html`.
+
+    Raises:
+        RankDistillError: something does not fit. What can be checked beforehand is, and nothing is changed then; a new
+            folder is taken away again.
     """
     begin = time.perf_counter()
-    folder = RunFolder.at(out)
-    work = Run(experiment, folder, resume, starts_over)
     check_metrics(experiment)
     check_student(experiment.student.model)
-    write_text(folder.config, to_toml(experiment))
-    work.company()  # whether its members fit together
-    split = work.prepare()
-    method = experiment.distillation
-    assert isinstance(method, DistillationConfig)
-    check_list_length(split, method.k, method.exclude)
     check_climb(experiment)
-    known = work.teach(split)
-    work.train("student", experiment.student, split)
-    lists = work.label(split, method, folder.labels) if known is None else known
-    work.train("distilled", experiment.student, split, lists)
-    work.compare(split)
-    seconds, memory = time.perf_counter() - begin, peak_memory_bytes()
-    made = {"seconds": round(seconds, 1), "peak_memory_bytes": memory, "skipped": work.skipped}
-    write_json(out / "run.json", made)
-    logger.info("the run took %.0f s%s", seconds, f" and at most {memory / 1e6:.0f} MB of memory" if memory else "")
-    page = out / "report.html"
-    report = build([out])
-    write(report, page)
+    with withdrawn(out, new=not out.exists()):
+        work = Run(experiment, RunFolder.at(out), resume, starts_over)
+        work.models()
+        seconds, memory = time.perf_counter() - begin, peak_memory_bytes()
+        made = {"seconds": round(seconds, 1), "peak_memory_bytes": memory, "skipped": work.skipped}
+        write_json(out / "run.json", made)
+        logger.info("the run took %.0f s%s", seconds, f" and at most {memory / 1e6:.0f} MB of memory" if memory else "")
+        page = out / "report.html"
+        report = build([out])
+        write(report, page)
     for warning in report.runs[0].warnings:
         logger.warning(warning)
     return page
@@ -138,6 +132,21 @@ def _check_lists_are_there(experiment: Experiment) -> None:
                     files_of(path)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """Somebody else's lists that are the teacher.
+
+    Attributes:
+        teacher: what the experiment says of them.
+        lists: for the training queries.
+        measured: those for the test users, see `measuring.evaluate_lists`; None where they are not known.
+    """
+
+    teacher: TeacherLists
+    lists: Rankings
+    measured: tuple[Evaluation, Evaluation, Rankings] | None
+
+
 @dataclass(slots=True)
 class Run:
     """The stages of an experiment in a folder, each of them skipped where its inputs did not change.
@@ -156,8 +165,29 @@ class Run:
     starts_over: bool = False
     skipped: list[str] = field(default_factory=list)
 
+    def models(self) -> None:
+        """All that is trained and measured; checked first, as far as that can be, and then written."""
+        experiment, method, teacher = self.experiment, self._method, self.experiment.teacher
+        split = self.read()
+        self.check(split, [method])
+        given = self.given(teacher, split, [method]) if isinstance(teacher, TeacherLists) else None
+        self.keep(split)
+        write_text(self.folder.config, to_toml(experiment))
+        self.teach(split, given)
+        lists = self.label(split, method, self.folder.labels) if given is None else given.lists
+        self.train("student", experiment.student, split)
+        self.train("distilled", experiment.student, split, lists)
+        self.compare(split)
+
     def _result(self, stage: str, stamp: str, read: Callable[[], T], *files: Path) -> T | None:
         """What a finished stage made; None, and its old results no longer count, where it has to be done (again)."""
+        known = self._known(stage, stamp, read, *files)
+        if known is None:
+            self.folder.forget(stage)
+        return known
+
+    def _known(self, stage: str, stamp: str, read: Callable[[], T], *files: Path) -> T | None:
+        """What a finished stage made; None where it has to be done (again)."""
         if self.folder.is_done(stage, stamp, *files):
             try:
                 result = read()
@@ -167,31 +197,71 @@ class Run:
                 logger.info("%s: up to date", stage)
                 self.skipped.append(stage)
                 return result
-        self.folder.forget(stage)
         return None
 
     def prepare(self) -> Split:
-        """The data, read again only when the file or its settings changed.
+        """The data, also in the folder; see `read`."""
+        split = self.read()
+        self.keep(split)
+        return split
+
+    def read(self) -> Split:
+        """The data, read again only when the file or its settings changed; writes nothing.
 
         Raises:
-            RankDistillError: it cannot be read, or a file of the teacher's lists is not there.
+            RankDistillError: it cannot be read, the members of the teacher cannot be combined, or a file of lists is
+                not there.
         """
-        experiment, folder = self.experiment, self.folder
-        _check_lists_are_there(experiment)
-        stamp = stamp_of(
+        self.company()
+        _check_lists_are_there(self.experiment)
+        folder = self.folder.data
+        known = self._known("data", self._data_stamp(), lambda: read_split(folder), folder)
+        return prepare(self.experiment) if known is None else known
+
+    def _data_stamp(self) -> str:
+        experiment = self.experiment
+        return stamp_of(
             data=experiment.data.model_dump(mode="json"),
             split=experiment.split.model_dump(),
             windows=experiment.windows.model_dump(),
             files=state_of(experiment.data.path),
         )
-        split = self._result("data", stamp, lambda: read_split(folder.data), folder.data)
-        if split is None:
-            split = prepare(experiment)
+
+    def keep(self, split: Split) -> None:
+        """Writes the data that `read` gave."""
+        experiment, folder = self.experiment, self.folder
+        if "data" not in self.skipped:
+            folder.forget("data")
             write_split(split, folder.data, stages.data_settings(experiment))
-            folder.done("data", stamp)
+            folder.done("data", self._data_stamp())
         write_json(folder.path / "data.json", stages.describe_data(split, experiment))
         stages.write_targets(split, experiment, folder.path / "targets.parquet")
-        return split
+
+    def check(self, split: Split, methods: Sequence[DistillationConfig]) -> None:
+        """Refuses what could not be distilled, as far as it can be known before anything is trained; writes nothing.
+
+        Raises:
+            ConfigError: lists are to be longer than the catalogue gives.
+            RankingsError: the lists of one of several teachers do not fit the data.
+        """
+        for method in methods:
+            check_list_length(split, method.k, method.exclude)
+        company = self.company()
+        if company is not None:
+            company.check(split, {method.exclude for method in methods})
+
+    def given(self, teacher: TeacherLists, split: Split, methods: Sequence[DistillationConfig]) -> Given:
+        """Somebody else's lists, fit for all of the methods; writes nothing.
+
+        Raises:
+            RankDistillError: they do not fit the data or a method, or those for the test users cannot be measured.
+        """
+        lists = stages.read_teacher(teacher, split)
+        for method in methods:
+            Distillation(lists, method).check(split)
+        path, settings = teacher.test_rankings, self.experiment.evaluate
+        measured = path and measuring.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
+        return Given(teacher, lists, measured or None)
 
     def company(self) -> Company | None:
         """The members of the teacher, where it is several.
@@ -201,19 +271,16 @@ class Run:
         """
         return Company.of(self.experiment, self.folder.model("teacher"))
 
-    def teach(self, split: Split) -> Rankings | None:
-        """The teacher, trained or given, and measured; or its lists, where nothing else is known of it."""
+    def teach(self, split: Split, given: Given | None = None) -> None:
+        """The teacher, trained and measured; or what is known of it where it is given by its lists."""
         teacher, company = self.experiment.teacher, self.company()
         if company is not None:
             self._assemble(company, split)
-        elif isinstance(teacher, TeacherLists) and stages.is_model(teacher):
-            self.adopt(teacher.rankings, split)
-        elif isinstance(teacher, TeacherLists):
-            return self.read_lists(teacher, split)
+        elif given is not None:
+            self._take(given, split)
         else:
             assert isinstance(teacher, RoleConfig)
             self.train("teacher", teacher, split)
-        return None
 
     def train(self, role: Role, model: RoleConfig, split: Split, lists: Rankings | None = None) -> None:
         """Trains and evaluates the model of one role."""
@@ -258,8 +325,6 @@ class Run:
 
     def _assemble(self, company: Company, split: Split) -> None:
         """A teacher that is several: its members, and what they are together."""
-        for member in company.read_lists():
-            stages.read_teacher(member, split).for_queries(split.windows.ids, split.user_ids)  # before any training
         company.train(lambda task: self._train(task, split), resume=self.resume)
         path, settings = company.folder, self.experiment.evaluate
         stamp = stamp_of(combine=company.combine, members=company.digests(), data=split.content)
@@ -274,17 +339,17 @@ class Run:
             return
         stamp = stamp_of(members=stamp, evaluate=settings.model_dump(mode="json"), files=company.files())
         if self._result("teacher", stamp, lambda: load_card(path), path / CARD) is None:
+            measured = company.evaluate(split)
             self._clear_teacher()
-            company.write_card(company.evaluate(split), split)
+            company.write_card(measured, split)
             self.folder.done("teacher", stamp)
 
-    def adopt(self, source: Path, split: Split) -> None:
-        """Takes a model that was trained elsewhere on the same data as the teacher, and measures it."""
+    def adopt(self, source: Path, model: Ranker, split: Split) -> None:
+        """Takes the model of a folder that was trained elsewhere on the same data as the teacher, and measures it."""
         card, path, settings = load_card(source), self.folder.model("teacher"), self.experiment.evaluate
         stamp = stamp_of(model=card.get("sha256"), data=split.content, evaluate=settings.model_dump(mode="json"))
         if self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD, path / EVALUATION):
             return
-        model = stages.load_ranker(source, split, self.experiment.student.train.device)
         self._clear_teacher()
         about = {key: value for key, value in card.items() if key not in ("bytes", "sha256")}
         save_model(path, model, split.user_ids, split.item_ids, {**about, "role": "teacher", "from": str(source)})
@@ -310,7 +375,10 @@ class Run:
             lists = self._lists(stamp, split, method, path, lambda: company.lists(split, method))
         for other in set(stages.all_easier_labels(path)) - set(easier):
             other.unlink()  # of an earlier teacher
-        return replace(lists, easier=tuple(make(split, method, file) for file, make in easier.items()))
+        lists = replace(lists, easier=tuple(make(split, method, file) for file, make in easier.items()))
+        if company is not None and not company.is_model:
+            Distillation(lists, method).check(split)
+        return lists
 
     def _label_by(
         self, member: Member, company: Company, split: Split, method: DistillationConfig, path: Path
@@ -358,17 +426,18 @@ class Run:
         assert isinstance(method, DistillationConfig)
         return method
 
-    def read_lists(self, teacher: TeacherLists, split: Split) -> Rankings:
-        """Somebody else's lists, checked before anything is trained."""
-        lists = stages.read_teacher(teacher, split)
-        Distillation(lists, self._method).items_for(split)
+    def _take(self, given: Given, split: Split) -> None:
+        """What is known of somebody else's lists."""
+        teacher, lists, folder = given.teacher, given.lists, self.folder.model("teacher")
         self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}
-        if teacher.test_rankings is not None:
-            self._evaluate_lists(teacher, teacher.test_rankings, split, card)
-        write_json(self.folder.model("teacher") / CARD, card)
+        if given.measured is not None:
+            evaluation, parts, recommended = given.measured
+            measuring.write_evaluation(evaluation, parts, folder / EVALUATION, split.user_ids)
+            recommended.write(folder / RANKINGS, split.user_ids, split.item_ids)
+            card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
+        write_json(folder / CARD, card)
         logger.info("teacher: %s lists of %d from %s", f"{len(lists):,}", lists.depth, teacher.rankings)
-        return lists
 
     def _clear_teacher(self) -> None:
         """What an earlier teacher left in the folder speaks of another one."""
@@ -384,15 +453,6 @@ class Run:
         ):
             (self.folder.model("teacher") / name).unlink(missing_ok=True)
         self.folder.labels.unlink(missing_ok=True)
-
-    def _evaluate_lists(self, teacher: TeacherLists, path: Path, split: Split, card: Json) -> None:
-        """The foreign teacher's own lists for the test users, measured like those of a model."""
-        folder = self.folder.model("teacher")
-        settings = self.experiment.evaluate
-        evaluation, parts, lists = measuring.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
-        measuring.write_evaluation(evaluation, parts, folder / EVALUATION, split.user_ids)
-        lists.write(folder / RANKINGS, split.user_ids, split.item_ids)
-        card |= {"metrics": evaluation.mean(), "totals": evaluation.totals, "halves": means_of(parts)}
 
     def compare(self, split: Split) -> None:
         """The paired comparisons of the models."""

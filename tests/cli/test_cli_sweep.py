@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
-from commands import Command
+from commands import Command, snapshot
 
 from rankdistill.sweep.axes import Axis
 from rankdistill.sweep.request import Request
@@ -126,6 +127,21 @@ def test_a_folder_with_something_in_it_is_kept_where_a_sweep_is_refused(
         cli.refusal("sweep", "e.toml", "--student.dim", "2,3", "--distillation.k", "40", "--out", out)
     assert written(desk / "kept") == written(finished_sweep)
     assert (desk / "there").exists()
+
+
+@pytest.mark.parametrize(("kinds", "scores"), [("rrd,cross_entropy", True), ("rrd,cd", False)])
+def test_a_sweep_that_given_lists_do_not_serve_writes_nothing(
+    desk: Path, cli: Command, finished_run: Path, finished_sweep: Path, kinds: str, scores: bool
+) -> None:
+    lists = pl.read_parquet(finished_run / "labels.parquet")
+    (lists if scores else lists.drop("score")).write_parquet("lists.parquet")
+    shutil.copytree(finished_sweep, desk / "kept")
+    for out in ("kept", "new"):
+        arguments = ("--student.dim", "2,3", "--teacher", "lists.parquet", "--distillation.kind", kinds, "--out", out)
+        cli.refusal("sweep", "e.toml", *arguments, "--set", "distillation.k=5")
+    before = {file.relative_to(finished_sweep): each for file, each in snapshot(finished_sweep).items()}
+    assert {file.relative_to(desk / "kept"): each for file, each in snapshot(desk / "kept").items()} == before
+    assert not (desk / "new").exists()
 
 
 def test_every_student_is_trained_once_and_listed(finished_sweep: Path, finished_run: Path) -> None:

@@ -166,6 +166,7 @@ def test_a_teacher_that_knows_some_of_the_users_alone_is_skipped_for_the_others(
     assert "few.parquet: no list for 10 of 100 training queries, of 2 of" in cli.refusal(*command, "--out", "refused")
     told = cli.done(*command, "--out", "student", "--set", "teacher.on_missing=skip").err
     assert "of 2 of 20 users (first: user 'u3', position 5); they learn from the data alone" in told
+    assert told.count("they learn from the data alone") == 1
     if kind != "hetcomp":
         cli.done("fuse", "few.parquet", done / "labels.parquet", "--out", "both.parquet")
         cli.done(*command[:2], "--teacher", "both.parquet", "--out", "other", "--set", "teacher.on_missing=skip")

@@ -18,7 +18,7 @@ from rankdistill.errors import ConfigError, RankingsError
 from rankdistill.members import combination_of, members_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
-from rankdistill.rankings import Rankings
+from rankdistill.rankings import ANY_POSITION, Rankings
 from rankdistill.stages import read_labels
 from rankdistill.workflow import run
 
@@ -285,6 +285,60 @@ def test_a_file_that_lacks_queries_is_refused_before_anything_is_trained(files: 
     with pytest.raises(RankingsError, match=r"1.parquet: no list for "):
         run(several(files, [CASER, {"rankings": str(files / "1.parquet")}]), files / "run")
     assert not (files / "run" / "teacher").exists()
+
+
+def per_user(path: Path, made: Experiment, depth: int) -> Path:
+    """The most popular items for every user, those that she has among them."""
+    split = prepare(made)
+    popular = np.argsort(-np.bincount(split.train.items), kind="stable")[:depth]
+    users = np.arange(split.num_users) << 32 | ANY_POSITION
+    items = np.tile(popular.astype(np.int32), (split.num_users, 1))
+    Rankings(users, items).write(path, split.user_ids, split.item_ids)
+    return path
+
+
+@pytest.mark.parametrize("others", ["model", "file"])
+def test_targets_are_taken_out_of_lists_a_user_before_they_are_added_up(files: Path, others: str) -> None:
+    made = several(files, [CASER])
+    lists = per_user(files / "users.parquet", made, 20)
+    other = CASER if others == "model" else {"rankings": str(files / "1.parquet")}
+    made = several(files, [other, {"rankings": str(lists), "weight": 9.0}])
+    run(made, files / "run")
+    split, labels = prepare(made), files / "run" / "labels.parquet"
+    found = Rankings.read(labels, split.item_ids, split.user_ids).for_queries(split.windows.ids)
+    targets = split.windows.targets(slice(None))
+    given = Rankings.read(lists, split.item_ids, split.user_ids).for_queries(split.windows.ids)
+    assert (given.items[:, :, None] == targets[:, None, :]).any()
+    assert not (found.items[:, :, None] == targets[:, None, :]).any()
+    seen = several(files, [other, {"rankings": str(lists)}], distillation={"exclude": "seen"})
+    with pytest.raises(RankingsError, match="lists hold items that the user has already"):
+        run(seen, files / "seen")
+    assert not (files / "seen").exists()
+
+
+def test_lists_that_are_too_short_together_are_refused_before_a_student_is_trained(files: Path) -> None:
+    made = several(files, [CASER])
+    tables = [{"rankings": str(per_user(files / f"users-{n}.parquet", made, 3))} for n in (1, 2)]
+    with pytest.raises(RankingsError, match="lists are shorter than k = 3"):
+        run(several(files, tables), files / "run")
+    assert not (files / "run").exists()
+
+
+def test_a_refused_run_leaves_a_finished_one_as_it_is(files: Path) -> None:
+    given = {"rankings": str(files / "1.parquet"), "test_rankings": str(files / "test-1.parquet")}
+    run(several(files, [CASER, given]), files / "run")
+    before = snapshot(files / "run")
+    with pytest.raises(ConfigError, match="combine = 'z_score'"):
+        run(several(files, [CASER, given], ensemble={"combine": "z_score"}), files / "run")
+    few = files / "few.parquet"
+    pl.read_parquet(files / "test-1.parquet").head(60).write_parquet(few)
+    with pytest.raises(RankingsError, match=r"few.parquet: no list for"):
+        run(several(files, [CASER, {**given, "test_rankings": str(few)}]), files / "run")
+    assert snapshot(files / "run") == before
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_a_resolved_experiment_with_several_teachers_is_itself_one(here: Path) -> None:

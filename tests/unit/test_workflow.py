@@ -14,6 +14,7 @@ import rankdistill as rd
 from rankdistill import plugins, workflow
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
+from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import Rankings
 from rankdistill.workflow import run
@@ -160,6 +161,61 @@ def test_a_teacher_of_lists_takes_the_place_of_a_model_and_gives_it_back(tmp_pat
     assert {row["b"] for row in figures(tmp_path / "run")["comparisons"]} == {"student"}
     run(experiment(tmp_path), tmp_path / "run")
     assert figures(tmp_path / "run") == before
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "the teacher's lists for the test users lack one": {"teacher": {"test_rankings": "few.parquet"}},
+    "the teacher's lists lack queries": {"teacher": {"rankings": "few.parquet"}},
+    "longer lists than there are items": {"distillation": {"k": 40}, "windows": {"target_length": 2}},
+    "a method that asks the teacher itself": {
+        "distillation": {"kind": "cross_entropy"},
+        "windows": {"target_length": 2},
+    },
+}
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_a_refused_run_changes_nothing_in_a_finished_folder_and_leaves_no_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    log(tmp_path, 0, range(0, 30))
+    monkeypatch.chdir(tmp_path)
+    run(experiment(tmp_path), tmp_path / "model")
+    for name, source in (("lists", "labels"), ("test", "student/rankings")):
+        pl.read_parquet(tmp_path / "model" / f"{source}.parquet").write_parquet(f"{name}.parquet")
+    pl.read_parquet("test.parquet").head(60).write_parquet("few.parquet")
+    teacher = {"rankings": "lists.parquet", "test_rankings": "test.parquet"}
+    run(experiment(tmp_path, teacher=teacher), tmp_path / "run")
+    before = snapshot(tmp_path / "run")
+    changes = REFUSED[change]
+    refused = experiment(tmp_path, **{**changes, "teacher": {**teacher, **changes.get("teacher", {})}})
+    for out in ("run", "new"):
+        with pytest.raises(rd.RankDistillError):
+            run(refused, tmp_path / out)
+    assert snapshot(tmp_path / "run") == before
+    assert not (tmp_path / "new").exists()
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(("file", "kept"), [("model.json", False), ("checkpoint.safetensors", True)])
+def test_a_new_folder_is_taken_away_again_until_something_is_trained_in_it(
+    tmp_path: Path, file: str, kept: bool
+) -> None:
+    def refused(out: Path) -> None:
+        with withdrawn(out, new=not out.exists()):
+            (out / "teacher").mkdir(parents=True)
+            (out / "teacher" / file).touch()
+            raise ConfigError("refused")
+
+    (tmp_path / "there").mkdir()
+    for name in ("run", "there"):
+        with pytest.raises(ConfigError, match="refused"):
+            refused(tmp_path / name)
+    assert (tmp_path / "run").exists() == kept
+    assert (tmp_path / "there").exists()
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def distill(
             "--teacher: several files of lists are made one by `rankdistill fuse`; give that one. Models and files do "
             "not mix: `rankdistill label` the models first"
         )
-    Distillation(lists, method, model).items_for(split)
+    Distillation(lists, method, model).check(split)
     task = stages.Assignment("distilled", experiment.student, experiment, out, training.resume)
     ranker = stages.train_model(task, split, lists, model)
     measuring.evaluate_model(out, ranker, split, experiment.evaluate)

@@ -29,7 +29,7 @@ def run(
 ) -> None:
     """The whole way, from raw data to the report.
 
-    Data, teacher, plain student, labels, distilled student, evaluation, report. Stages whose
+    Data, teacher, labels, plain student, distilled student, evaluation, report. Stages whose
     inputs did not change are skipped.
     """
     import json

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from rankdistill.errors import RankingsError
 from rankdistill.rankings import Rankings, unpack
 from rankdistill.types import PAD, UNKNOWN, Bools, Floats, Items
 
-logger = logging.getLogger(__name__)
+Note: TypeAlias = tuple[int, str]
 
 _QUERIES_A_BLOCK = 1 << 16
 
@@ -27,12 +27,14 @@ class TeacherItems:
         scores: [n, K], the teacher's own, where its lists have them.
         easier: [n, K] each, from lists that are easier to learn, the easiest first.
         listed: [n], whether there is a list for it; None where there is one for all.
+        notes: what there is to say of it, each with its level of logging.
     """
 
     items: Items
     scores: Floats | None = None
     easier: tuple[Items, ...] = ()
     listed: Bools | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:
@@ -45,22 +47,36 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
         RankingsError: made from other data; no list for a query; a list shorter than K; a list that holds what
             `exclude` keeps out.
     """
+    if k > split.num_items:
+        raise RankingsError(f"k = {k} is more than the catalogue's {split.num_items:,} items; lower [distillation] k")
+    found = _unlabelled(lists, split, k, exclude)
+    _refuse_short(found, lists, split)
+    return found
+
+
+def lists_for_windows(lists: Rankings, split: Split, exclude: Literal["targets", "seen"]) -> Rankings:
+    """The lists for each window of `split`, none of whose items is labelled; as long as they are.
+
+    Raises:
+        RankingsError: as `teacher_items` does, but for the length.
+    """
+    found = _unlabelled(lists, split, lists.depth, exclude)
+    return replace(lists, query_ids=split.windows.ids, items=found.items, scores=found.scores, user_ids=None)
+
+
+def _unlabelled(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:
+    """The teacher's first K items for each window, or as many as there are, without its targets."""
     if lists.fingerprint not in (None, split.fingerprint):
         raise RankingsError(
             f"{lists.source}: made from other data (fingerprint {lists.fingerprint}, this data has "
             f"{split.fingerprint}); make the lists again from this data, or name theirs"
         )
-    if k > split.num_items:
-        raise RankingsError(f"k = {k} is more than the catalogue's {split.num_items:,} items; lower [distillation] k")
     windows = split.windows
     lists = lists.with_users(split.user_ids)
     places = lists.rows_of(windows.ids)
     listed = places != UNKNOWN
-    _check_missing(~listed, lists, split)
-    unused = len(lists) - len(np.unique(places[listed]))
-    if unused:
-        logger.warning("%s: %s lists are of no training query and are not used", lists.source, f"{unused:,}")
     drop_targets = lists.per_user and exclude == "targets"
+    notes = _notes(~listed, len(lists) - len(np.unique(places[listed])), lists, split)
     width = k + windows.target_length if drop_targets else k
     items = np.full((len(windows), k), PAD, dtype=np.int32)
     scores = None if lists.scores is None else np.full(items.shape, -np.inf, dtype=np.float32)
@@ -85,8 +101,7 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
         if scores is not None and values is not None:
             scores[rows, : min(k, values.shape[1])] = values[:, :k]
     _refuse_labelled(labelled, lists, split, exclude)
-    _refuse_short(items, listed, lists, split)
-    return TeacherItems(items, scores, listed=None if listed.all() else listed)
+    return TeacherItems(items, scores, listed=None if listed.all() else listed, notes=notes)
 
 
 def _first(split: Split, wrong: Bools) -> tuple[int, str]:
@@ -96,9 +111,20 @@ def _first(split: Split, wrong: Bools) -> tuple[int, str]:
     return row, f"user {split.user_ids.decode(users)[0]!r}, position {int(positions[0])}"
 
 
-def _check_missing(missing: Bools, lists: Rankings, split: Split) -> None:
+def _notes(missing: Bools, unused: int, lists: Rankings, split: Split) -> tuple[Note, ...]:
+    """What is to be said of lists and queries that have nothing to do with each other, where that is allowed."""
+    notes: list[Note] = []
+    if line := _missing(missing, lists, split):
+        notes.append((logging.INFO, line))
+    if unused:
+        line = f"{lists.source}: {unused:,} lists are of no training query and are not used"
+        notes.append((logging.WARNING, line))
+    return tuple(notes)
+
+
+def _missing(missing: Bools, lists: Rankings, split: Split) -> str | None:
     if not missing.any():
-        return
+        return None
     users = len(np.unique(split.windows.users[missing]))
     line = (
         f"{lists.source}: no list for {int(missing.sum()):,} of {len(missing):,} training queries, of {users:,} of "
@@ -111,7 +137,7 @@ def _check_missing(missing: Bools, lists: Rankings, split: Split) -> None:
             f"{line}; made from another split? If it is not, on_missing = 'skip' (--set teacher.on_missing=skip) has "
             f"them learn from the data alone"
         )
-    logger.info("%s; they learn from the data alone", line)
+    return f"{line}; they learn from the data alone"
 
 
 def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: str) -> None:
@@ -123,9 +149,12 @@ def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: st
         )
 
 
-def _refuse_short(items: Items, listed: Bools, lists: Rankings, split: Split) -> None:
+def _refuse_short(found: TeacherItems, lists: Rankings, split: Split) -> None:
+    items = found.items
     lengths = np.count_nonzero(items != PAD, axis=1)
-    short = listed & (lengths < items.shape[1])
+    short = lengths < items.shape[1]
+    if found.listed is not None:
+        short &= found.listed
     if short.any():
         row, name = _first(split, short)
         raise RankingsError(

@@ -44,8 +44,8 @@ def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Pa
         RankDistillError: data, teacher or lists do not fit.
     """
     with begun(out, "sweep"):
-        request.write(out)
-        students = Students(plan, Shared.make(plan.base, plan.variants, out))
+        shared = Shared.make(plan.base, plan.variants, out, checked=lambda: request.write(out))
+        students = Students(plan, shared)
         todo = students.todo()
         logger.info("%s", _announced(students, todo, processors))
         execute([students.task(variant, processors.threads) for variant in todo], do, processors)

@@ -174,7 +174,7 @@ def _check_fit(lists: Rankings, experiment: Experiment, split: Split, *, alone: 
     """Refuses lists that the training queries of a split could not learn from."""
     if alone:
         assert isinstance(experiment.distillation, DistillationConfig)
-        Distillation(lists, experiment.distillation).items_for(split)
+        Distillation(lists, experiment.distillation).check(split)
     else:
         lists.for_queries(split.windows.ids, split.user_ids)
 
