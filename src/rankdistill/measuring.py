@@ -12,7 +12,7 @@ from rankdistill.config import EvaluateConfig
 from rankdistill.data.popularity import popular_items
 from rankdistill.data.queries import Queries
 from rankdistill.data.splitting import Part, Split
-from rankdistill.errors import EvaluationError
+from rankdistill.errors import EvaluationError, RankingsError
 from rankdistill.evaluation import halves
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
@@ -117,11 +117,26 @@ def measure_lists(
 ) -> tuple[Evaluation, Evaluation, Rankings]:
     """Evaluates lists for the users of a part; returns what `evaluate_lists` does."""
     queries = split.queries(part, exclude_seen=config.exclude_seen)
-    lists = lists.for_queries(queries.ids, split.user_ids)
+    lists = lists_of_users(lists, queries, split, part)
     ranks = ranks_in_lists(lists, queries.by_user())
     metrics = config.metrics if exactly else _within(config.metrics, lists.depth, lists.source)
     evaluation = evaluate_ranks(ranks, metrics, lists=lists, num_items=split.num_items)
     return evaluation, halves.evaluate_halves(ranks, popular_items(split.train, split.num_items)), lists
+
+
+def lists_of_users(lists: Rankings, queries: Queries, split: Split, part: Part) -> Rankings:
+    """The lists of the users of a part.
+
+    Raises:
+        RankingsError: a user has none: means over different users say nothing of who is better.
+    """
+    try:
+        return lists.for_queries(queries.ids, split.user_ids)
+    except RankingsError as error:
+        raise RankingsError(
+            f"{error} If not, give the others lists, too, for instance of popular items: all {part} users are "
+            f"measured, whatever on_missing says; or leave out [teacher] {part}_rankings, where it names this file"
+        ) from error
 
 
 def _within(metrics: Sequence[str], depth: int, name: str) -> list[str]:

@@ -260,7 +260,7 @@ class Company:
         assert given.test_rankings is not None
         queries = split.queries("test", exclude_seen=self.experiment.evaluate.exclude_seen)
         lists = stages.read_lists(given.test_rankings, split, given.on_unknown)
-        return lists.for_queries(queries.ids, split.user_ids)
+        return measuring.lists_of_users(lists, queries, split, "test")
 
     def lists(self, split: Split, method: DistillationConfig) -> Rankings:
         """The members' lists for the training queries as one.

@@ -182,6 +182,20 @@ def test_a_run_with_a_teacher_that_knows_some_of_the_users_alone(done: Path, bar
     assert "distilled" in json.loads(Path("run/run.json").read_text())["skipped"]
 
 
+def test_a_teacher_that_knows_some_of_the_test_users_alone_is_not_measured(
+    done: Path, bare: Path, cli: Command
+) -> None:
+    pl.read_parquet(done / "labels.parquet").filter(pl.col("user_id") != "u3").write_parquet("few.parquet")
+    pl.read_parquet(done / "student/rankings.parquet").filter(pl.col("user_id") != "u3").write_parquet("test.parquet")
+    teacher = "teacher={rankings='few.parquet', on_missing='skip', test_rankings='test.parquet'}"
+    assert cli.refusal("run", bare, "--out", "run", "--set", teacher) == (
+        "test.parquet: no list for 1 of 20 queries (first: user 'u3', position 10); made from another split? If not, "
+        "give the others lists, too, for instance of popular items: all test users are measured, whatever on_missing "
+        "says; or leave out [teacher] test_rankings, where it names this file"
+    )
+    assert not Path("run").exists()
+
+
 def test_a_teacher_of_other_users_is_refused_even_where_they_may_be_dropped(
     done: Path, bare: Path, cli: Command
 ) -> None:
