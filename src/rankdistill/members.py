@@ -13,7 +13,7 @@ import numpy as np
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
-from rankdistill.data.teacher_items import lists_for_windows
+from rankdistill.data.teacher_items import lists_for_windows, to_be_added_up
 from rankdistill.ensemble import Combine, Ensemble, summed_as
 from rankdistill.errors import ConfigError
 from rankdistill.evaluation.evaluate import Evaluation
@@ -276,9 +276,7 @@ class Company:
             else label(self._model(member, split), split, k=depth, exclude=method.exclude)
             for member in self.members
         ]
-        if not all(each.per_user for each in found):  # else the targets are taken out of what is made of them
-            found = [lists_for_windows(each, split, method.exclude) if each.per_user else each for each in found]
-        return self._fused(found, depth)
+        return self._fused(to_be_added_up(found, split, method.exclude), depth)
 
     def evaluate(self, split: Split) -> tuple[Evaluation, Evaluation, Rankings] | None:
         """The lists for the test users, measured; None where they are not known of all members."""

@@ -153,6 +153,28 @@ def test_a_teacher_over_another_catalogue_is_told_of_used_and_refused_by_its_sha
     cli.done(*command, "--teacher", "most.parquet", *drop, "--set", "teacher.least_shared=0.3")
 
 
+def test_lists_a_user_with_her_own_items_are_fused_without_the_targets_of_each_query(
+    done: Path, bare: Path, cli: Command
+) -> None:
+    single = pl.read_parquet(done / "labels.parquet")
+    items = single["item_id"].unique().sort()
+    known = [pl.DataFrame({"user_id": user, "item_id": items, "rank": range(1, len(items) + 1)}) for user in users_of()]
+    pl.concat(known).filter(pl.col("user_id") != "u3").write_parquet("users.parquet")
+    command = ("fuse", done / "labels.parquet", "users.parquet", "--weights", "1,9")
+    cli.done(*command, "--out", "plain.parquet")
+    distill = ("distill", bare, "--out", "student", "--set", "teacher.on_missing=skip")
+    line = cli.refusal(*distill, "--teacher", "plain.parquet")
+    assert "lists hold the query's own target" in line
+    assert line.endswith("or where lists a user were fused with others, give `fuse` the --data")
+    cli.done(*command, "--data", done / "data", "--out", "fused.parquet")
+    assert set(pl.read_parquet("fused.parquet")["user_id"].unique()) == set(users_of()) - {"u3"}
+    cli.done(*distill, "--teacher", "fused.parquet")
+
+
+def users_of() -> list[str]:
+    return [f"u{number}" for number in range(20)]
+
+
 @pytest.mark.parametrize("kind", ["ranking_distillation", "rankdistil", "hetcomp"])
 def test_a_teacher_that_knows_some_of_the_users_alone_is_skipped_for_the_others(
     done: Path, bare: Path, cli: Command, kind: str

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rankdistill.cli.options import Output, check_parquet
 from rankdistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rankdistill.ids import IdMap
+    from rankdistill.rankings import Rankings
 
 
 class By(StrEnum):
@@ -39,6 +43,15 @@ class Fusion:
         float,
         typer.Option("--least-shared", min=0, max=1, help="Share of users, queries and items that all must know."),
     ] = 0.5
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="A folder that prepare wrote: each query's targets are taken out of lists a user first.",
+            show_default=False,
+        ),
+    ] = None
 
 
 def fuse(
@@ -50,21 +63,35 @@ def fuse(
     """Lists of several teachers to those of one.
 
     What more teachers put further up stands further up. A file with one list a user goes with one that has a list for
-    each training query.
+    each training query; where it holds what the user has, name the prepared data with --data.
     """
     if len(files) == 1:
         raise ConfigError(f"{files[0]}: one teacher alone; name the lists of the others, too")
     check_parquet(out, *files)
     weights = None if fusion.weights is None else _numbers(fusion.weights)
     from rankdistill.rankings.fusion import fuse as fused
-    from rankdistill.rankings.parquet import read_together
 
-    teachers, user_ids, item_ids = read_together(files)
+    teachers, user_ids, item_ids = _read(files, fusion.data)
     made = fused(teachers, weights=weights, by=fusion.by.value, k=fusion.k, least_shared=fusion.least_shared)
     made.write(out, user_ids, item_ids, positions=not made.per_user)
     about = {"file": out, "lists": len(made), "k": made.depth, "teachers": len(teachers), "by": fusion.by.value}
     rows = [(f"{len(made):,}", made.depth, len(teachers), fusion.by.value, str(out))]
     output.show(about, ("lists", "k", "teachers", "by", "file"), rows)
+
+
+def _read(files: list[Path], data: Path | None) -> tuple[list[Rankings], IdMap, IdMap]:
+    """The lists, and the maps of their users and items."""
+    if data is None:
+        from rankdistill.rankings.parquet import read_together
+
+        return read_together(files)
+    from rankdistill.data.storage import read_split
+    from rankdistill.data.teacher_items import to_be_added_up
+    from rankdistill.stages import read_lists
+
+    split = read_split(data)
+    found = [replace(read_lists(file, split), on_missing="skip") for file in files]  # as without the data
+    return to_be_added_up(found, split), split.user_ids, split.item_ids
 
 
 def _numbers(written: str) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -57,11 +58,31 @@ def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targe
 def lists_for_windows(lists: Rankings, split: Split, exclude: Literal["targets", "seen"]) -> Rankings:
     """The lists for each window of `split`, none of whose items is labelled; as long as they are.
 
+    A window without a list, where `lists.on_missing` allows for it, is left out.
+
     Raises:
         RankingsError: as `teacher_items` does, but for the length.
     """
     found = _unlabelled(lists, split, lists.depth, exclude)
-    return replace(lists, query_ids=split.windows.ids, items=found.items, scores=found.scores, user_ids=None)
+    rows = slice(None) if found.listed is None else found.listed
+    scores = None if found.scores is None else found.scores[rows]
+    return replace(lists, query_ids=split.windows.ids[rows], items=found.items[rows], scores=scores, user_ids=None)
+
+
+def to_be_added_up(
+    teachers: Sequence[Rankings], split: Split, exclude: Literal["targets", "seen"] = "targets"
+) -> list[Rankings]:
+    """The lists of several teachers without targets, as far as these can be known, before they are added up.
+
+    Beside lists for single queries, a list a user becomes one for each window; where all are lists a user, so is what
+    is made of them, and `teacher_items` takes the targets out of that.
+
+    Raises:
+        RankingsError: see `lists_for_windows`.
+    """
+    if all(each.per_user for each in teachers):
+        return list(teachers)
+    return [lists_for_windows(each, split, exclude) if each.per_user else each for each in teachers]
 
 
 def _unlabelled(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:
@@ -143,9 +164,10 @@ def _missing(missing: Bools, lists: Rankings, split: Split) -> str | None:
 def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: str) -> None:
     if labelled.any():
         what = "items that the user has already" if exclude == "seen" else "the query's own target"
+        fused = "" if exclude == "seen" else ", or where lists a user were fused with others, give `fuse` the --data"
         raise RankingsError(
             f"{lists.source}: {int(labelled.sum()):,} lists hold {what} (first: {_first(split, labelled)[1]}); leave "
-            f"them out of the lists"
+            f"them out of the lists{fused}"
         )
 
 
