@@ -238,8 +238,8 @@ def _taught(
         else:
             given = work.given(teacher, split, methods)
     checked()
-    work.keep(split)
     write_text(folder.config, to_toml(experiment))
+    work.keep(split)
     if not folder.is_done(_SHARED, _stamp(experiment)):
         folder.forget(_SHARED)
     if isinstance(teacher, TeacherLists) and model is not None:

@@ -171,8 +171,8 @@ class Run:
         split = self.read()
         self.check(split, [method])
         given = self.given(teacher, split, [method]) if isinstance(teacher, TeacherLists) else None
-        self.keep(split)
         write_text(self.folder.config, to_toml(experiment))
+        self.keep(split)
         self.teach(split, given)
         lists = self.label(split, method, self.folder.labels) if given is None else given.lists
         self.train("student", experiment.student, split)
