@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rankdistill import measuring, plugins, stages
-from rankdistill.config import Experiment, TeacherLists, Teachers, to_toml
+from rankdistill.config import Experiment, TeacherLists, Teachers
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
 from rankdistill.errors import RankDistillError
-from rankdistill.files import read_object, write_json, write_text
+from rankdistill.files import read_object, write_json
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
@@ -21,7 +21,7 @@ from rankdistill.rankings import Rankings
 from rankdistill.runs import EVALUATION, RANKINGS, Role, RunFolder, stamp_of, state_of
 from rankdistill.teaching import check_student, needs_of
 from rankdistill.types import Json
-from rankdistill.workflow import Given, Run, check_climb, check_metrics
+from rankdistill.workflow import Run, check_climb, check_metrics
 
 _SHARED = "shared"
 _DIGITS = 8
@@ -129,15 +129,20 @@ class Shared:
         """
         folder = RunFolder.at(out)
         work = Run(experiment, folder, resume=True, starts_over=True)
-        split = work.read()
         methods = [each.method for each in variants if each.distilled]
-        given = _taught(work, split, methods, checked)
+
+        def fits() -> None:
+            checked()
+            if not folder.is_done(_SHARED, _stamp(experiment)):
+                folder.forget(_SHARED)
+
+        split, given = work.begin(methods, fits)
         fused_at = None if one_length else _fused_at(experiment)
         lists = {}
         for name, asked in _by_lists(methods, fused_at).items():
             climbing = next((each for each in asked if needs_of(each) == "several"), asked[0])
             longest = climbing.model_copy(update={"k": max(each.k for each in asked)})
-            lists[name] = work.label(split, longest, _labels(folder, name)) if given is None else given.lists
+            lists[name] = work.label(split, longest, _labels(folder, name)) if given is None else given
         folder.done(_SHARED, _stamp(experiment))
         return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists, fused_at)
 
@@ -223,30 +228,6 @@ def _stamp(experiment: Experiment) -> str:
     files = [path for one in each if isinstance(one, TeacherLists) for path in (one.rankings, *one.easier)]
     given = [state for path in files for state in state_of(path)] or None
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
-
-
-def _taught(
-    work: Run, split: Split, methods: Sequence[DistillationConfig], checked: Callable[[], None]
-) -> Given | None:
-    """Data and teacher in the folder, once all is checked that can be; the lists where they are the teacher."""
-    experiment, folder, teacher = work.experiment, work.folder, work.experiment.teacher
-    work.check(split, methods)
-    given, model = None, None
-    if isinstance(teacher, TeacherLists):
-        if stages.is_model(teacher):
-            model = stages.load_ranker(teacher.rankings, split, experiment.student.train.device)
-        else:
-            given = work.given(teacher, split, methods)
-    checked()
-    write_text(folder.config, to_toml(experiment))
-    work.keep(split)
-    if not folder.is_done(_SHARED, _stamp(experiment)):
-        folder.forget(_SHARED)
-    if isinstance(teacher, TeacherLists) and model is not None:
-        work.adopt(teacher.rankings, model, split)
-    else:
-        work.teach(split, given)
-    return given
 
 
 def opened(experiment: Experiment, out: Path, name: str | None) -> Shared:

@@ -134,16 +134,18 @@ def _check_lists_are_there(experiment: Experiment) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
-    """Somebody else's lists that are the teacher.
+    """A teacher that was not trained here: a model, or lists and nothing else.
 
     Attributes:
-        teacher: what the experiment says of them.
-        lists: for the training queries.
+        teacher: what the experiment says of it.
+        model: what it is, if it is one.
+        lists: for the training queries, if it is lists.
         measured: those for the test users, see `measuring.evaluate_lists`; None where they are not known.
     """
 
     teacher: TeacherLists
-    lists: Rankings
+    model: Ranker | None
+    lists: Rankings | None
     measured: tuple[Evaluation, Evaluation, Rankings] | None
 
 
@@ -167,17 +169,44 @@ class Run:
 
     def models(self) -> None:
         """All that is trained and measured; checked first, as far as that can be, and then written."""
-        experiment, method, teacher = self.experiment, self._method, self.experiment.teacher
-        split = self.read()
-        self.check(split, [method])
-        given = self.given(teacher, split, [method]) if isinstance(teacher, TeacherLists) else None
-        write_text(self.folder.config, to_toml(experiment))
-        self.keep(split)
-        self.teach(split, given)
-        lists = self.label(split, method, self.folder.labels) if given is None else given.lists
+        experiment, method = self.experiment, self._method
+        split, lists = self.begin([method])
+        if lists is None:
+            lists = self.label(split, method, self.folder.labels)
         self.train("student", experiment.student, split)
         self.train("distilled", experiment.student, split, lists)
         self.compare(split)
+
+    def begin(
+        self, methods: Sequence[DistillationConfig], checked: Callable[[], None] = lambda: None
+    ) -> tuple[Split, Rankings | None]:
+        """The data and the teacher, in the folder once all is checked that can be.
+
+        Args:
+            methods: by which students will learn.
+            checked: called when nothing is left to be checked, before anything is written.
+
+        Returns:
+            The data; and the teacher's lists, where nothing else is known of it.
+
+        Raises:
+            RankDistillError: something does not fit; found before anything is written, where that can be.
+        """
+        split = self.read()
+        self._check(split, methods)
+        given = self._given(split, methods)
+        checked()
+        write_text(self.folder.config, to_toml(self.experiment))
+        self.keep(split)
+        company = self.company()
+        if company is not None:
+            self._assemble(company, split)
+        elif given is not None:
+            self._take(given, split)
+        else:
+            assert isinstance(self.experiment.teacher, RoleConfig)
+            self.train("teacher", self.experiment.teacher, split)
+        return split, None if given is None else given.lists
 
     def _result(self, stage: str, stamp: str, read: Callable[[], T], *files: Path) -> T | None:
         """What a finished stage made; None, and its old results no longer count, where it has to be done (again)."""
@@ -237,7 +266,7 @@ class Run:
         write_json(folder.path / "data.json", stages.describe_data(split, experiment))
         stages.write_targets(split, experiment, folder.path / "targets.parquet")
 
-    def check(self, split: Split, methods: Sequence[DistillationConfig]) -> None:
+    def _check(self, split: Split, methods: Sequence[DistillationConfig]) -> None:
         """Refuses what could not be distilled, as far as it can be known before anything is trained; writes nothing.
 
         Raises:
@@ -250,18 +279,24 @@ class Run:
         if company is not None:
             company.check(split, {method.exclude for method in methods})
 
-    def given(self, teacher: TeacherLists, split: Split, methods: Sequence[DistillationConfig]) -> Given:
-        """Somebody else's lists, fit for all of the methods; writes nothing.
+    def _given(self, split: Split, methods: Sequence[DistillationConfig]) -> Given | None:
+        """A teacher that is not trained here, fit for all of the methods; writes nothing.
 
         Raises:
-            RankDistillError: they do not fit the data or a method, or those for the test users cannot be measured.
+            RankDistillError: it does not fit the data or a method, or lists for the test users cannot be measured.
         """
+        teacher = self.experiment.teacher
+        if not isinstance(teacher, TeacherLists):
+            return None
+        if stages.is_model(teacher):
+            device = self.experiment.student.train.device
+            return Given(teacher, stages.load_ranker(teacher.rankings, split, device), None, None)
         lists = stages.read_teacher(teacher, split)
         for method in methods:
             Distillation(lists, method).check(split)
         path, settings = teacher.test_rankings, self.experiment.evaluate
         measured = path and measuring.evaluate_lists(path, split, settings, on_unknown=teacher.on_unknown)
-        return Given(teacher, lists, measured or None)
+        return Given(teacher, None, lists, measured or None)
 
     def company(self) -> Company | None:
         """The members of the teacher, where it is several.
@@ -270,17 +305,6 @@ class Run:
             ConfigError: they cannot be combined as the experiment says.
         """
         return Company.of(self.experiment, self.folder.model("teacher"))
-
-    def teach(self, split: Split, given: Given | None = None) -> None:
-        """The teacher, trained and measured; or what is known of it where it is given by its lists."""
-        teacher, company = self.experiment.teacher, self.company()
-        if company is not None:
-            self._assemble(company, split)
-        elif given is not None:
-            self._take(given, split)
-        else:
-            assert isinstance(teacher, RoleConfig)
-            self.train("teacher", teacher, split)
 
     def train(self, role: Role, model: RoleConfig, split: Split, lists: Rankings | None = None) -> None:
         """Trains and evaluates the model of one role."""
@@ -344,7 +368,7 @@ class Run:
             company.write_card(measured, split)
             self.folder.done("teacher", stamp)
 
-    def adopt(self, source: Path, model: Ranker, split: Split) -> None:
+    def _adopt(self, source: Path, model: Ranker, split: Split) -> None:
         """Takes the model of a folder that was trained elsewhere on the same data as the teacher, and measures it."""
         card, path, settings = load_card(source), self.folder.model("teacher"), self.experiment.evaluate
         stamp = stamp_of(model=card.get("sha256"), data=split.content, evaluate=settings.model_dump(mode="json"))
@@ -427,8 +451,12 @@ class Run:
         return method
 
     def _take(self, given: Given, split: Split) -> None:
-        """What is known of somebody else's lists."""
+        """What is known of a teacher that was not trained here."""
         teacher, lists, folder = given.teacher, given.lists, self.folder.model("teacher")
+        if given.model is not None:
+            self._adopt(teacher.rankings, given.model, split)
+        if lists is None:
+            return
         self._clear_teacher()
         card = {"role": "teacher", "kind": "lists", "config": teacher.model_dump(mode="json"), "queries": len(lists)}
         if given.measured is not None:
