@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rankdistill import measuring, plugins, stages
+from rankdistill.checks import check_climb, check_metrics
 from rankdistill.config import Experiment, TeacherLists, Teachers
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
@@ -21,7 +22,7 @@ from rankdistill.rankings import Rankings
 from rankdistill.runs import EVALUATION, RANKINGS, Role, RunFolder, stamp_of, state_of
 from rankdistill.teaching import check_student, needs_of
 from rankdistill.types import Json
-from rankdistill.workflow import Run, check_climb, check_metrics
+from rankdistill.workflow import Run
 
 _SHARED = "shared"
 _DIGITS = 8

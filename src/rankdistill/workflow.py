@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from rankdistill import measuring, stages
-from rankdistill.config import Experiment, RoleConfig, TeacherLists, Teachers, to_toml
+from rankdistill.checks import check_climb, check_lists_are_there, check_metrics
+from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
-from rankdistill.errors import ConfigError, EvaluationError, RankDistillError
+from rankdistill.errors import RankDistillError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import beside, means_of
-from rankdistill.evaluation.metrics import Metric
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.members import Company, Member, members_of
+from rankdistill.members import Company, Member
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
-from rankdistill.rankings.columns import files_of
 from rankdistill.report import build, together, write
 from rankdistill.runs import EVALUATION, RANKINGS, ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
-from rankdistill.teaching import Distillation, check_student, lacks_easier, needs_of
+from rankdistill.teaching import Distillation, check_student, needs_of
 
 logger = logging.getLogger(__name__)
 
@@ -88,48 +87,6 @@ def warn_of(folder: Path, teacher: Path | None) -> None:
     known = [each for each in beside_it if (each / CARD).is_file() and load_card(each).get("fingerprint") == data]
     for warning in together([folder, *known]).warnings:
         logger.warning(warning)
-
-
-def check_climb(experiment: Experiment) -> None:
-    """Refuses a method that climbs from easy lists to hard ones where a teacher will have one list for each query.
-
-    Raises:
-        ConfigError: the teacher is a single model of which no earlier epochs are kept.
-    """
-    teacher, method = experiment.teacher, experiment.distillation
-    alone = isinstance(teacher, RoleConfig) and not members_of(experiment) and not teacher.train.kept_epochs
-    if alone and needs_of(method) == "several":
-        raise ConfigError(lacks_easier(method, "[teacher]"))
-
-
-def check_metrics(experiment: Experiment) -> None:
-    """Refuses an unknown metric before anything is trained.
-
-    Raises:
-        EvaluationError: there is no such metric; the nearest one is named.
-    """
-    named = [("[evaluate] metrics", name) for name in experiment.evaluate.metrics]
-    for key, name in (*named, ("[train] validation_metric", experiment.train.validation_metric)):
-        try:
-            metric = Metric.parse(name)
-        except EvaluationError as error:
-            raise EvaluationError(f"{key}: {error}") from error
-        if metric.name == "coverage" and (metric.k or 0) > experiment.evaluate.depth:
-            raise EvaluationError(
-                f"[evaluate] metrics: {metric} needs lists at least {metric.k} deep; raise [evaluate] depth "
-                f"(now {experiment.evaluate.depth})"
-            )
-    if metric.name == "coverage":
-        raise EvaluationError(f"[train] validation_metric: {metric} is no value of a user; take one such as 'ndcg@10'")
-
-
-def _check_lists_are_there(experiment: Experiment) -> None:
-    teacher = experiment.teacher
-    for each in teacher.each if isinstance(teacher, Teachers) else (teacher,):
-        if isinstance(each, TeacherLists) and not (each.rankings / CARD).is_file():
-            for path in (each.rankings, *each.easier, each.validation_rankings, each.test_rankings):
-                if path is not None:
-                    files_of(path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,7 +199,7 @@ class Run:
                 not there.
         """
         self.company()
-        _check_lists_are_there(self.experiment)
+        check_lists_are_there(self.experiment)
         folder = self.folder.data
         known = self._known("data", self._data_stamp(), lambda: read_split(folder), folder)
         return prepare(self.experiment) if known is None else known

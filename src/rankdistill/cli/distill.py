@@ -41,12 +41,13 @@ def distill(
 
     experiment = load_experiment(config, changes, *in_place_of_teacher(teacher[0]))
     from rankdistill import measuring, stages
+    from rankdistill.checks import check_metrics
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
     from rankdistill.model_folder import CARD
     from rankdistill.pipeline import label
     from rankdistill.teaching import Distillation, check_student, needs_of
-    from rankdistill.workflow import check_metrics, warn_of
+    from rankdistill.workflow import warn_of
 
     given = experiment.teacher
     assert isinstance(given, TeacherLists)

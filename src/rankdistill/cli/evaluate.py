@@ -74,8 +74,8 @@ def evaluate(
             raise ConfigError(f"--metrics {test.metrics!r}: name at least one, such as ndcg@10,map")
         chosen = experiment.evaluate.model_copy(update={"metrics": names})
         experiment = experiment.model_copy(update={"evaluate": chosen})
+    from rankdistill.checks import check_metrics
     from rankdistill.evaluation.halves import means_of
-    from rankdistill.workflow import check_metrics
 
     check_metrics(experiment)
     use_processor(experiment)

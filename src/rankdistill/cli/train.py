@@ -35,9 +35,9 @@ def train(
     check_folder(out)
     experiment = load_experiment(config, changes)
     from rankdistill import measuring, stages
+    from rankdistill.checks import check_metrics
     from rankdistill.config import RoleConfig, TeacherLists
     from rankdistill.members import Company
-    from rankdistill.workflow import check_metrics
 
     model = experiment.teacher if role is Role.teacher else experiment.student
     company = Company.of(experiment, out) if role is Role.teacher else None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rankdistill import workflow
+from rankdistill.checks import check_metrics
 from rankdistill.config import EvaluateConfig, Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
@@ -58,7 +59,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     extra("optuna", "tune")
     experiment = asked.experiment
     check_metric(goal.metric)
-    workflow.check_metrics(experiment)
+    check_metrics(experiment)
     check_student(experiment.student.model)
     _check_teacher(experiment, goal)
     check_folder(out, "compress")

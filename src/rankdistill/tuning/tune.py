@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rankdistill.checks import check_metrics
 from rankdistill.config import Experiment, to_toml
 from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.evaluation.metrics import Metric
@@ -32,7 +33,6 @@ from rankdistill.tuning.trials import Ledger, Trial, by_address
 from rankdistill.tuning.watching import median_bar
 from rankdistill.tuning.work import Job
 from rankdistill.types import Json
-from rankdistill.workflow import check_metrics
 
 logger = logging.getLogger(__name__)
 
