@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from methods_rows import DATA, FACTORS, PAIRS, PLAIN, SEEDS, Record, methods
 
 from rankdistill.report.markdown import table
-from rankdistill.report.numerals import MISSING, megabytes, metric, milliseconds, p_value, whole
+from rankdistill.report.numerals import MISSING, megabytes, metric, metric_name, milliseconds, p_value, whole
 from rankdistill.types import Json
 
 SIGNIFICANT = 0.05
@@ -43,7 +43,8 @@ def page(records: Sequence[Record]) -> str:
         pairs = [pair for pair in PAIRS if record.chosen(pair, PLAIN)]
         if not pairs:
             continue
-        blocks += [f"## {DATA[record.data]}: nDCG@10 of all", overview(record, pairs)]
+        for name in ("ndcg@10", "map"):
+            blocks += [f"## {DATA[record.data]}: {metric_name(name)} of all", overview(record, pairs, name)]
         for pair in pairs:
             blocks += [f"## {DATA[record.data]}: {pair}", *block(record, pair)]
     return "\n\n".join(blocks) + "\n"
@@ -61,8 +62,8 @@ def stage(records: Sequence[Record]) -> int:
     return 2 if max(trials) or max(map(len, rows)) > 1 else 1
 
 
-def overview(record: Record, pairs: Sequence[str]) -> str:
-    """One line a method over all pairs: its nDCG@10, marked where every seed differs from the plain student's.
+def overview(record: Record, pairs: Sequence[str], name: str) -> str:
+    """One line a method over all pairs: its metric, marked where every seed differs from the plain student's.
 
     Marked, too, is what has the method's own alpha because that which is chosen was not trained yet.
     """
@@ -71,20 +72,20 @@ def overview(record: Record, pairs: Sequence[str]) -> str:
         found = record.chosen(pair, method)
         if not found:
             return MISSING
-        gains = [row["gain"]["ndcg@10"] for row in found if "gain" in row]
+        gains = [row["gain"][name] for row in found if "gain" in row]
         sure = gains and max(each["p_value"] for each in gains) < SIGNIFICANT
         up = {each["difference"] > 0 for each in gains}
         mark = ("▲ " if up == {True} else "▼ ") if sure and len(up) == 1 else ""
-        return mark + metric(mean(found, "ndcg@10")) + ("" if is_chosen(record, found[0]) else "°")
+        return mark + metric(mean(found, name)) + ("" if is_chosen(record, found[0]) else "°")
 
     def merit(method: str) -> float:
         known = [
             (rows, plain) for pair in pairs for rows, plain in [(record.chosen(pair, method), plains[pair])] if rows
         ]
-        return -statistics.mean(mean(rows, "ndcg@10") / mean(plain, "ndcg@10") for rows, plain in known) if known else 0
+        return -statistics.mean(mean(rows, name) / mean(plain, name) for rows, plain in known) if known else 0
 
     plains = {pair: record.chosen(pair, PLAIN) for pair in pairs}
-    teachers = [metric(mean([record.content["teachers"][PAIRS[pair][0]]], "ndcg@10")) for pair in pairs]
+    teachers = [metric(mean([record.content["teachers"][PAIRS[pair][0]]], name)) for pair in pairs]
     taught = sorted((method for method in methods() if method != PLAIN), key=merit)
     rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [PLAIN, *taught]]
     return table(("", *pairs), [("teacher", *teachers), *rows], numbers=True)

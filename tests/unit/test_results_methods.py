@@ -52,10 +52,13 @@ def row(method: str, factor: float, seed: int, validation: float, test: float, *
     return {**key, **known, **model(test), "folder": f"{method}-{factor}-{seed}", "stamp": "", **more}
 
 
+def gained(difference: float, p_value: float) -> dict[str, Any]:
+    return {"gain": {name: {"difference": difference, "p_value": p_value} for name in ("ndcg@10", "map")}}
+
+
 @pytest.fixture
 def record(script: ModuleType, tmp_path: Path) -> Any:
-    gain = {"gain": {"ndcg@10": {"difference": 0.02, "p_value": 0.0001}}}
-    other = {"gain": {"ndcg@10": {"difference": 0.04, "p_value": 0.03}}}
+    gain, other = gained(0.02, 0.0001), gained(0.04, 0.03)
     rows = [
         row("plain", 1.0, 1234, 0.09, 0.95, learning_rate=0.002),
         row("plain", 1.0, 1234, 0.10, 0.10),
@@ -147,14 +150,14 @@ def test_the_overview_marks_what_every_seed_finds_better_or_worse(
     script: ModuleType, page: ModuleType, record: Any
 ) -> None:
     for seed, difference in ((1234, -0.02), (1, -0.03)):
-        found = {"gain": {"ndcg@10": {"difference": difference, "p_value": 0.01}}}
-        worse = row("cd", 1.0, seed, 0.1, 0.08, **found)
+        worse = row("cd", 1.0, seed, 0.1, 0.08, **gained(difference, 0.01))
         record.rows[script.Row("gowalla", PAIR, "cd", 0.003, 1.0, seed)] = worse
-    lines = dict(line.strip("| ").split(" | ") for line in page.overview(record, [PAIR]).splitlines()[2:])
+    lines = dict(line.strip("| ").split(" | ") for line in page.overview(record, [PAIR], "ndcg@10").splitlines()[2:])
     assert (lines["teacher"], lines["plain"], lines["rrd"]) == (".1500", ".1000", "▲ .1300")
     assert (lines["cd"], lines["dcd"], lines["unkd"]) == ("▼ .0800°", ".1100°", "–")
     record.rows[script.Row("gowalla", PAIR, "cd", 0.003, 1.0, 1)]["gain"]["ndcg@10"]["difference"] = 0.01
-    assert "| cd | .0800° |" in page.overview(record, [PAIR])
+    assert "| cd | .0800° |" in page.overview(record, [PAIR], "ndcg@10")
+    assert "| plain | .0500 |" in page.overview(record, [PAIR], "map")
 
 
 def test_a_comparison_with_a_plain_student_that_is_no_longer_chosen_is_dropped(
