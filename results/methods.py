@@ -5,10 +5,11 @@
     python results/methods.py table                                 # results/methods/README.md from DATA.json
 
 Round 1 trains each pair's plain student at three learning rates; what ranks the validation users best is the learning
-rate of that pair's distilled students, too. Round 2 trains each method with its own alpha. Round 3 chooses each
-method's alpha among its own, a tenth and ten times it, by the validation users after shorter trainings. Round 4 trains
-what was chosen with three seeds. The test users are looked at for the table alone. A row is kept in
-results/methods/DATA.json as soon as it is there; it is trained again where anything that it depends on has changed.
+rate of that pair's distilled students, too. Round 2 trains each method with its own alpha. Round 3 tries that alpha, a
+tenth and ten times it by shorter trainings. Round 4 trains what ranks the validation users best there to the end, and
+with two more seeds that or the method's own alpha, whichever ranks them better then. The test users are looked at for
+the table alone. A row is kept in results/methods/DATA.json as soon as it is there; it is trained again where anything
+that it depends on has changed.
 """
 
 from __future__ import annotations

@@ -18,10 +18,11 @@ Made by `python results/methods.py train --out runs/methods --timed`, which goes
 Everything is trained without the validation part and by the softmax over 100 negatives (not the paper's point-wise
 loss), a student for six epochs with a step size that falls in a line. By MAP on the validation users its best epoch is
 chosen, the learning rate of each pair (that of its best plain student, which favours the plain ones), and each method's
-alpha, by trainings of three epochs; of a teacher the better of two learning rates, and how long it is trained. All
-figures are of the test users; rows stand in the order of nDCG@10. A method's other settings are its own, so that a row
-says what it brings nearly by itself; a warm-up is a third of the epochs. Where the setting names a query share, so many
-of each batch's queries are distilled, drawn at random, since the method scores the catalogue for each.
+alpha: the best of three by trainings of three epochs, or the method's own if that does better in whole ones; of a
+teacher the better of two learning rates, and how long it is trained. All figures are of the test users; rows stand in
+the order of nDCG@10. A method's other settings are its own, so that a row says what it brings nearly by itself; a
+warm-up is a third of the epochs. Where the setting names a query share, so many of each batch's queries are distilled,
+drawn at random, since the method scores the catalogue for each.
 
 `popular` and `unpopular` are nDCG@10 among the items that hold the first and the second half of all training
 interactions, of the users who have such targets; a user with targets in both halves can rank higher in all than in

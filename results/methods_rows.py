@@ -146,9 +146,17 @@ class Record:
         return {row: float(found["validation"]) for row, found in known.items() if found is not None}
 
     def best(self, pair: str, method: str) -> Row | None:
-        """The trial that does so best; its whole training with the first seed."""
+        """What is chosen, as its whole training with the first seed.
+
+        It is the trial that does best; but the method's own alpha, where that does better in a whole training.
+        """
         tried = self.tried(pair, method)
-        return max(tried, key=tried.__getitem__, default=None)
+        first = max(tried, key=tried.__getitem__, default=None)
+        if first is None:
+            return None
+        own = replace(first, factor=1.0)
+        whole = {row: float(self.rows[row]["validation"]) for row in (first, own) if row in self.rows}
+        return own if len(whole) == 2 and whole[own] > whole[first] else first
 
     def chosen(self, pair: str, method: str) -> list[Json]:
         """What is known of the best trial, one entry a seed; of the method's own alpha until that is trained."""

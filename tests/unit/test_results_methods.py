@@ -62,7 +62,7 @@ def record(script: ModuleType, tmp_path: Path) -> Any:
     rows = [
         row("plain", 1.0, 1234, 0.09, 0.95, learning_rate=0.002),
         row("plain", 1.0, 1234, 0.10, 0.10),
-        row("rrd", 1.0, 1234, 0.16, 0.90),
+        row("rrd", 1.0, 1234, 0.14, 0.90),
         row("rrd", 1.0, 1234, 0.11, 0.98, epochs=3),
         row("rrd", 0.1, 1234, 0.13, 0.99, epochs=3),
         row("rrd", 10.0, 1234, 0.12, 0.97, epochs=3),
@@ -93,6 +93,12 @@ def test_the_alpha_that_is_chosen_ranks_the_validation_users_best_after_a_short_
     assert [each["seed"] for each in record.chosen(PAIR, "rrd")] == [1234, 1]
     assert record.best(PAIR, "cd") is None
     assert record.chosen(PAIR, "cd") == []
+
+
+def test_the_own_alpha_is_chosen_where_it_does_better_in_a_whole_training(script: ModuleType, record: Any) -> None:
+    record.rows[script.Row("gowalla", PAIR, "rrd", 0.003, 1.0)]["validation"] = 0.16
+    assert record.best(PAIR, "rrd").factor == 1.0
+    assert [each["factor"] for each in record.chosen(PAIR, "rrd")] == [1.0]
 
 
 def test_the_own_alpha_is_shown_until_the_best_is_trained_to_its_end(script: ModuleType, record: Any) -> None:
