@@ -204,8 +204,8 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     ),
     "a target inside": (
         with_a_target_inside,
-        "bad.parquet: 1 lists hold the query's own target (first: user 'u0', position 5); leave them out of the lists, "
-        "or where lists a user were fused with others, give `fuse` the --data",
+        "bad.parquet: 1 lists hold the query's own target (first: user 'u0', position 5); leave them out of the lists; "
+        "where lists a user were fused, `fuse --data DIR` does",
     ),
     "a gap in the ranks": (
         lambda lists: lists.with_columns(rank=pl.col("rank") + (pl.col("rank") > 3)),

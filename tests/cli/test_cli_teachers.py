@@ -165,7 +165,7 @@ def test_lists_a_user_with_her_own_items_are_fused_without_the_targets_of_each_q
     distill = ("distill", bare, "--out", "student", "--set", "teacher.on_missing=skip")
     line = cli.refusal(*distill, "--teacher", "plain.parquet")
     assert "lists hold the query's own target" in line
-    assert line.endswith("or where lists a user were fused with others, give `fuse` the --data")
+    assert line.endswith("where lists a user were fused, `fuse --data DIR` does")
     cli.done(*command, "--data", done / "data", "--out", "fused.parquet")
     assert set(pl.read_parquet("fused.parquet")["user_id"].unique()) == set(users_of()) - {"u3"}
     cli.done(*distill, "--teacher", "fused.parquet")

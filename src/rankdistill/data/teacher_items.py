@@ -164,7 +164,7 @@ def _missing(missing: Bools, lists: Rankings, split: Split) -> str | None:
 def _refuse_labelled(labelled: Bools, lists: Rankings, split: Split, exclude: str) -> None:
     if labelled.any():
         what = "items that the user has already" if exclude == "seen" else "the query's own target"
-        fused = "" if exclude == "seen" else ", or where lists a user were fused with others, give `fuse` the --data"
+        fused = "" if exclude == "seen" else "; where lists a user were fused, `fuse --data DIR` does"
         raise RankingsError(
             f"{lists.source}: {int(labelled.sum()):,} lists hold {what} (first: {_first(split, labelled)[1]}); leave "
             f"them out of the lists{fused}"
