@@ -15,10 +15,13 @@ def check_climb(experiment: Experiment) -> None:
     """Refuses a method that climbs from easy lists to hard ones where a teacher will have one list for each query.
 
     Raises:
-        ConfigError: the teacher is a single model of which no earlier epochs are kept.
+        ConfigError: the teacher is a single model of which no earlier epochs are kept, as of one that is given.
     """
     teacher, method = experiment.teacher, experiment.distillation
-    alone = isinstance(teacher, RoleConfig) and not members_of(experiment) and not teacher.train.kept_epochs
+    if isinstance(teacher, TeacherLists):
+        alone = is_model(teacher)
+    else:
+        alone = isinstance(teacher, RoleConfig) and not members_of(experiment) and not teacher.train.kept_epochs
     if alone and needs_of(method) == "several":
         raise ConfigError(lacks_easier(method, "[teacher]"))
 

@@ -76,7 +76,7 @@ def relaxed_ranking_loss(head: Tensor, tail: Tensor, hidden: Tensor | None = Non
 class _SumsFromHere(Function):
     """log( sum_{i >= k} e^{s_i} + e^r ) of scores s [..., K] and r [...]: [..., K].
 
-    Added up in 64 bits and not in logarithms, which takes a tenth of the time.
+    Added up in 64 bits and not in logarithms, which is quicker.
     """
 
     @staticmethod

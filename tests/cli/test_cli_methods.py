@@ -154,6 +154,15 @@ def test_a_method_that_climbs_refuses_one_list_a_query_by_name(kind: str, done: 
     assert not Path("no/distilled").exists()
 
 
+def test_a_run_with_a_given_model_refuses_a_method_that_climbs_before_anything_is_done(
+    done: Path, cli: Command
+) -> None:
+    given = f"teacher={{rankings='{done / 'teacher'}'}}"
+    line = cli.refusal("run", "e.toml", "--set", given, "--set", "distillation={kind='hetcomp',k=3}", "--out", "new")
+    assert "climbs from easy lists to hard ones" in line
+    assert not Path("new").exists()
+
+
 @pytest.mark.parametrize("kind", CLIMBS)
 def test_a_method_that_climbs_takes_files_models_or_both_the_easiest_first(kind: str, done: Path, cli: Command) -> None:
     easy, hard = done / "student", done / "teacher"
