@@ -5,11 +5,11 @@
     python results/methods.py table                                 # results/methods/README.md from DATA.json
 
 Round 1 trains each pair's plain student at three learning rates; what ranks the validation users best is the learning
-rate of that pair's distilled students, too. Round 2 trains each method with its own alpha. Round 3 tries that alpha, a
-tenth and ten times it by shorter trainings. Round 4 trains what ranks the validation users best there to the end, and
-with two more seeds that or the method's own alpha, whichever ranks them better then. The test users are looked at for
-the table alone. A row is kept in results/methods/DATA.json as soon as it is there; it is trained again where anything
-that it depends on has changed.
+rate of that pair's other students, too. Round 2 trains a plain student twice as long, and each method with its own
+alpha. Round 3 tries that alpha, a tenth and ten times it by shorter trainings. Round 4 trains what ranks the validation
+users best there to the end, and with two more seeds that or the method's own alpha, whichever ranks them better then.
+The test users are looked at for the table alone. A row is kept in results/methods/DATA.json as soon as it is there; it
+is trained again where anything that it depends on has changed.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from methods_rows import (
     RATES,
     SEEDS,
     SHARES,
-    SHORT,
     TEACHERS,
+    UNTAUGHT,
     Record,
     Row,
     experiment_of,
     methods,
+    students,
 )
 
 from rankdistill import measuring
@@ -66,13 +67,14 @@ def wanted(record: Record, rounds: int, pairs: Sequence[str], kinds: Sequence[st
     for (number, seed), teacher in itertools.product(seeds, TEACHERS):
         own = [pair for pair in pairs if PAIRS[pair][0] == teacher]
         rates = {pair: rate for pair in own if (rate := record.rate(pair)) is not None}
-        taught = [Row(record.data, pair, kind, rates[pair]) for kind in kinds if kind != PLAIN for pair in rates]
+        others = [Row(record.data, pair, kind, rates[pair]) for kind in kinds if kind != PLAIN for pair in rates]
         if number == 1:
-            yield [Row(record.data, pair, PLAIN, rate) for pair in own if PLAIN in kinds for rate in RATES]
+            yield [Row(record.data, pair, PLAIN, rate) for pair in own if PLAIN in kinds for rate in RATES[record.data]]
         elif number == 2:
-            yield taught
+            yield others
         elif number == 3:
-            yield [replace(row, factor=factor, epochs=SHORT) for row in taught for factor in FACTORS]
+            taught = [row for row in others if row.method not in UNTAUGHT]
+            yield [replace(row, factor=factor, trial=True) for row in taught for factor in FACTORS]
         else:
             best = [row for kind in kinds for pair in own if (row := record.best(pair, kind)) is not None]
             yield [replace(row, seed=seed) for row in best]
@@ -84,7 +86,7 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
         return
     teacher = rows[0].teacher
     base, folder = experiment_of(record.data, teacher), out / teacher
-    every = [Row(record.data, rows[0].pair, method, RATES[0]).variant for method in methods()]
+    every = [Row(record.data, rows[0].pair, method, rows[0].learning_rate).variant for method in methods()]
     shared = Shared.make(base, every, folder)
     assert shared.teacher is not None
     record.content["teachers"][teacher] = figures(load_card(shared.teacher))
@@ -135,7 +137,7 @@ def row_of(row: Row, variant: Variant, card: Json) -> Json:
 
 def compare(record: Record, teacher: str, split: Split, folder: Path) -> None:
     """Compares each method's chosen student with the chosen plain one of the same seed, where both are at hand."""
-    for pair, method in itertools.product(PAIRS, methods()):
+    for pair, method in itertools.product(PAIRS, students()):
         if PAIRS[pair][0] != teacher or method == PLAIN:
             continue
         plain = {row["seed"]: row["folder"] for row in record.chosen(pair, PLAIN)}
@@ -184,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS), metavar="PAIR", help="; ".join(PAIRS)
     )
     training.add_argument(
-        "--methods", nargs="+", default=methods(), choices=methods(), metavar="METHOD", help="plain, or a kind"
+        "--methods", nargs="+", default=students(), choices=students(), metavar="METHOD", help="; ".join(students())
     )
     training.add_argument("--jobs", type=int, help="trainings at once; one a core when left out")
     training.add_argument("--threads", type=int, help="of each training; the cores are shared out when left out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from methods_rows import DATA, FACTORS, PAIRS, PLAIN, SEEDS, Record, methods
+from methods_rows import DATA, EPOCHS, FACTORS, PAIRS, PLAIN, SEEDS, UNTAUGHT, Record, methods, students
 
 from rankdistill.report.markdown import table
 from rankdistill.report.numerals import MISSING, megabytes, metric, metric_name, milliseconds, p_value, whole
@@ -16,13 +16,17 @@ EXPLAINED = """{0}
 Made by `python results/methods.py train --out runs/methods --timed`, which goes on where it stopped.
 
 Everything is trained without the validation part and by the softmax over 100 negatives (not the paper's point-wise
-loss), a student for six epochs with a step size that falls in a line. By MAP on the validation users its best epoch is
-chosen, the learning rate of each pair (that of its best plain student, which favours the plain ones), and each method's
-alpha: the best of three by trainings of three epochs, or the method's own if that does better in whole ones; of a
-teacher the better of two learning rates, and how long it is trained. All figures are of the test users; rows stand in
-the order of nDCG@10. A method's other settings are its own, so that a row says what it brings nearly by itself; a
-warm-up is a third of the epochs. Where the setting names a query share, so many of each batch's queries are distilled,
-drawn at random, since the method scores the catalogue for each.
+loss), a student for {1},
+with a step size that falls in a line. By MAP on the validation users its best epoch is chosen, the learning rate of
+each pair (that of its best plain student, which favours the plain ones), and each method's alpha: the best of three by
+trainings of half as many epochs, or the method's own if that does better in whole ones; of a teacher the better of two
+learning rates, and how long it is trained. All figures are of the test users; rows stand in the order of nDCG@10. A
+method's other settings are its own, so that a row says what it brings nearly by itself; a warm-up is a third of the
+epochs. Where the setting names a query share, so many of each batch's queries are distilled, drawn at random, since the
+method scores the catalogue for each.
+
+`plain, twice as long` is the plain student with twice the epochs, about the time that most distilled students take:
+what a method brings beyond it is more than that it learns faster.
 
 `popular` and `unpopular` are nDCG@10 among the items that hold the first and the second half of all training
 interactions, of the users who have such targets; a user with targets in both halves can rank higher in all than in
@@ -39,7 +43,8 @@ STAGES = (
 
 def page(records: Sequence[Record]) -> str:
     """The tables of what is known."""
-    blocks = ["# Every method on the same students", EXPLAINED.format(STAGES[stage(records)])]
+    epochs = " and ".join(f"{count} epochs on {DATA[data]}" for data, count in EPOCHS.items())
+    blocks = ["# Every method on the same students", EXPLAINED.format(STAGES[stage(records)], epochs)]
     for record in records:
         pairs = [pair for pair in PAIRS if record.chosen(pair, PLAIN)]
         if not pairs:
@@ -53,7 +58,7 @@ def page(records: Sequence[Record]) -> str:
 
 def stage(records: Sequence[Record]) -> int:
     """Which of `STAGES` has been reached."""
-    taught = [(record, pair, method) for record in records for pair in PAIRS for method in methods() if method != PLAIN]
+    taught = [(record, pair, method) for record in records for pair in PAIRS for method in methods()]
     rows = [record.chosen(pair, method) for record, pair, method in taught]
     trials = [len(record.tried(pair, method)) for record, pair, method in taught]
     if not any(rows):
@@ -87,8 +92,8 @@ def overview(record: Record, pairs: Sequence[str], name: str) -> str:
 
     plains = {pair: record.chosen(pair, PLAIN) for pair in pairs}
     teachers = [metric(mean([record.content["teachers"][PAIRS[pair][0]]], name)) for pair in pairs]
-    taught = sorted((method for method in methods() if method != PLAIN), key=merit)
-    rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [PLAIN, *taught]]
+    taught = sorted(methods(), key=merit)
+    rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [*UNTAUGHT, *taught]]
     return table(("", *pairs), [("teacher", *teachers), *rows], numbers=True)
 
 
@@ -96,23 +101,22 @@ def is_chosen(record: Record, row: Json) -> bool:
     """Whether a row has the best alpha of all that are tried, or learns without one."""
     tried = record.tried(row["pair"], row["method"])
     best = record.best(row["pair"], row["method"])
-    return row["method"] == PLAIN or (len(tried) == len(FACTORS) and best is not None and best.factor == row["factor"])
+    all_tried = row["method"] in UNTAUGHT or len(tried) == len(FACTORS)
+    return all_tried and best is not None and best.factor == row["factor"]
 
 
 def block(record: Record, pair: str) -> list[str]:
     """The costs of a pair's two models, and the table of its methods, the best on top."""
-    teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in methods()}
+    teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in students()}
     some = next(rows[0] for rows in known.values() if rows)
     sizes = (("Teacher", record.content["teachers"][teacher], teacher), ("Student", some, pair))
     costs = [
         (name, whole(each["parameters"]), megabytes(each["bytes"]), milliseconds(record.content["latency_ms"].get(key)))
         for name, each, key in sizes
     ]
-    taught = sorted(
-        (method for method in methods() if method != PLAIN and known[method]), key=lambda m: -mean(known[m], "ndcg@10")
-    )
+    taught = sorted((method for method in methods() if known[method]), key=lambda m: -mean(known[m], "ndcg@10"))
     rows = [("teacher", MISSING, *cells([record.content["teachers"][teacher]]), MISSING, MISSING, MISSING, "1")]
-    for method in [PLAIN, *taught]:
+    for method in [*UNTAUGHT, *taught]:
         if found := known[method]:
             setting = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in found[0]["setting"].items())
             trials = len(record.tried(pair, method)) if is_chosen(record, found[0]) else 1

@@ -37,13 +37,18 @@ OF_DATA = {
 SHARES = dict.fromkeys(("dcd", "rce_kd", "hetcomp", "cross_entropy"), 0.25)
 """The share of each batch's queries that a method distils; all, where it is not named. Of those that score the
 catalogue for each query these cost more than four plain steps; with a quarter of the queries, two or three."""
-PLAIN, CHOSEN_BY = "plain", "map"
+PLAIN, LONGER = UNTAUGHT = ("plain", "plain, twice as long")
+"""A student that learns from the data alone, and one with about the time that most distilled students take."""
+CHOSEN_BY = "map"
 SEEDS = (1234, 1, 2)
-EPOCHS, SHORT = 6, 3
-"""Of a training that counts, and of the shorter ones by which alpha is chosen."""
-RATES, FACTORS = (0.002, 0.003, 0.005), (1.0, 0.1, 10.0)
-"""The learning rates that plain students try, and by what each method multiplies its alpha."""
-KEY = ("pair", "method", "learning_rate", "factor", "seed", "epochs")
+EPOCHS = {"gowalla": 6, "movielens-1m": 4}
+"""Of a training that counts, on each data set; a trial by which alpha is chosen has half of it. MovieLens-1M has twice
+the training queries, so that its students take more steps in fewer epochs."""
+RATES = {"gowalla": (0.002, 0.003, 0.005), "movielens-1m": (0.003, 0.005, 0.01)}
+"""The learning rates that plain students try, on each data set."""
+FACTORS = (1.0, 0.1, 10.0)
+"""By what each method multiplies its own alpha."""
+KEY = ("pair", "method", "learning_rate", "factor", "seed", "trial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,11 @@ class Row:
     Attributes:
         data: which data set.
         pair: which teacher and student.
-        method: `plain` or the kind of a method.
+        method: one of `UNTAUGHT` or the kind of a method.
         learning_rate: of the student.
         factor: by what the method's own alpha is multiplied.
         seed: of the student.
-        epochs: `EPOCHS`, or `SHORT` for a trial that is only compared with others.
+        trial: whether it is a short one, only compared with others.
     """
 
     data: str
@@ -66,7 +71,13 @@ class Row:
     learning_rate: float
     factor: float = 1.0
     seed: int = SEEDS[0]
-    epochs: int = EPOCHS
+    trial: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """How often the student sees each training query."""
+        whole = EPOCHS[self.data] * (2 if self.method == LONGER else 1)
+        return whole // 2 if self.trial else whole
 
     @property
     def teacher(self) -> str:
@@ -78,14 +89,14 @@ class Row:
         """What is trained."""
         student = [f"student.{text}" for text in PAIRS[self.pair][1]]
         run = [f"seed={self.seed}", f"train.epochs={self.epochs}", f"student.train.learning_rate={self.learning_rate}"]
-        if self.method == PLAIN:
+        if self.method in UNTAUGHT:
             return Variant(experiment_of(self.data, self.teacher, [*student, *run]), distilled=False)
         config = plugins.find("distillation", self.method).Config
         method = [f"kind='{self.method}'", f"alpha={config().alpha * self.factor:.6g}"]
         if self.method in SHARES:
             method.append(f"query_share={SHARES[self.method]}")
         if "warmup_epochs" in config.model_fields:
-            method.append(f"warmup_epochs={self.epochs // 3}")
+            method.append(f"warmup_epochs={max(1, self.epochs // 3)}")
         changes = [*student, *run, *(f"distillation.{text}" for text in method)]
         return Variant(experiment_of(self.data, self.teacher, changes), distilled=True)
 
@@ -97,8 +108,13 @@ def experiment_of(data: str, teacher: str, overrides: Iterable[str] = ()) -> Exp
 
 
 def methods() -> list[str]:
-    """The plain student, then every method."""
-    return [PLAIN, *plugins.kinds("distillation")]
+    """Every method of distillation."""
+    return plugins.kinds("distillation")
+
+
+def students() -> list[str]:
+    """The plain students, then one of each method."""
+    return [*UNTAUGHT, *methods()]
 
 
 class Record:
@@ -124,7 +140,7 @@ class Record:
 
     def write(self) -> None:
         """Writes the file, rows in the order of the table."""
-        keys = itertools.product(PAIRS, methods(), RATES, FACTORS, SEEDS, (SHORT, EPOCHS))
+        keys = itertools.product(PAIRS, students(), RATES[self.data], FACTORS, SEEDS, (True, False))
         order = [Row(self.data, *key) for key in keys]
         self.content["rows"] = [self.rows[row] for row in order if row in self.rows]
         self.content["made"] = {"processor": processor_name(), "cores": cores(), "versions": versions()}
@@ -132,17 +148,17 @@ class Record:
 
     def rate(self, pair: str) -> float | None:
         """The learning rate of a pair: that of the plain student which ranks the validation users best."""
-        known = {rate: self.rows.get(Row(self.data, pair, PLAIN, rate)) for rate in RATES}
+        known = {rate: self.rows.get(Row(self.data, pair, PLAIN, rate)) for rate in RATES[self.data]}
         found = {rate: float(row["validation"]) for rate, row in known.items() if row is not None}
         return max(found, key=found.__getitem__, default=None)
 
     def tried(self, pair: str, method: str) -> dict[Row, float]:
         """How well each trial that was made ranks the validation users, by the row of its whole training."""
         rate = self.rate(pair)
-        rates = RATES if method == PLAIN else () if rate is None else (rate,)
-        factors, epochs = ((1.0,), EPOCHS) if method == PLAIN else (FACTORS, SHORT)
+        rates = RATES[self.data] if method == PLAIN else () if rate is None else (rate,)
+        factors = (1.0,) if method in UNTAUGHT else FACTORS
         rows = [Row(self.data, pair, method, rate, factor) for rate in rates for factor in factors]
-        known = {row: self.rows.get(replace(row, epochs=epochs)) for row in rows}
+        known = {row: self.rows.get(replace(row, trial=method not in UNTAUGHT)) for row in rows}
         return {row: float(found["validation"]) for row, found in known.items() if found is not None}
 
     def best(self, pair: str, method: str) -> Row | None:

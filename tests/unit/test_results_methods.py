@@ -47,7 +47,7 @@ def model(value: float) -> dict[str, Any]:
 
 
 def row(method: str, factor: float, seed: int, validation: float, test: float, **more: Any) -> dict[str, Any]:
-    key = {"pair": PAIR, "method": method, "learning_rate": 0.003, "factor": factor, "seed": seed, "epochs": 6}
+    key = {"pair": PAIR, "method": method, "learning_rate": 0.003, "factor": factor, "seed": seed, "trial": False}
     known = {"setting": {"alpha": 0.1 * factor}, "validation": validation}
     return {**key, **known, **model(test), "folder": f"{method}-{factor}-{seed}", "stamp": "", **more}
 
@@ -63,14 +63,15 @@ def record(script: ModuleType, tmp_path: Path) -> Any:
         row("plain", 1.0, 1234, 0.09, 0.95, learning_rate=0.002),
         row("plain", 1.0, 1234, 0.10, 0.10),
         row("rrd", 1.0, 1234, 0.14, 0.90),
-        row("rrd", 1.0, 1234, 0.11, 0.98, epochs=3),
-        row("rrd", 0.1, 1234, 0.13, 0.99, epochs=3),
-        row("rrd", 10.0, 1234, 0.12, 0.97, epochs=3),
+        row("rrd", 1.0, 1234, 0.11, 0.98, trial=True),
+        row("rrd", 0.1, 1234, 0.13, 0.99, trial=True),
+        row("rrd", 10.0, 1234, 0.12, 0.97, trial=True),
         row("rrd", 0.1, 1234, 0.15, 0.12, **gain),
         row("rrd", 0.1, 1, 0.01, 0.14, **other),
+        row("plain, twice as long", 1.0, 1234, 0.12, 0.105, **gained(0.005, 0.2)),
         row("dcd", 1.0, 1234, 0.10, 0.11),
-        row("dcd", 0.1, 1234, 0.15, 0.77, epochs=3),
-        row("dcd", 0.1, 1234, 0.20, 0.77, epochs=3, learning_rate=0.002),
+        row("dcd", 0.1, 1234, 0.15, 0.77, trial=True),
+        row("dcd", 0.1, 1234, 0.20, 0.77, trial=True, learning_rate=0.002),
     ]
     content = {"teachers": {"sasrec": model(0.15)}, "latency_ms": {PAIR: 0.5}, "made": {}, "rows": rows}
     (tmp_path / "gowalla.json").write_text(json.dumps(content), encoding="utf-8")
@@ -112,29 +113,33 @@ def test_the_rounds_ask_for_rates_then_methods_then_alphas_then_seeds(script: Mo
     first, second, third, fourth = (
         [row for rows in rounds for row in rows if row.pair == PAIR]
         for rounds in (
-            list(script.wanted(record, number, list(script.PAIRS), script.methods()))[2 * (number - 1) :]
+            list(script.wanted(record, number, list(script.PAIRS), script.students()))[2 * (number - 1) :]
             for number in (1, 2, 3, 4)
         )
     )
-    taught = [method for method in script.methods() if method != "plain"]
+    taught = script.methods()
     assert {(each.method, each.learning_rate) for each in first} == {("plain", rate) for rate in (0.002, 0.003, 0.005)}
-    assert [(each.method, each.learning_rate, each.factor) for each in second] == [(m, 0.003, 1.0) for m in taught]
+    assert [(each.method, each.learning_rate, each.factor) for each in second] == [
+        (m, 0.003, 1.0) for m in ("plain, twice as long", *taught)
+    ]
     assert {(each.method, each.factor) for each in third} == {
         (m, factor) for m in taught for factor in (1.0, 0.1, 10.0)
     }
     assert {each.seed for each in (*first, *second, *third)} == {1234}
     assert {(each.method, each.factor, each.seed) for each in fourth} == {
         (method, factor, seed)
-        for method, factor in (("plain", 1.0), ("dcd", 0.1), ("rrd", 0.1))
+        for method, factor in (("plain", 1.0), ("plain, twice as long", 1.0), ("dcd", 0.1), ("rrd", 0.1))
         for seed in (1234, 1, 2)
     }
-    assert {each.epochs for each in (*first, *second, *fourth)} == {6}
+    whole = [each for each in (*first, *second, *fourth) if each.method != "plain, twice as long"]
+    assert {each.epochs for each in whole} == {6}
     assert {each.epochs for each in third} == {3}
+    assert replace(first[0], data="movielens-1m", trial=True).epochs == 2
 
 
 def test_the_page_says_how_far_it_has_come(page: ModuleType, record: Any) -> None:
     assert "columns `trials` and `seeds` say which" in page.page([record])
-    record.rows = {row: found for row, found in record.rows.items() if row.epochs == 6 and row.factor == 1}
+    record.rows = {row: found for row, found in record.rows.items() if not row.trial and row.factor == 1}
     assert "nothing but the learning rate is tuned" in page.page([record])
     record.rows = {row: found for row, found in record.rows.items() if row.method == "plain"}
     assert "no method has been trained" in page.page([record])
@@ -192,8 +197,9 @@ def test_a_record_is_written_in_the_order_of_the_table(record: Any, tmp_path: Pa
     before = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))["rows"]
     record.write()
     after = json.loads((tmp_path / "gowalla.json").read_text(encoding="utf-8"))
-    assert [each["method"] for each in after["rows"]] == ["plain"] * 2 + ["dcd"] * 3 + ["rrd"] * 6
-    assert [each["learning_rate"] for each in after["rows"]][:5] == [0.002, 0.003, 0.002, 0.003, 0.003]
+    longer = ["plain, twice as long"]
+    assert [each["method"] for each in after["rows"]] == ["plain"] * 2 + longer + ["dcd"] * 3 + ["rrd"] * 6
+    assert [each["learning_rate"] for each in after["rows"]][:6] == [0.002, 0.003, 0.003, 0.002, 0.003, 0.003]
     assert sorted(map(str, after["rows"])) == sorted(map(str, before))
     assert after["made"]["versions"]["torch"]
 
@@ -205,9 +211,9 @@ def test_trials_differ_in_one_number_and_all_students_of_a_pair_are_alike(
     monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
     for pair in script.PAIRS:
         students = set()
-        for method in script.methods():
+        for method in ("plain", *script.methods()):
             own = script.Row(data, pair, method, 0.003)
-            trials = [replace(own, learning_rate=rate) for rate in script.RATES]
+            trials = [replace(own, learning_rate=rate) for rate in script.RATES[own.data]]
             if method != "plain":
                 trials = [replace(own, factor=factor) for factor in script.FACTORS]
             variants = [trial.variant for trial in trials]
@@ -227,6 +233,6 @@ def test_a_warm_up_leaves_most_of_a_training(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
-    for epochs, warmup in ((6, 2), (3, 1)):
-        row = script.Row("gowalla", PAIR, "ranking_distillation", 0.003, epochs=epochs)
+    for data, trial, warmup in (("gowalla", False, 2), ("gowalla", True, 1), ("movielens-1m", True, 1)):
+        row = script.Row(data, PAIR, "ranking_distillation", 0.003, trial=trial)
         assert row.variant.method.warmup_epochs == warmup
