@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import torch
+
 from rankdistill.console import setup_logging
 from rankdistill.errors import RankDistillError, StorageError, TrainingError
 from rankdistill.files import remove_leftovers
@@ -212,7 +214,8 @@ def _next(todo: Sequence[Task[J]], running: Sequence[Task[J]]) -> Task[J] | None
 
 def _start_worker(parent: int, threads: int) -> None:
     """Prepares a process: it ends when its parent does, and keeps to its threads."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    torch.set_num_threads(threads)  # it was imported to get here, and has read the environment
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is imported later
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

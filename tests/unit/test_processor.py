@@ -2,9 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from rankdistill import parallel, processor
-from rankdistill.parallel import Processors
+from rankdistill.parallel import Processors, workers
 from rankdistill.processor import cores, let_threads_sleep, threads_of_environment
 
 
@@ -64,3 +65,17 @@ def test_threads_sleep_soon_unless_the_environment_says_otherwise(monkeypatch: p
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     let_threads_sleep()
     assert os.environ["GOMP_SPINCOUNT"] == "7"
+
+
+def threads_here() -> tuple[int, str | None]:
+    return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+
+
+@pytest.mark.parametrize("environment", [None, "2"])
+def test_a_worker_keeps_to_its_threads(environment: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if environment is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    with workers(Processors(jobs=1, threads=3)) as pool:
+        assert pool.submit(threads_here).result() == (3, "3")

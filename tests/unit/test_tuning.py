@@ -19,6 +19,7 @@ import pytest
 from rankdistill.config import Choice, Experiment, Range, load, parse
 from rankdistill.errors import ConfigError, DataError, RankingsError, StorageError
 from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.parallel import Processors
 from rankdistill.pipeline import evaluate, label, prepare, train
 from rankdistill.ranker import rank
 from rankdistill.rankings import Rankings
@@ -256,6 +257,17 @@ def test_what_is_refused_while_a_trial_runs_is_asked_again_when_it_has_ended(
     ledger = Ledger(tmp_path / "trials.json", {})
     Search({"a": Range(0.0, 1.0)}, experiment(), strategy, 0, template).run(ledger, Budget(trials=3, jobs=2))
     assert [each.number for each in ledger.trials] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("named", "each"), [(None, 4), (3, 3)])
+def test_trials_at_once_share_the_cores_unless_threads_are_named(
+    named: int | None, each: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("rankdistill.parallel.cores", lambda: 8)
+    monkeypatch.setattr(search, "workers", lambda processors: processors)
+    template = Job(0, {}, experiment(train={"threads": named}), "student", "map", tmp_path)
+    assert search._workers(2, template) == Processors(jobs=2, threads=each)
 
 
 class TestWatching:

@@ -88,10 +88,10 @@ class Workshop:
         stamp = read_object(folder / DONE).get("stamp")
         return stamp == self.stamp(cell) and all((folder / name).exists() for name in files)
 
-    def job(self, cell: Cell, threads: int) -> Job:
+    def job(self, cell: Cell) -> Job:
         """What a worker has to know."""
         teacher = None if cell.teacher is None else self.folder(self.plan.cell(cell.teacher, cell.seed))
-        return Job(cell, self.folder(cell), self.data(cell.part).absolute(), self.stamp(cell), teacher, threads)
+        return Job(cell, self.folder(cell), self.data(cell.part).absolute(), self.stamp(cell), teacher)
 
 
 def execute(workshop: Workshop, cells: Sequence[Cell], processors: Processors, done: Callable[[], None]) -> None:
@@ -109,7 +109,7 @@ def execute(workshop: Workshop, cells: Sequence[Cell], processors: Processors, d
     tasks = [
         Task(
             cell.name,
-            workshop.job(cell, processors.threads),
+            workshop.job(cell),
             None if cell.teacher is None else workshop.plan.cell(cell.teacher, cell.seed).name,
         )
         for cell in cells

@@ -23,7 +23,6 @@ class Job:
         data: the prepared data.
         stamp: what the result depends on.
         teacher: the folder of the model whose lists it learns from.
-        threads: how many to use.
     """
 
     cell: Cell
@@ -31,7 +30,6 @@ class Job:
     data: Path
     stamp: str
     teacher: Path | None
-    threads: int
 
 
 def do(job: Job) -> str:
@@ -58,7 +56,6 @@ def _do(job: Job) -> str:
     from rankdistill.pipeline import label
 
     begin = time.perf_counter()
-    torch.set_num_threads(job.threads)
     cell, experiment = job.cell, job.cell.experiment
     split = with_windows(read_split(job.data), experiment.windows)
     lists = None
@@ -73,5 +70,6 @@ def _do(job: Job) -> str:
     if cell.part == "test":
         measuring.evaluate_model(job.folder, model, split, experiment.evaluate, timed=False)
     seconds = time.perf_counter() - begin
-    write_json(job.folder / DONE, {"stamp": job.stamp, "seconds": round(seconds, 1), "threads": job.threads})
+    threads = torch.get_num_threads()
+    write_json(job.folder / DONE, {"stamp": job.stamp, "seconds": round(seconds, 1), "threads": threads})
     return f"in {duration(seconds)}"

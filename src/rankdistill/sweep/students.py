@@ -63,10 +63,9 @@ class Students:
     def _is_settled(self, variant: Variant) -> bool:
         return self.shared.has_lists(variant) and (self.is_done(variant) or self.failed(variant) is not None)
 
-    def task(self, variant: Variant, threads: int) -> Task[Job]:
+    def task(self, variant: Variant) -> Task[Job]:
         """What a worker has to know."""
-        job = Job(variant, self.folder(variant), self.plan.base, self.out, threads)
-        return Task(variant.name, job)
+        return Task(variant.name, Job(variant, self.folder(variant), self.plan.base, self.out))
 
     def training(self, variant: Variant) -> Training:
         """What has to be known to say how long it takes."""

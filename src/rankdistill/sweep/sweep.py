@@ -48,7 +48,7 @@ def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Pa
         students = Students(plan, shared)
         todo = students.todo()
         logger.info("%s", _announced(students, todo, processors))
-        execute([students.task(variant, processors.threads) for variant in todo], do, processors)
+        execute([students.task(variant) for variant in todo], do, processors)
         for variant in plan.variants:
             if reason := students.failed(variant):
                 logger.warning("%s: left out: %s", variant.name, reason)

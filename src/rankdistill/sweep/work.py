@@ -26,14 +26,12 @@ class Job:
         folder: where to.
         base: the experiment that names the data and the teacher.
         out: the folder with both.
-        threads: how many to use.
     """
 
     variant: Variant
     folder: Path
     base: Experiment
     out: Path
-    threads: int
 
 
 def do(job: Job) -> str:
@@ -49,14 +47,11 @@ def do(job: Job) -> str:
 
 
 def _do(job: Job) -> str:
-    import torch
-
     from rankdistill.errors import TrainingError
     from rankdistill.files import write_json
     from rankdistill.variants import opened_for, train_variant
 
     begin = time.perf_counter()
-    torch.set_num_threads(job.threads)
     shared = opened_for(job.base, job.out, job.variant)
     (job.folder / FAILED).unlink(missing_ok=True)
     try:

@@ -163,4 +163,5 @@ class _Here(Executor):
 def _workers(jobs: int, template: Job) -> AbstractContextManager[Executor]:
     if jobs == 1:
         return nullcontext(_Here())
-    return workers(Processors(jobs, role_config(template.base, template.role).train.threads or 1))
+    train = role_config(template.base, template.role).train
+    return workers(Processors.shared_out(train.device, jobs, train.threads, most=jobs))

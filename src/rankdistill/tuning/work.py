@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from rankdistill.config import Experiment
 from rankdistill.console import silence
 from rankdistill.data.splitting import Split, with_windows
@@ -90,8 +88,6 @@ def do(job: Job) -> Trial:
         exclude_seen=experiment.evaluate.exclude_seen,
         callbacks=(watch,),
     )
-    if model.train.threads:
-        torch.set_num_threads(model.train.threads)
     try:
         with silence(but=logging.ERROR):
             ranker, result = fit_model(model.model, split, settings, _distillation(job, experiment))
