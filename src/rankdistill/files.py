@@ -160,10 +160,28 @@ def write_json(path: Path, value: Json | list[Json]) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def read_object(path: Path) -> Json:
-    """The JSON object in a file that we wrote; empty where there is none, or it is damaged."""
+def read_kept(path: Path) -> Json:
+    """The JSON object in a file that we wrote and that nothing makes again; empty where there is none.
+
+    Raises:
+        StorageError: it is there and cannot be read.
+    """
     try:
         found: Json = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        if not isinstance(found, dict):
+            raise ValueError("no JSON object")
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise StorageError(
+            f"{path}: cannot be read ({_reason(error)}); put back a copy of it, or remove it to begin anew"
+        ) from error
+    return found
+
+
+def read_object(path: Path) -> Json:
+    """The JSON object in a file that we wrote and can make again; empty where there is none, or it is damaged."""
+    try:
+        return read_kept(path)
+    except StorageError:
+        return {}

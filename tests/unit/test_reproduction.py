@@ -23,6 +23,7 @@ from rankdistill.reproduction import datasets, kdd18
 from rankdistill.reproduction.cells import Cell, Plan, settings_of
 from rankdistill.reproduction.datasets import DATASETS, Dataset, Family
 from rankdistill.reproduction.execution import Workshop
+from rankdistill.reproduction.outcomes import read_earlier
 from rankdistill.reproduction.reproduce import outlook, reproduce
 from rankdistill.reproduction.request import Request
 from rankdistill.reproduction.work import Job
@@ -220,6 +221,12 @@ class TestStamp:
             cell.stamp("data", "another teacher"),
         ]
         assert len({cell.stamp("data", "teacher"), *others}) == 5
+
+
+def test_earlier_results_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"cells": ')
+    with pytest.raises(StorageError, match=r"results.json: cannot be read \(.*\); put back a copy of it, or remove it"):
+        read_earlier(tmp_path, planned("gowalla"))
 
 
 def test_a_reproduction_gives_its_tables_and_figures_and_does_nothing_twice(

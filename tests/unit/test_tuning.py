@@ -6,7 +6,7 @@ import itertools
 import json
 import threading
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -406,6 +406,27 @@ class TestTuning:
         several = {"teacher.2.train.epochs": 2} if "teacher" in kept else {}
         assert len(Ledger.open(path, asked | several).trials) == 1
 
+    @pytest.mark.parametrize(
+        ("damage", "reason"),
+        [
+            (lambda text: text[:-20], "cannot be read ("),
+            (lambda text: "", "cannot be read ("),
+            (lambda text: "[]", "cannot be read (no JSON object)"),
+            (lambda text: text.replace('"curve"', '"bend"'), "holds no trials of this version ('curve')"),
+        ],
+    )
+    def test_a_damaged_file_of_trials_is_refused_and_left_as_it_is(
+        self, tmp_path: Path, damage: Callable[[str], str], reason: str
+    ) -> None:
+        path = tmp_path / "trials.json"
+        Ledger(path, {"a": 1}).add(trial(1, 0.1))
+        path.write_text(damaged := damage(path.read_text()))
+        with pytest.raises(StorageError) as caught:
+            Ledger.open(path, {"a": 1})
+        assert str(caught.value).startswith(f"{path}: {reason}")
+        assert "put back a copy of it, or " in str(caught.value)
+        assert path.read_text() == damaged
+
     def test_how_deep_members_lists_are_added_up_is_part_of_the_question_and_how_deep_one_looks_is_not(self) -> None:
         several = [FACTORS, {**FACTORS, "dim": 8}]
         asked, deeper, measured = (
@@ -594,6 +615,16 @@ def test_what_the_final_student_lacks_of_its_trial_is_said(goal: Goal, least: fl
     card = {"validation": {"ndcg@10": 0.31}, "latency_ms": {"p50": 0.45}}
     assert lacking(card, goal, least) == lines
     assert not lacking({"latency_ms": {"p50": 0.1}}, Goal(within=0.1), 0.3)  # of a run without a validation part
+
+
+def test_how_often_the_test_users_were_looked_at_is_not_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "compress.json").write_text("{")
+    asked = Asked(experiment(), "distilled", sizes=True)
+    with pytest.raises(
+        StorageError, match=r"compress.json: cannot be read \(.*\); put back a copy of it, or remove it"
+    ):
+        compress(asked, Goal(under_mb=0.002), Budget(trials=1), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["compress.json"]
 
 
 def test_the_test_users_are_looked_at_once_a_student() -> None:

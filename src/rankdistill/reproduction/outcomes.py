@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rankdistill.errors import StorageError
-from rankdistill.files import read_object
+from rankdistill.files import read_kept
 from rankdistill.model_folder import load_card
 from rankdistill.reproduction.cells import Cell, Plan, Row
 from rankdistill.reproduction.execution import Workshop
@@ -20,11 +20,12 @@ def read_earlier(results: Path, plan: Plan) -> Json:
     """The results in a folder, of the same plan; empty where there are none.
 
     Raises:
-        StorageError: they are of something else, and would be replaced; or there is a file in their place.
+        StorageError: they are of something else, or cannot be read, and would be replaced; or there is a file in their
+            place.
     """
     if results.exists() and not results.is_dir():
         raise StorageError(f"{results}: is no folder; name another --results")
-    earlier = read_object(results / "results.json")
+    earlier = read_kept(results / "results.json")
     for key in ("paper", "dataset", "quick"):
         if earlier and earlier.get(key) != getattr(plan, key):
             before, now = json.dumps(earlier.get(key)), json.dumps(getattr(plan, key))

@@ -13,7 +13,7 @@ from rankdistill.config import EvaluateConfig, Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
-from rankdistill.files import read_object, replacing, write_json, write_text
+from rankdistill.files import read_kept, replacing, write_json, write_text
 from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
 from rankdistill.model_folder import load_model
@@ -54,6 +54,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     Raises:
         ConfigError: Optuna is not installed, the goal contradicts itself or the experiment, or the folder is that of a
             run.
+        StorageError: what an earlier call left is of another search, or cannot be read.
         TrainingError: every trial failed.
     """
     extra("optuna", "tune")
@@ -63,7 +64,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     check_student(experiment.student.model)
     _check_teacher(experiment, goal)
     check_folder(out, "compress")
-    search = out / "search"
+    search, earlier = out / "search", read_kept(out / "compress.json")
     begun = begun_with(asked, asked.space(), goal.metric)
     ledger = Ledger.open(search / "trials.json", begun | {f"goal {key}": each for key, each in goal.as_json().items()})
     split = prepare_data(experiment, search)
@@ -88,7 +89,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
         _take_over(out, experiment)
         workflow.run(_final(written, chosen, goal), out / "final", resume=True, starts_over=True)
         found |= outcome.of_run(out / "final", goal, strategy.least, split.user_ids)
-        found["looks"] = outcome.looks(read_object(out / "compress.json"), found)
+        found["looks"] = outcome.looks(earlier, found)
         closest.unlink(missing_ok=True)  # of a smaller search
     found["sentences"] = outcome.sentences(found, out)
     write_json(out / "compress.json", found)

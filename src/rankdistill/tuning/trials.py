@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from rankdistill.errors import StorageError
-from rankdistill.files import read_object, write_json
+from rankdistill.files import read_kept, write_json
 from rankdistill.stages import FREE
 from rankdistill.tuning.space import Point
 from rankdistill.types import Json
@@ -76,13 +76,18 @@ class Ledger:
         """What is in the file, or an empty ledger.
 
         Raises:
-            StorageError: the file is of a search with other settings.
+            StorageError: the file cannot be read, or is of a search with other settings.
         """
-        found = read_object(path)
+        found = read_kept(path)
         if not found:
             return cls(path, begun_with)
         _refuse_others(path, by_address(found.get("begun_with", {})), begun_with)
-        trials = [_trial(each) for each in found.get("trials", [])]
+        try:
+            trials = [_trial(each) for each in found["trials"]]
+        except (KeyError, TypeError) as error:
+            raise StorageError(
+                f"{path}: holds no trials of this version ({error}); put back a copy of it, or name another --out"
+            ) from error
         return cls(path, begun_with, trials, found.get("made_from", {}))
 
     def hold_to(self, fingerprints: Json) -> None:

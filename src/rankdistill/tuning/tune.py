@@ -93,6 +93,7 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
 
     Raises:
         ConfigError: Optuna is not installed, a key is wrong, or the folder is that of a run.
+        StorageError: what an earlier call left is of another search, or cannot be read.
         TrainingError: every trial failed.
     """
     extra("optuna", "tune")
