@@ -482,6 +482,15 @@ def test_the_step_size_stays_or_falls_from_epoch_to_epoch() -> None:
     for schedule, rates in expected.items():
         train = TrainConfig.model_validate({"epochs": 4, "learning_rate": 0.1, "schedule": schedule})
         assert [train.learning_rate_in(epoch) for epoch in range(1, 5)] == pytest.approx(rates, abs=1e-6)
+        shorter = train.model_copy(update={"epochs": 2, "schedule_epochs": 4})
+        assert [shorter.learning_rate_in(epoch) for epoch in (1, 2)] == pytest.approx(rates[:2], abs=1e-6)
+
+
+def test_a_schedule_is_no_shorter_than_the_training_and_an_untold_one_leaves_stamps_as_they_were() -> None:
+    message = "schedule_epochs: 3 is less than epochs = 4; raise it or drop it"
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig.model_validate({"epochs": 4, "schedule_epochs": 3})
+    assert "schedule_epochs" not in TrainConfig().model_dump()
 
 
 @pytest.mark.parametrize("section", [DataConfig, SplitConfig, TrainConfig, EvaluateConfig, TeacherLists, Experiment])

@@ -276,20 +276,27 @@ class TestResume:
         assert losses(result) == losses(expected)
         assert result.best_epoch == expected.best_epoch == 3
 
-    @pytest.mark.parametrize("schedule", ["linear", "cosine"])
+    @pytest.mark.parametrize(
+        "schedule", [{"schedule": "linear"}, {"schedule": "cosine"}, {"schedule": "linear", "schedule_epochs": 9}]
+    )
     def test_a_falling_step_size_goes_on_where_it_was(
-        self, split: rd.Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+        self, split: rd.Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: dict[str, Any]
     ) -> None:
         monkeypatch.setattr("rankdistill.training.checkpoint._SHARE_OF_TIME", 1e9)
-        whole, expected = trained(split, session=Session(7, validate=scripted(MAP)), schedule=schedule)
+        whole, expected = trained(split, session=Session(7, validate=scripted(MAP)), **schedule)
         constant, other = trained(split, session=Session(7, validate=scripted(MAP)))
         assert losses(expected)[0] == losses(other)[0]  # the first epoch is the same
         assert losses(expected)[1] != losses(other)[1]
         assert not same(whole, constant)
-        self.killed(split, tmp_path, 3, schedule=schedule)
-        state, result = self.resumed(split, tmp_path, schedule=schedule)
+        self.killed(split, tmp_path, 3, **schedule)
+        state, result = self.resumed(split, tmp_path, **schedule)
         assert same(state, whole)
         assert losses(result) == losses(expected)
+
+    def test_a_training_that_ends_before_its_schedule_is_the_beginning_of_the_whole_one(self, split: rd.Split) -> None:
+        whole, begun = trained(split, schedule="cosine"), trained(split, schedule="cosine", epochs=2, schedule_epochs=4)
+        assert losses(begun[1]) == losses(whole[1])[:2]
+        assert losses(trained(split, schedule="cosine", epochs=2)[1]) != losses(begun[1])
 
     def test_a_state_older_than_the_log_gives_the_same_bits_again(
         self, split: rd.Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rankdistill.config import Choice, Experiment, Range, load, parse
+from rankdistill.config import Choice, Experiment, Range, load, parse, to_toml
 from rankdistill.errors import ConfigError, DataError, RankingsError, StorageError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.parallel import Processors
@@ -346,6 +346,24 @@ class TestTuning:
         train = settled(apart, best, "student", "recall@10").student.train
         assert (train.validation_metric, train.epochs) == ("recall@10", apart.student.train.epochs)
 
+    @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+    def test_the_final_model_learns_with_the_step_sizes_of_the_trial_to_its_best_epoch(self, schedule: str) -> None:
+        own = experiment(train={"epochs": 50, "schedule": schedule})
+        point: Point = {"student.train.learning_rate": 0.02, "student.train.epochs": 40}
+        tried = at(own, point).student.train
+        final = settled(own, trial(1, 0.3, point=point, best_epoch=20), "student", "map")
+        assert final.student.train.epochs == 20
+        assert [final.student.train.learning_rate_in(epoch) for epoch in range(1, 21)] == [
+            tried.learning_rate_in(epoch) for epoch in range(1, 21)
+        ]
+        assert parse(tomllib.loads(to_toml(final)), "best.toml") == final
+        again = settled(final, trial(1, 0.3, best_epoch=9), "student", "map").student.train
+        assert (again.epochs, again.learning_rate_in(9)) == (9, tried.learning_rate_in(9))
+
+    def test_where_the_last_epoch_is_the_best_one_nothing_is_said_of_the_schedule(self) -> None:
+        own = experiment(train={"epochs": 4, "schedule": "linear"})
+        assert settled(own, trial(1, 0.3, best_epoch=4), "student", "map") == own
+
     def test_each_trial_is_measured_on_validation_users_alone(self, found: Path) -> None:
         split = prepare(validation_only(self.ASKED.experiment))
         ledger = Ledger.open(found / "trials.json", _begun(found))
@@ -620,9 +638,7 @@ def test_what_the_final_student_lacks_of_its_trial_is_said(goal: Goal, least: fl
 def test_how_often_the_test_users_were_looked_at_is_not_forgotten(tmp_path: Path) -> None:
     (tmp_path / "compress.json").write_text("{")
     asked = Asked(experiment(), "distilled", sizes=True)
-    with pytest.raises(
-        StorageError, match=r"compress.json: cannot be read \(.*\); put back a copy of it, or remove it"
-    ):
+    with pytest.raises(StorageError, match=r"compress.json: cannot be read \(.*\); put back a copy of it, or"):
         compress(asked, Goal(under_mb=0.002), Budget(trials=1), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["compress.json"]
 

@@ -157,6 +157,11 @@ class TrainConfig(Section):
         description="the step size from epoch to epoch: the same, or falling, to reach nothing after the last",
         json_schema_extra=LATER,
     )
+    schedule_epochs: Count | None = Field(
+        default=None,
+        description="epochs over which the step size falls, where training ends before; epochs when left out",
+        json_schema_extra=LATER,
+    )
     weight_decay: Annotated[float, Range(1e-8, 1e-3, log=True)] = Field(
         default=1e-6, ge=0, description="L2 penalty of the weights"
     )
@@ -179,7 +184,7 @@ class TrainConfig(Section):
 
     def learning_rate_in(self, epoch: int) -> float:
         """The step size in an epoch, counted from 1."""
-        done = (epoch - 1) / self.epochs
+        done = (epoch - 1) / (self.schedule_epochs or self.epochs)
         shares = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
         return self.learning_rate * shares[self.schedule]
 
@@ -188,6 +193,14 @@ class TrainConfig(Section):
         """The epochs whose models are kept, without the last."""
         parts = self.checkpoints + 1
         return sorted({self.epochs * part // parts for part in range(1, parts)} - {0, self.epochs})
+
+    @model_validator(mode="after")
+    def _schedule_is_long_enough(self) -> TrainConfig:
+        if self.schedule_epochs is not None and self.schedule_epochs < self.epochs:
+            raise ValueError(
+                f"schedule_epochs: {self.schedule_epochs} is less than epochs = {self.epochs}; raise it or drop it"
+            )
+        return self
 
     @field_validator("device")
     @classmethod

@@ -194,9 +194,14 @@ def settled(experiment: Experiment, trial: Trial, role: Role, metric: str) -> Ex
     """The experiment with a trial's settings, as it is to be run.
 
     Its best epoch is picked as in the trial, by the metric. Where the final model learns from the validation part, too,
-    no validation can pick it: it is trained for as many epochs as were best in the trial.
+    no validation can pick it: it is trained for as many epochs as were best in the trial, with a step size that falls
+    as it did there.
     """
-    found, train = at(experiment, trial.point), f"{place_of(role)}.train"
+    found, place = at(experiment, trial.point), f"{place_of(role)}.train"
     if not experiment.split.train_on_validation:
-        return at(found, {f"{train}.validation_metric": metric})
-    return at(found, {f"{train}.epochs": trial.best_epoch}) if trial.best_epoch else found
+        return at(found, {f"{place}.validation_metric": metric})
+    train, epochs = role_config(found, role).train, trial.best_epoch
+    if not epochs or epochs == train.epochs:
+        return found
+    whole = {} if train.schedule == "constant" else {f"{place}.schedule_epochs": train.schedule_epochs or train.epochs}
+    return at(found, {f"{place}.epochs": epochs, **whole})
