@@ -588,6 +588,15 @@ class TestGoal:
             check(goal, [self.SMALL, self.QUICK], self.GIVEN, self.TEACHER)
         assert str(caught.value).startswith(message)
 
+    def test_students_are_not_timed_while_others_train(self, tmp_path: Path) -> None:
+        asked, out = Asked(experiment(), "distilled", sizes=True), tmp_path / "out"
+        with pytest.raises(ConfigError) as caught:
+            compress(asked, Goal(under_ms=0.2), Budget(trials=2, jobs=2), out)
+        assert str(caught.value) == (
+            "--under-ms 0.2: --jobs 2 trains students while others are timed, which makes these slow; leave out --jobs"
+        )
+        assert not out.exists()
+
     def test_a_student_as_large_as_its_teacher_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="there is nothing to compress; name a smaller student"):
             check(Goal(within=0.01), [self.SMALL], self.TEACHER, self.TEACHER)

@@ -52,8 +52,8 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
         The content of `compress.json`.
 
     Raises:
-        ConfigError: Optuna is not installed, the goal contradicts itself or the experiment, or the folder is that of a
-            run.
+        ConfigError: Optuna is not installed, the goal contradicts itself, the experiment or the budget, or the folder
+            is that of a run.
         StorageError: what an earlier call left is of another search, or cannot be read.
         TrainingError: every trial failed.
     """
@@ -62,6 +62,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     check_metric(goal.metric)
     check_metrics(experiment)
     check_student(experiment.student.model)
+    goals.check_alone(goal, budget.jobs)
     _check_teacher(experiment, goal)
     check_folder(out, "compress")
     search, earlier = out / "search", read_kept(out / "compress.json")

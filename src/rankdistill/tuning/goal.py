@@ -160,6 +160,19 @@ def _refuse_tight(goal: Goal, least: Sequence[Model]) -> None:
     )
 
 
+def check_alone(goal: Goal, jobs: int) -> None:
+    """Refuses to time students while others train.
+
+    Raises:
+        ConfigError: it is asked for.
+    """
+    if goal.under_ms is not None and jobs > 1:
+        raise ConfigError(
+            f"--under-ms {goal.under_ms:g}: --jobs {jobs} trains students while others are timed, which makes these "
+            f"slow; leave out --jobs"
+        )
+
+
 def check_teacher(goal: Goal, quality: float | None) -> None:
     """Refuses a share of nothing, which any student has.
 
