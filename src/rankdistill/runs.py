@@ -78,6 +78,11 @@ class RunFolder:
         if stamps.pop(stage, None) is not None:
             write_json(self.path / "stages.json", stamps)
 
+    @property
+    def state(self) -> str:
+        """A hash that is another one as soon as a stage was done anew with other inputs."""
+        return stamp_of(stages=self._stamps())
+
     def _stamps(self) -> Json:
         return read_object(self.path / "stages.json")
 

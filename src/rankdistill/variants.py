@@ -27,7 +27,8 @@ from rankdistill.workflow import Run
 _SHARED = "shared"
 _DIGITS = 8
 """Of a hash, in the name of a folder."""
-_OPENED: dict[tuple[Path, str | None], Shared] = {}
+_OPENED: dict[tuple[Path, str, str | None], Shared] = {}
+"""What was opened last in this process: by its folder, the state of that, and the name of the lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Shared:
         split: the data.
         teacher: the teacher's folder; None where only its lists are known.
         lists: what is learnt from, by `name_of_lists`.
-        fused_at: how deep several teachers' lists are at least before they are added up; None where none are.
+        fused_at: see `depth_added_up`.
     """
 
     folder: RunFolder
@@ -102,6 +103,7 @@ class Shared:
     teacher: Path | None
     lists: Mapping[str, Rankings] = field(default_factory=dict)
     fused_at: int | None = None
+    _loaded: dict[str, Ranker] = field(default_factory=dict)
 
     @classmethod
     def make(
@@ -138,7 +140,7 @@ class Shared:
                 folder.forget(_SHARED)
 
         split, given = work.begin(methods, fits)
-        fused_at = None if one_length else _fused_at(experiment)
+        fused_at = None if one_length else depth_added_up(experiment)
         lists = {}
         for name, asked in _by_lists(methods, fused_at).items():
             climbing = next((each for each in asked if needs_of(each) == "several"), asked[0])
@@ -153,7 +155,7 @@ class Shared:
 
         Lists that are not there are left out; see `has_lists`.
         """
-        folder, fused_at = RunFolder(out), _fused_at(experiment)
+        folder, fused_at = RunFolder(out), depth_added_up(experiment)
         if not folder.is_done(_SHARED, _stamp(experiment)):
             return None
         methods = [each.method for each in variants if each.distilled]
@@ -185,7 +187,7 @@ class Shared:
             assert isinstance(teacher, TeacherLists)
             lists[name] = stages.read_teacher(teacher, split)
         model = folder.model("teacher") if _has_model(experiment) else None
-        return cls(folder, split, model, lists, _fused_at(experiment))
+        return cls(folder, split, model, lists, depth_added_up(experiment))
 
     def has_lists(self, variant: Variant) -> bool:
         """Whether a variant's lists are there, as long as it needs them."""
@@ -206,9 +208,16 @@ class Shared:
 
     def teacher_for(self, variant: Variant) -> Ranker | None:
         """The teacher itself, where the variant's method asks it."""
-        if self.teacher is None or not variant.distilled or needs_of(variant.method) != "model":
+        return self.teacher_asked_by(variant.method, variant.experiment) if variant.distilled else None
+
+    def teacher_asked_by(self, method: DistillationConfig, experiment: Experiment) -> Ranker | None:
+        """The teacher itself, on the student's device, where a method asks it; loaded once."""
+        if self.teacher is None or needs_of(method) != "model":
             return None
-        return load_model(self.teacher, variant.experiment.student.train.device)[0]
+        device = experiment.student.train.device
+        if device not in self._loaded:
+            self._loaded[device] = load_model(self.teacher, device)[0]
+        return self._loaded[device]
 
     def stamp(self, variant: Variant, folder: Path) -> str:
         """A hash of all that a variant's figures depend on."""
@@ -232,16 +241,18 @@ def _stamp(experiment: Experiment) -> str:
 
 
 def opened(experiment: Experiment, out: Path, name: str | None) -> Shared:
-    """`Shared.open`, read once for students that follow one another in a process."""
-    if (out, name) not in _OPENED:
+    """`Shared.open`, read once for students that follow one another in a process, while the folder stays as it is."""
+    key = (out, RunFolder(out).state, name)
+    if key not in _OPENED:
         _OPENED.clear()
-        _OPENED[out, name] = Shared.open(experiment, out, name)
-    return _OPENED[out, name]
+        _OPENED[key] = Shared.open(experiment, out, name)
+    return _OPENED[key]
 
 
 def opened_for(experiment: Experiment, out: Path, variant: Variant) -> Shared:
     """`opened`, with the lists that a variant learns from."""
-    return opened(experiment, out, name_of_lists(variant.method, _fused_at(experiment)) if variant.distilled else None)
+    name = name_of_lists(variant.method, depth_added_up(experiment)) if variant.distilled else None
+    return opened(experiment, out, name)
 
 
 def name_of_lists(method: DistillationConfig, fused_at: int | None) -> str:
@@ -262,8 +273,8 @@ def _by_lists(methods: Iterable[DistillationConfig], fused_at: int | None) -> di
     return found
 
 
-def _fused_at(experiment: Experiment) -> int | None:
-    """See `Shared.fused_at`."""
+def depth_added_up(experiment: Experiment) -> int | None:
+    """How deep several teachers' lists are at least before they are added up; None where none are."""
     company = Company.of(experiment, Path())
     return None if company is None or company.is_model else experiment.ensemble.depth
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -501,6 +502,21 @@ class TestTuning:
         assert found["metric"] == "ndcg@10"
         assert len(list(tmp_path.glob("labels-*.parquet"))) == 1
         assert found["trials"] == 3
+
+    @pytest.mark.parametrize("role", ["student", "distilled"])
+    def test_a_folder_that_was_another_search_s_in_the_same_process_is_read_anew(
+        self, tmp_path: Path, role: Role
+    ) -> None:
+        def value(seed: int, out: Path) -> float:
+            data = delimited(tmp_path / "ev.csv", seed=seed)
+            asked = Asked(experiment(data=data, distillation={"kind": "cross_entropy"}), role)
+            best: float = tune(asked, None, Budget(trials=1), out)["best"]["value"]
+            return best
+
+        first, second = value(0, tmp_path / "first"), value(1, tmp_path / "second")
+        assert value(0, tmp_path / "again") == first != second
+        shutil.rmtree(tmp_path / "again")
+        assert value(1, tmp_path / "again") == second
 
     def test_data_without_a_validation_part_is_refused(self, tmp_path: Path) -> None:
         asked = Asked(experiment(split={"fractions": [0.8, 0.0, 0.2]}), "student")

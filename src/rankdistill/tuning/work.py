@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from rankdistill.config import Experiment
@@ -15,11 +14,11 @@ from rankdistill.errors import TrainingError
 from rankdistill.evaluation.evaluate import Evaluation, evaluate
 from rankdistill.latency import median_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
-from rankdistill.model_folder import bytes_of, load_model
+from rankdistill.model_folder import bytes_of
 from rankdistill.pipeline import Settings, fit_model
 from rankdistill.ranker import Ranker, rank
 from rankdistill.runs import Role
-from rankdistill.teaching import Distillation, needs_of
+from rankdistill.teaching import Distillation
 from rankdistill.tuning.space import Point, at, role_config
 from rankdistill.tuning.trials import Trial
 from rankdistill.tuning.watching import Watch
@@ -55,15 +54,20 @@ class Job:
     timed: bool = False
 
     @property
+    def experiment(self) -> Experiment:
+        """The experiment at the point."""
+        return at(self.base, self.point)
+
+    @property
     def method(self) -> DistillationConfig | None:
-        """How it is distilled, before the point says otherwise; None where it is not."""
-        method = self.base.distillation
+        """How it is distilled; None where it is not."""
+        method = self.experiment.distillation
         assert isinstance(method, DistillationConfig)
         return method if self.role == "distilled" else None
 
     @property
     def shared(self) -> Shared:
-        """What all trials share."""
+        """What all trials share, with the lists that this one learns from."""
         return opened(self.base, self.out, None if self.method is None else self.method.exclude)
 
     def values_of(self, number: int) -> Path:
@@ -74,7 +78,7 @@ class Job:
 def do(job: Job) -> Trial:
     """Trains a model and measures it on the validation users alone."""
     begin = time.perf_counter()
-    experiment = at(job.base, job.point)
+    experiment = job.experiment
     split = with_windows(job.shared.split, experiment.windows)
     model = role_config(experiment, job.role)
     loss = experiment.loss_of(model)
@@ -90,7 +94,7 @@ def do(job: Job) -> Trial:
     )
     try:
         with silence(but=logging.ERROR):
-            ranker, result = fit_model(model.model, split, settings, _distillation(job, experiment))
+            ranker, result = fit_model(model.model, split, settings, _distillation(job))
     except TrainingError as error:
         seconds = round(time.perf_counter() - begin, 2)
         return Trial(job.number, job.point, "failed", seconds=seconds, note=str(error))
@@ -120,16 +124,8 @@ def validated(model: Ranker, split: Split, metric: str, *, exclude_seen: bool) -
     return evaluate(lists.target_ranks, [metric])
 
 
-def _distillation(job: Job, experiment: Experiment) -> Distillation | None:
-    if job.method is None:
+def _distillation(job: Job) -> Distillation | None:
+    method, shared = job.method, job.shared
+    if method is None:
         return None
-    method, shared = experiment.distillation, job.shared
-    assert isinstance(method, DistillationConfig)
-    asked = needs_of(method) == "model"
-    teacher = _teacher(shared.teacher, experiment.student.train.device) if asked and shared.teacher else None
-    return Distillation(shared.lists[job.method.exclude], method, teacher)
-
-
-@lru_cache(maxsize=1)
-def _teacher(folder: Path, device: str) -> Ranker:
-    return load_model(folder, device)[0]
+    return Distillation(shared.lists[method.exclude], method, shared.teacher_asked_by(method, job.experiment))
