@@ -40,7 +40,7 @@ from rankdistill.tuning.space import Point, at, changed, is_valid, limited, poin
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.tune import Asked, begun_with, best_of, settled, tune
 from rankdistill.tuning.watching import Watch, lowest_bar, median_bar
-from rankdistill.tuning.work import Job
+from rankdistill.tuning.work import Job, do
 
 pytest.importorskip("optuna")
 
@@ -136,7 +136,18 @@ class TestSpace:
         [
             ("student.dim", "--key 'student.dim': write it as a.b=low..high, a.b=low..high:log or a.b=one,other"),
             ("student.dimm=1..2", "--key 'student.dimm=1..2': [student] has no key 'dimm'; did you mean 'dim'?"),
-            ("data.users=1..2", "--key 'data.users=1..2': there is nothing to search at [data]"),
+            (
+                "data.users=1..2",
+                "--key 'data.users=1..2': there is nothing to search at [data] for the distilled model; name a key of "
+                "[student], [student.train], [distillation]",
+            ),
+            ("teacher.dim=1..2", "there is nothing to search at [teacher] for the distilled model"),
+            ("ranking_loss.negatives=1..2", "there is nothing to search at [ranking_loss] for the distilled model"),
+            (
+                "distillation.preset=kdd18-code,kdd18-paper",
+                "stands for other keys, which a search has by themselves; name them (alpha, mixing, exclude, "
+                "renormalize), or --set distillation.preset",
+            ),
             ("student.dim=9..2", "is no range: low has to be below high"),
             ("student.dim=0..9", "[student] dim: 0 is out of range (at least 1)"),
             ("student.dim=a..b", "'a..b' are no numbers"),
@@ -502,6 +513,30 @@ class TestTuning:
         assert found["metric"] == "ndcg@10"
         assert len(list(tmp_path.glob("labels-*.parquet"))) == 1
         assert found["trials"] == 3
+
+    def test_a_distilled_student_learns_from_the_lists_that_its_trial_asks_for(self, tmp_path: Path) -> None:
+        own = validation_only(experiment())
+        asked = Asked(own, "distilled", keys=["distillation.exclude=targets,seen"])
+        found = tune(asked, None, Budget(trials=8), tmp_path)
+        tried = {row["settings"]["distillation.exclude"] for row in found["ranking"]}
+        assert (tried, found["failed"]) == ({"targets", "seen"}, 0)
+        searched = Job(90, {"distillation.exclude": "seen"}, own, "distilled", "map", tmp_path)
+        alone = replace(searched, point={}, base=at(own, searched.point), out=tmp_path / "alone")
+        tune(Asked(alone.base, "distilled"), None, Budget(trials=1), alone.out)
+        assert do(searched).curve == do(alone).curve != do(replace(searched, point={})).curve
+
+    def test_k_is_searched_as_far_as_the_lists_of_several_teachers_are_the_same_for_each(self, tmp_path: Path) -> None:
+        several: dict[str, Any] = {"teacher": [FACTORS, FACTORS], "ensemble": {"combine": "ranks", "depth": 7}}
+        found = tune(Asked(experiment(**several), "distilled"), None, Budget(trials=1), tmp_path)
+        assert found["space"]["distillation.k"] == "3 to 7, log"
+        deep = experiment(**several, distillation={"k": 9})
+        with pytest.raises(ConfigError) as caught:
+            tune(Asked(deep, "distilled"), None, Budget(trials=1), tmp_path / "deep")
+        assert str(caught.value) == (
+            "[distillation] k = 9: above [ensemble] depth = 7 the lists of several teachers are others for each k, and "
+            "a search has one set; --set ensemble.depth=9, or search no k above 7"
+        )
+        assert not (tmp_path / "deep" / "teacher").exists()
 
     @pytest.mark.parametrize("role", ["student", "distilled"])
     def test_a_folder_that_was_another_search_s_in_the_same_process_is_read_anew(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from rankdistill.checksums import sha256
-from rankdistill.config import Experiment, RoleConfig, TeacherLists, Teachers, flat
+from rankdistill.config import Choice, Experiment, RoleConfig, Section, TeacherLists, Teachers, flat
 from rankdistill.data.splitting import Split
 from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
@@ -19,12 +20,12 @@ from rankdistill.rankings.columns import files_of
 from rankdistill.runs import Role, RunFolder, stamp_of
 from rankdistill.stages import is_model, read_teacher
 from rankdistill.teaching import Distillation
-from rankdistill.tuning.space import Space, at, limited
+from rankdistill.tuning.space import Space, at, edges, limited
 from rankdistill.types import Json
-from rankdistill.variants import Shared, Variant
+from rankdistill.variants import Shared, Variant, depth_added_up
 from rankdistill.workflow import Run
 
-_K = "distillation.k"
+_K, _EXCLUDE = "distillation.k", "distillation.exclude"
 _OF_A_MODEL = ("model.", "ranking_loss.")
 _FOREIGN = ("report.json", "sweep.toml", CARD, "student", "distilled")
 _FOREIGN_TO = {"tune": ("search",), "compress": ("trials.json", "config.toml")}
@@ -84,11 +85,12 @@ def teachers_given(experiment: Experiment) -> list[TeacherLists]:
     return [each for each in every if isinstance(each, TeacherLists)]
 
 
-def check_teachers_given(experiment: Experiment, split: Split) -> None:
+def check_teachers_given(experiment: Experiment, methods: Sequence[DistillationConfig], split: Split) -> None:
     """Refuses teachers that know the validation part, or of which the run of what is found could not learn.
 
     Args:
         experiment: as it is run in the end.
+        methods: by which it may be distilled.
         split: the data with its validation part kept apart.
 
     Raises:
@@ -103,11 +105,11 @@ def check_teachers_given(experiment: Experiment, split: Split) -> None:
         for path in (teacher.rankings, *teacher.easier):
             _check_reach(_read(path, teacher, split), split)
         lists = read_teacher(teacher, split)
-        alone = isinstance(experiment.teacher, TeacherLists)
-        _check_fit(lists, experiment, split, alone=alone)
+        learning = methods if isinstance(experiment.teacher, TeacherLists) else ()
+        _check_fit(lists, learning, split)
         if experiment.split.train_on_validation:
             try:
-                _check_fit(lists, experiment, _learnt_in_the_end(split), alone=alone)
+                _check_fit(lists, learning, _learnt_in_the_end(split))
             except RankingsError as error:
                 raise RankingsError(
                     f"[split] train_on_validation = true: the final student learns from the validation part, too, and "
@@ -170,12 +172,11 @@ def _check_reach(lists: Rankings, split: Split) -> None:
         )
 
 
-def _check_fit(lists: Rankings, experiment: Experiment, split: Split, *, alone: bool) -> None:
-    """Refuses lists that the training queries of a split could not learn from."""
-    if alone:
-        assert isinstance(experiment.distillation, DistillationConfig)
-        Distillation(lists, experiment.distillation).check(split)
-    else:
+def _check_fit(lists: Rankings, methods: Sequence[DistillationConfig], split: Split) -> None:
+    """Refuses lists that the training queries of a split could not learn from, by methods that have no others."""
+    for method in methods:
+        Distillation(lists, method).check(split)
+    if not methods:
         lists.for_queries(split.windows.ids, split.user_ids)
 
 
@@ -194,16 +195,46 @@ def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, o
     Raises:
         RankDistillError: see `check_teachers_given`, and `Shared.make`.
     """
-    experiment = validation_only(asked)
     if role != "distilled":
         return None, space
-    check_teachers_given(asked, split)
-    method, teacher = experiment.distillation, experiment.teacher
+    method, experiment = asked.distillation, validation_only(asked)
     assert isinstance(method, DistillationConfig)
+    excludes = edges(space[_EXCLUDE]) if _EXCLUDE in space else (method.exclude,)
+    methods = [method.model_copy(update={"exclude": exclude}) for exclude in excludes]
+    check_teachers_given(asked, methods, split)
+    most = min(_longest(each, experiment.teacher, split) for each in methods)
+    space = limited(_with_same_lists(space, method, experiment), _K, max(most, method.k))
+    longest = int(max(edges(space[_K]))) if _K in space else method.k
+    made = at(experiment, {_K: longest})
+    variants = [Variant(at(made, {_EXCLUDE: exclude}), distilled=True) for exclude in excludes]
+    return Shared.make(made, variants, out, one_length=True).teacher, space
+
+
+def _longest(method: DistillationConfig, teacher: Section, split: Split) -> int:
+    """How long lists can be that leave out what those of a method do."""
     most = longest_list(split, method.exclude)
-    if isinstance(teacher, TeacherLists) and not is_model(teacher):
-        lists = read_teacher(teacher, split)
-        most = min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
-    space = limited(space, _K, max(most, method.k))
-    longest = at(experiment, {_K: int(getattr(space.get(_K), "high", method.k))})
-    return Shared.make(longest, [Variant(longest, distilled=True)], out, one_length=True).teacher, space
+    if not isinstance(teacher, TeacherLists) or is_model(teacher):
+        return most
+    lists = read_teacher(teacher, split)
+    return min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
+
+
+def _with_same_lists(space: Space, method: DistillationConfig, experiment: Experiment) -> Space:
+    """The space without K above the depth at which several teachers' lists are added up.
+
+    Up to it, shorter lists are the beginnings of longer ones; above it, each K has lists of its own.
+
+    Raises:
+        ConfigError: the experiment itself or a value that `--key` names is above it.
+    """
+    depth, searched = depth_added_up(experiment), space.get(_K)
+    if depth is None or searched is None:
+        return space
+    named = edges(searched) if isinstance(searched, Choice) else (method.k,)
+    highest = max(int(value) for value in named)
+    if highest > depth:
+        raise ConfigError(
+            f"[distillation] k = {highest}: above [ensemble] depth = {depth} the lists of several teachers are others "
+            f"for each k, and a search has one set; --set ensemble.depth={highest}, or search no k above {depth}"
+        )
+    return limited(space, _K, depth)

@@ -34,13 +34,24 @@ Point: TypeAlias = dict[str, Value]
 def space_of(experiment: Experiment, role: Role, *, sizes: bool) -> Space:
     """What is worth searching for the model of one role, as the models, losses and methods say.
 
-    The ranking loss is left alone where a teacher that is trained with it is distilled: it would be another teacher.
-    One that has its own is another matter.
-
     Args:
         experiment: its own point is in the space.
         role: whose settings.
         sizes: whether the options that decide the model's size are searched, too.
+    """
+    return {
+        f"{place}.{key}": tunable
+        for place, section in sections_of(experiment, role).items()
+        for key, tunable in section.search_space().items()
+        if sizes or not tunable.size
+    }
+
+
+def sections_of(experiment: Experiment, role: Role) -> dict[str, Section]:
+    """The sections that decide what the model of one role becomes, and nothing else, by their places.
+
+    The ranking loss is left alone where a teacher that is trained with it is distilled: it would be another teacher.
+    One that has its own is another matter.
     """
     name, model = place_of(role), role_config(experiment, role)
     learns = plugins.behind("models", model.model).learns
@@ -54,12 +65,7 @@ def space_of(experiment: Experiment, role: Role, *, sizes: bool) -> Space:
         sections["ranking_loss"] = loss
     if role == "distilled":
         sections["distillation"] = experiment.distillation
-    return {
-        f"{place}.{key}": tunable
-        for place, section in sections.items()
-        for key, tunable in section.search_space().items()
-        if sizes or not tunable.size
-    }
+    return sections
 
 
 def _teaches_with(experiment: Experiment) -> bool:
@@ -103,13 +109,19 @@ def changed(space: Space, keys: Sequence[str], fixed: Sequence[str], experiment:
     """
     held = {address_of(text.partition("=")[0].strip(), role) for text in fixed}
     found = {address: each for address, each in space.items() if address not in held}
+    sections = sections_of(experiment, role)
     for text in keys:
         name, equals, written = (part.strip() for part in text.partition("="))
         address = address_of(name, role)
         place, dot, key = address.rpartition(".")
         if not equals or not dot or not written:
             raise ConfigError(f"--key {text!r}: write it as a.b=low..high, a.b=low..high:log or a.b=one,other")
-        section = section_at(experiment, place, text)
+        section = sections.get(place)
+        if section is None:
+            others = ", ".join(f"[{each}]" for each in sections)
+            raise ConfigError(
+                f"--key {text!r}: there is nothing to search at [{place}] for the {role} model; name a key of {others}"
+            )
         if key not in type(section).model_fields or key == "kind":
             near = plugins.suggestion(key, type(section).model_fields)
             raise ConfigError(f"--key {text!r}: [{place}] has no key {key!r}{near}")
@@ -119,8 +131,24 @@ def changed(space: Space, keys: Sequence[str], fixed: Sequence[str], experiment:
                 at(experiment, {address: value})
             except ConfigError as error:
                 raise ConfigError(f"--key {text!r}: {error}") from error
+            if meant := _set_by(section, key, value):
+                raise ConfigError(
+                    f"--key {text!r}: stands for other keys, which a search has by themselves; name them "
+                    f"({', '.join(meant)}), or --set {address}"
+                )
         found[address] = _with(tunable, getattr(section, key), text)
     return found
+
+
+def _set_by(section: Section, key: str, value: Value) -> list[str]:
+    """The other keys that change with a value where nothing but it is said, as with that of a preset."""
+    fields = type(section).model_fields
+    least = {name: getattr(section, name) for name, field in fields.items() if field.is_required()}
+    try:
+        default, with_it = (type(section).model_validate(least | said) for said in ({}, {key: value}))
+    except ValidationError:  # it goes with values that are not the defaults, and sets none
+        return []
+    return [name for name in fields if name != key and getattr(with_it, name) != getattr(default, name)]
 
 
 def _tunable(text: str, written: str, *, log: bool) -> Tunable:
@@ -169,20 +197,13 @@ def limited(space: Space, address: str, most: int) -> Space:
     return {**space, address: replace(tunable, high=most)}
 
 
-def section_at(experiment: Experiment, place: str, source: str = "") -> Section:
-    """The section at `student`, `student.train`, `distillation`, ...
-
-    Raises:
-        ConfigError: there is none, or nothing in it can be searched.
-    """
+def section_at(experiment: Experiment, place: str) -> Section:
+    """The section at one of the places that `sections_of` names."""
     name, _, rest = place.partition(".")
-    section = getattr(experiment, name, None)
-    found = getattr(section, rest or "model", None) if isinstance(section, RoleConfig) else None
-    if isinstance(found, Section):
-        return found
-    if name in ("ranking_loss", "distillation") and not rest and isinstance(section, Section):
-        return section
-    raise ConfigError(f"--key {source!r}: there is nothing to search at [{place}]; [student], [student.train], ...")
+    section = getattr(experiment, name)
+    found = getattr(section, rest or "model") if isinstance(section, RoleConfig) else section
+    assert isinstance(found, Section)
+    return found
 
 
 def point_of(experiment: Experiment, space: Space) -> Point:
