@@ -153,7 +153,9 @@ class TestWithOptuna:
         assert set(final) == {"teacher", "student", "distilled"}
         assert final["distilled"]["bytes"] == final["student"]["bytes"] == found["chosen"]["bytes"]
         assert final["distilled"]["bytes"] < final["teacher"]["bytes"]
-        assert 0 <= found["sure"]["probability"] <= 1
+        quality = {role: row["metrics"]["ndcg@10"] for role, row in final.items()}
+        assert found["sure"]["lost"] == pytest.approx(1 - quality["distilled"] / quality["teacher"])
+        assert (found["sure"]["high"] <= 0.6) == (found["sure"]["probability"] >= 0.975)
         assert (desk / "small" / "final" / "report.html").exists()
         assert "the smallest student that meets --within 60%: " in outcome.out
         choice = f"that it is the choice among {len(found['trials'])} trials, is left out)"

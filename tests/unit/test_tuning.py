@@ -17,15 +17,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rankdistill.config import Choice, Experiment, Range, load, parse, to_toml
+from rankdistill.config import Choice, Experiment, Range, Section, load, parse, to_toml
+from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError, DataError, RankingsError, StorageError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.parallel import Processors
-from rankdistill.pipeline import evaluate, label, prepare, train
-from rankdistill.ranker import rank
+from rankdistill.pipeline import evaluate, fit_model, label, prepare, train
+from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.report.numerals import metric as figure
 from rankdistill.runs import Role
+from rankdistill.training import FitResult
 from rankdistill.tuning import search
 from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
@@ -384,11 +386,27 @@ class TestTuning:
             np.testing.assert_array_equal(kept.users, split.queries("validation").users)
             assert kept.mean()["map"] == pytest.approx(each.value)
 
-    def test_no_training_of_a_search_sees_the_validation_part(self) -> None:
-        given = self.ASKED.experiment
+    @pytest.mark.parametrize(("role", "trainings"), [("teacher", 2), ("student", 2), ("distilled", 3)])
+    def test_no_training_of_a_search_sees_the_validation_part(
+        self, role: Role, trainings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given, learnt = experiment(), list[Split]()
         assert given.split.train_on_validation
-        assert prepare(validation_only(given)).validation is not None
-        assert validation_only(given).student == given.student
+
+        def fit(model: Section, split: Split, *others: Any) -> tuple[Ranker, FitResult]:
+            learnt.append(split)
+            return fit_model(model, split, *others)
+
+        for trainer in ("tuning.work", "stages"):  # of the trials, and of the teacher
+            monkeypatch.setattr(f"rankdistill.{trainer}.fit_model", fit)
+        tune(Asked(given, role), None, Budget(trials=2), tmp_path)
+        assert len(learnt) == trainings
+        apart = prepare(validation_only(given)).validation
+        assert apart is not None
+        kept = set(zip(apart.users.tolist(), apart.items.tolist(), strict=True))
+        assert len(kept) == len(apart.items) > 0
+        for part in (split.train for split in learnt):
+            assert kept.isdisjoint(zip(part.users.tolist(), part.items.tolist(), strict=True))
 
     def test_a_search_that_goes_on_is_the_one_that_was_not_stopped(self, found: Path, tmp_path: Path) -> None:
         tune(self.ASKED, None, Budget(trials=4), tmp_path)
@@ -857,7 +875,13 @@ def test_lists_of_a_foreign_teacher_are_compressed_where_its_quality_is_known(
     assert found["teacher"]["bytes"] is None
     assert found["met"]
     assert found["space"]["distillation.k"] == "3 to 6, log"
-    assert 0 <= found["sure"]["probability"] <= 1
+    files = (tmp_path / "small" / "final" / role / "evaluation.parquet" for role in ("distilled", "teacher"))
+    student, teacher = (Evaluation.read(file, split.user_ids).values["ndcg@10"] for file in files)
+    assert found["sure"]["lost"] == pytest.approx(1 - student.mean() / teacher.mean())
+    draws = np.random.default_rng(7).integers(len(student), size=(4000, len(student)))
+    lost = 1 - student[draws].mean(1) / teacher[draws].mean(1)
+    assert found["sure"]["probability"] == pytest.approx((lost <= 0.5).mean(), abs=0.03)
+    assert [found["sure"][end] for end in ("low", "high")] == pytest.approx(np.quantile(lost, [0.025, 0.975]), abs=0.05)
 
 
 @pytest.mark.parametrize("name", ["lists", "validation"])
