@@ -22,7 +22,7 @@ from rankdistill.files import write_json
 from rankdistill.ids import IdMap
 from rankdistill.latency import measure_latency
 from rankdistill.model_folder import CARD, load_card
-from rankdistill.pipeline import check_fits, evaluate, evaluate_halves, ranks_in_lists
+from rankdistill.pipeline import check_fits, evaluate, evaluate_halves, measured, ranks_in_lists
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.runs import EVALUATION, RANKINGS, Role
@@ -65,9 +65,7 @@ def validate_model(model: Ranker, split: Split, config: EvaluateConfig) -> dict[
     if split.validation is None:
         return None
     queries = split.queries("validation", exclude_seen=config.exclude_seen)
-    lists = rank(model, queries, config.depth)
-    assert lists.target_ranks is not None
-    return evaluate_ranks(lists.target_ranks, config.metrics, lists=lists, num_items=split.num_items).mean()
+    return measured(model, queries, config.metrics, config.depth, split.num_items).mean()
 
 
 def time_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> None:

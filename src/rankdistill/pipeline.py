@@ -276,12 +276,7 @@ def _validator(split: Split, settings: Settings) -> Validate | None:
             f"[data] repeats or [evaluate] exclude_seen = false"
         )
 
-    def validate(model: Ranker) -> dict[str, float]:
-        lists = rank(model, queries, 10)
-        assert lists.target_ranks is not None
-        return evaluate_ranks(lists.target_ranks, sorted({metric, "map", "ndcg@10"})).mean()
-
-    return validate
+    return lambda model: measured(model, queries, sorted({metric, "map", "ndcg@10"})).mean()
 
 
 def label(
@@ -399,6 +394,23 @@ def evaluate(
         RankingsError: a test user has no list.
     """
     return evaluate_ranks(_ranks_of(lists, targets), metrics, lists=lists, num_items=num_items)
+
+
+def measured(
+    model: Ranker, queries: Queries, metrics: Sequence[str], depth: int = 10, num_items: int | None = None
+) -> Evaluation:
+    """One value per user and metric of a model, from the exact ranks of the queries' relevant items.
+
+    Args:
+        model: what is measured.
+        queries: of a part of the data.
+        metrics: by name.
+        depth: of its lists, which only `coverage@k` needs.
+        num_items: as for `evaluate`.
+    """
+    lists = rank(model, queries, depth)
+    assert lists.target_ranks is not None
+    return evaluate_ranks(lists.target_ranks, metrics, lists=lists, num_items=num_items)
 
 
 def evaluate_halves(lists: Rankings, split: Split, targets: Sequences | Queries | None = None) -> Evaluation:

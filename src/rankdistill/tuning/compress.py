@@ -17,6 +17,7 @@ from rankdistill.files import read_kept, replacing, write_json, write_text
 from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
 from rankdistill.model_folder import load_model
+from rankdistill.pipeline import measured
 from rankdistill.stages import is_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
@@ -29,7 +30,6 @@ from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Space, point_of
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.tuning.tune import Asked, begun_with, check_metric, settled, template_of
-from rankdistill.tuning.work import validated
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,8 @@ def _quality_of_teacher(experiment: Experiment, metric: str, split: Split, folde
     """The teacher's metric on the validation users; None where it is not known."""
     exclude_seen = experiment.evaluate.exclude_seen
     if folder is not None:
-        return validated(load_model(folder)[0], split, metric, exclude_seen=exclude_seen).mean()[metric]
+        queries = split.queries("validation", exclude_seen=exclude_seen)
+        return measured(load_model(folder)[0], queries, [metric]).mean()[metric]
     teacher = experiment.teacher
     if not isinstance(teacher, TeacherLists) or teacher.validation_rankings is None:
         return None

@@ -9,14 +9,12 @@ from pathlib import Path
 
 from rankdistill.config import Experiment
 from rankdistill.console import silence
-from rankdistill.data.splitting import Split, with_windows
+from rankdistill.data.splitting import with_windows
 from rankdistill.errors import TrainingError
-from rankdistill.evaluation.evaluate import Evaluation, evaluate
 from rankdistill.latency import median_latency
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import bytes_of
-from rankdistill.pipeline import Settings, fit_model
-from rankdistill.ranker import Ranker, rank
+from rankdistill.pipeline import Settings, fit_model, measured
 from rankdistill.runs import Role
 from rankdistill.teaching import Distillation
 from rankdistill.tuning.space import Point, at, role_config
@@ -98,9 +96,9 @@ def do(job: Job) -> Trial:
     except TrainingError as error:
         seconds = round(time.perf_counter() - begin, 2)
         return Trial(job.number, job.point, "failed", seconds=seconds, note=str(error))
-    evaluation = validated(ranker, split, job.metric, exclude_seen=experiment.evaluate.exclude_seen)
-    evaluation.write(job.values_of(job.number), split.user_ids)
     queries = split.queries("validation", exclude_seen=experiment.evaluate.exclude_seen)
+    evaluation = measured(ranker, queries, [job.metric])
+    evaluation.write(job.values_of(job.number), split.user_ids)
     epochs = len(result.rows)
     return Trial(
         job.number,
@@ -115,13 +113,6 @@ def do(job: Job) -> Trial:
         bytes_of(ranker),
         median_latency(ranker, queries) if job.timed else None,
     )
-
-
-def validated(model: Ranker, split: Split, metric: str, *, exclude_seen: bool) -> Evaluation:
-    """The metric of each validation user."""
-    lists = rank(model, split.queries("validation", exclude_seen=exclude_seen), 10)
-    assert lists.target_ranks is not None
-    return evaluate(lists.target_ranks, [metric])
 
 
 def _distillation(job: Job) -> Distillation | None:
