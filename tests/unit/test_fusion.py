@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rankdistill import plugins
 from rankdistill.errors import RankingsError
+from rankdistill.ids import IdMap
 from rankdistill.rankings import ANY_POSITION, Rankings, fusion, pack
 from rankdistill.rankings.fusion import fuse
+from rankdistill.stages import digest_of
 
 USERS, ITEMS = 6, 30
 
@@ -72,6 +77,19 @@ def test_items_of_equal_worth_stand_in_the_order_of_their_index() -> None:
     for row, places in zip(found.items.tolist(), ranks.tolist(), strict=True):
         pair_of = {item: min(places[item - 1], 19 - places[item - 1]) for item in row}
         assert row == sorted(row, key=lambda item: (pair_of[item], item))
+
+
+@pytest.mark.parametrize("per_user", [False, True])
+def test_lists_that_are_short_together_are_as_deep_as_when_they_are_read_back(tmp_path: Path, per_user: bool) -> None:
+    teachers = [lists_of(seed, 6, per_user=per_user) for seed in (1, 2)]
+    made = fuse(teachers, k=50, least_shared=0)
+    users, items = IdMap.of(pl.Series(range(USERS)), first=0), IdMap.of(pl.Series(range(1, ITEMS + 1)), first=1)
+    made.write(tmp_path / "lists.parquet", users, items, positions=not per_user)
+    read = Rankings.read(tmp_path / "lists.parquet", items, users)
+    assert made.depth == read.depth == made.lengths.max() < 50
+    for kind in ("rrd", "cd"):  # by their items, and by their scores, too
+        method = plugins.find("distillation", kind).Config()
+        assert digest_of(made, method) == digest_of(read, method)
 
 
 def test_one_teacher_keeps_its_lists_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

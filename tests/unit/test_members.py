@@ -20,6 +20,7 @@ from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import ANY_POSITION, Rankings
 from rankdistill.stages import read_labels
+from rankdistill.training import Checkpoint
 from rankdistill.workflow import run
 
 MF = {"kind": "matrix_factorization", "dim": 3}
@@ -259,13 +260,33 @@ def test_files_of_lists_are_fused_with_their_weights(files: Path) -> None:
         split = prepare(made)
         given = [Rankings.read(files / f"{number}.parquet", split.item_ids, split.user_ids) for number in (1, 2)]
         found = Rankings.read(files / by / "labels.parquet", split.item_ids, split.user_ids)
-        wanted = rd.fuse(given, weights=[1.0, 2.0], by="ranks" if by == "ranks" else "scores", k=found.depth)
+        wanted = rd.fuse(given, weights=[1.0, 2.0], by="ranks" if by == "ranks" else "scores", k=50)
         np.testing.assert_array_equal(found.items, wanted.items)
+    run(made, files / by)  # of lists that were read, not made
+    assert "distilled" in skipped(files / by)
     assert not (files / "ranks" / "teacher" / "evaluation.parquet").exists()
     tables = [{**table, "test_rankings": str(files / f"test-{n}.parquet")} for n, table in enumerate(tables, start=1)]
     run(several(files, tables), files / "ranks")
     assert "labels" not in skipped(files / "ranks")
     assert card_of(files / "ranks" / "teacher")["metrics"]["ndcg@10"] > 0
+
+
+def test_a_run_of_short_lists_that_was_killed_goes_on(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = several(files, [{"rankings": str(files / f"{number}.parquet")} for number in (1, 2)])
+    run(made, files / "whole")
+    save = Checkpoint.save
+
+    def killed(self: Checkpoint, *state: Any) -> None:
+        save(self, *state)
+        if self.path.parent.name == "distilled":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(made, files / "run")
+    run(made, files / "run", resume=True)
+    assert figures(files / "run") == figures(files / "whole")
 
 
 def test_a_model_and_a_file_of_lists_are_one_teacher_and_a_changed_file_is_noticed(files: Path) -> None:

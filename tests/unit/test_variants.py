@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rankdistill as rd
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import CheckpointError, ConfigError, RankingsError
 from rankdistill.model_folder import load_card, load_model
-from rankdistill.pipeline import label
+from rankdistill.pipeline import label, prepare
 from rankdistill.variants import Shared, Variant, is_done, train_variant
 
 CASER = {"kind": "caser", "dim": 4, "horizontal_filters": 2}
@@ -95,6 +96,20 @@ def test_longer_lists_for_others_change_nothing_where_lists_of_several_are_added
         run(student.experiment, tmp_path / student.name / "run")
         alone = load_card(tmp_path / student.name / "run" / "distilled")["settings"]
         assert train_variant(student, later, tmp_path / student.name)["settings"] == alone
+
+
+def test_a_student_of_short_lists_that_are_added_up_is_done_for_whoever_made_or_reads_them(tmp_path: Path) -> None:
+    def of(*teachers: Path | str) -> Experiment:
+        return experiment(teacher=[{"rankings": str(each)} for each in teachers] or CASER)
+
+    split = prepare(of())
+    for number, config in enumerate((rd.Popularity.Config(), rd.ItemKNN.Config())):
+        lists = label(rd.train(config, split), split, k=4)
+        lists.write(tmp_path / f"{number}.parquet", split.user_ids, split.item_ids, positions=True)
+    variant = Variant(of(tmp_path / "0.parquet", tmp_path / "1.parquet"), distilled=True)
+    made = Shared.make(variant.experiment, [variant], tmp_path / "shared")
+    train_variant(variant, Shared.open(variant.experiment, tmp_path / "shared", "targets"), tmp_path / "student")
+    assert is_done(tmp_path / "student", made.stamp(variant, tmp_path / "student"))
 
 
 def test_lists_of_several_that_are_added_up_are_refused_for_a_method_that_asks_the_teacher_itself() -> None:

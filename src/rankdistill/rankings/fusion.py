@@ -42,7 +42,8 @@ def fuse(
         teachers: their lists; a list a user serves all of her queries where another teacher has one for each.
         weights: one a teacher; equal when left out.
         by: what is added up.
-        k: the length of the lists; the longest of the teachers' when left out.
+        k: the length of the lists, or what the longest of them comes to together where that is less; the longest of
+            the teachers' when left out.
         least_shared: the share of all users and queries that all teachers must know, and of the items in the lists of
             the one that names the fewest.
 
@@ -66,7 +67,8 @@ def fuse(
         best, totals = _summed(found, np.concatenate(values, axis=1), k)
         items[rows, : best.shape[1]], scores[rows, : best.shape[1]] = best, totals
     name = f"{len(teachers)} teachers by their {by}"
-    return Rankings(queries, items, scores, fingerprint=_fingerprint(teachers), source=name)
+    fused = Rankings(queries, items, scores, fingerprint=_fingerprint(teachers), source=name)
+    return fused.cut(int(fused.lengths.max()))  # as a file of them is read back
 
 
 def _taking_part(teachers: Sequence[Rankings], weights: Sequence[float]) -> tuple[list[Rankings], list[float]]:
