@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from rankdistill.config import Experiment, RoleConfig, Section, TeacherLists, flat, to_toml
+from rankdistill.config import Experiment, RoleConfig, Section, TeacherLists, TrainConfig, flat, to_toml
 from rankdistill.data.popularity import popular_items
 from rankdistill.data.splitting import Split
 from rankdistill.errors import CheckpointError, DataError
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 FREE = frozenset({"device", "threads"})
 """Keys of `[train]` on which nothing depends that a training finds."""
+EPOCHS = "epochs"
+"""In a model's folder: a folder for each earlier epoch that was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     distillation = None if lists is None else Distillation(lists, experiment.distillation, teacher)
     checkpoint = Checkpoint(task.folder, made_with, resume=task.resume)
     tracker = tracker_of(experiment.tracking, task.folder)
-    keep = _keeper(task, split)
+    if not checkpoint.goes_on:
+        shutil.rmtree(task.folder / EPOCHS, ignore_errors=True)  # of an earlier training
     write_text(task.folder / "config.toml", to_toml(experiment))
     model, result = fit_model(
         task.model.model,
@@ -89,7 +92,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
             name=task.name or task.role,
             exclude_seen=experiment.evaluate.exclude_seen,
             callbacks=() if tracker is None else (tracker,),
-            keep=keep,
+            keep=_keeper(task, split),
         ),
         distillation,
     )
@@ -128,22 +131,31 @@ def go_on_training(task: Assignment, split: Split, lists: Rankings | None, teach
 
 
 def _keeper(task: Assignment, split: Split) -> Keep:
-    """Saves the model of an epoch as a model folder `epochs/N`; those of an earlier training are removed."""
-    place = task.folder / "epochs"
-    if not task.resume:
-        shutil.rmtree(place, ignore_errors=True)
+    """Saves the model of an epoch as a model folder `epochs/N`."""
 
     def keep(model: Ranker, epoch: int) -> None:
         about = {"role": task.role, "fingerprint": split.fingerprint, "epoch": epoch}
-        save_model(place / str(epoch), model, split.user_ids, split.item_ids, about)
+        save_model(task.folder / EPOCHS / str(epoch), model, split.user_ids, split.item_ids, about)
 
     return keep
 
 
+def kept_epochs(folder: Path) -> list[int]:
+    """The epochs that the training of a model was to keep, by its card."""
+    settings = load_card(folder).get("settings", {})
+    train = {key: settings.get(f"train.{key}", 0) for key in ("epochs", "checkpoints")}
+    return TrainConfig(**train).kept_epochs
+
+
 def kept_models(folder: Path) -> list[Path]:
-    """The model folders of earlier epochs of a model, the earliest first."""
-    found = [card.parent for card in (folder / "epochs").glob(f"*/{CARD}") if card.parent.name.isdecimal()]
-    return sorted(found, key=lambda path: int(path.name))
+    """The model folders of earlier epochs that a model's training has kept, the earliest first.
+
+    Those after its best epoch, whose numbers the model has, are left out: they know the training data better, and are
+    no easier.
+    """
+    best = load_card(folder).get("best_epoch", 0)
+    models = [folder / EPOCHS / str(epoch) for epoch in kept_epochs(folder) if epoch < best]
+    return [model for model in models if (model / CARD).is_file()]
 
 
 def _finished(task: Assignment, settings: Json) -> Ranker | None:

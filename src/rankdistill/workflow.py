@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -437,7 +438,9 @@ class Run:
             "config.toml",
         ):
             (self.folder.model("teacher") / name).unlink(missing_ok=True)
-        self.folder.labels.unlink(missing_ok=True)
+        shutil.rmtree(self.folder.model("teacher") / stages.EPOCHS, ignore_errors=True)
+        for lists in (self.folder.labels, *stages.all_easier_labels(self.folder.labels)):
+            lists.unlink(missing_ok=True)
 
     def compare(self, split: Split) -> None:
         """The paired comparisons of the models."""

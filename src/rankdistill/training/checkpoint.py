@@ -63,16 +63,20 @@ class Checkpoint:
         self._written_at = -float("inf")
         self._cost = 0.0
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a training goes on from what is there, and does not begin."""
+        return self.resume and self.path.exists()
+
     def load(self, model: Ranker, optimizer: Adam) -> Progress:
         """Takes up an unfinished training, or starts a new one.
 
         Raises:
             CheckpointError: the file is damaged, or was started with other settings.
         """
-        if not self.path.exists():
-            return Progress()
-        if not self.resume:
-            logger.warning("%s: an unfinished training is started over; --resume would go on with it", self.path)
+        if not self.goes_on:
+            if self.path.exists():
+                logger.warning("%s: an unfinished training is started over; --resume would go on with it", self.path)
             return Progress()
         tensors, settings, progress = _read(self.path)
         self._refuse_other_settings(settings)
