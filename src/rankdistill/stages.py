@@ -61,7 +61,11 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     """Trains a model into its folder; with `lists` by distillation, from the `teacher` itself where the method asks it.
 
     An unfinished training is kept in the folder as `checkpoint.safetensors`, and the log as `metrics.jsonl`. With
-    `resume`, a model that was finished with the same settings is taken as it is.
+    `resume`, a model that was finished with the same settings is taken as it is, and one that is damaged trained again.
+
+    Raises:
+        CheckpointError: with `resume`, an unfinished training was begun with other settings, or its file is damaged.
+        DataError: there is nobody to test the model on.
     """
     experiment = task.experiment
     loss = experiment.loss_of(task.model)
@@ -160,10 +164,16 @@ def kept_models(folder: Path) -> list[Path]:
 
 def _finished(task: Assignment, settings: Json) -> Ranker | None:
     """The model of the folder, where it is whole and was made with the same settings."""
-    if not (task.folder / CARD).exists() or load_card(task.folder).get("settings") != settings:
+    name, folder = task.name or task.role, task.folder
+    try:
+        if not (folder / CARD).exists() or load_card(folder).get("settings") != settings:
+            return None
+        model = load_model(folder, task.model.train.device)[0]
+    except CheckpointError as error:
+        logger.warning("%s: trained again: %s", name, error)
         return None
-    logger.info("%s: trained already", task.name or task.role)
-    return load_model(task.folder, task.model.train.device)[0]
+    logger.info("%s: trained already", name)
+    return model
 
 
 def settings_of(task: Assignment, split: Split, lists: Rankings | None) -> Json:

@@ -224,17 +224,21 @@ def test_a_new_folder_is_taken_away_again_until_something_is_trained_in_it(
         "data/split.safetensors",
         "labels.parquet",
         "teacher/model.safetensors",
+        "teacher/model.json",
         "student/evaluation.parquet",
         "stages.json",
     ],
 )
-def test_a_damaged_result_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str) -> None:
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_damaged_result_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, resume: bool
+) -> None:
     log(tmp_path, 0, range(0, 30))
     run(experiment(tmp_path), tmp_path / "run")
     before = figures(tmp_path / "run")
     path = tmp_path / "run" / file
     path.write_bytes(b"[1]" if file == "stages.json" else path.read_bytes()[:-20])
-    run(experiment(tmp_path), tmp_path / "run")
+    run(experiment(tmp_path), tmp_path / "run", resume=resume)
     assert figures(tmp_path / "run") == before
     assert file == "stages.json" or "made again" in caplog.text
 
