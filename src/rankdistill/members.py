@@ -13,7 +13,7 @@ import numpy as np
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
-from rankdistill.data.teacher_items import lists_for_windows, to_be_added_up
+from rankdistill.data.teacher_items import lists_for_windows, targets_within, to_be_added_up
 from rankdistill.ensemble import Combine, Ensemble, summed_as
 from rankdistill.errors import ConfigError
 from rankdistill.evaluation.evaluate import Evaluation
@@ -265,6 +265,8 @@ class Company:
     def lists(self, split: Split, method: DistillationConfig) -> Rankings:
         """The members' lists for the training queries as one.
 
+        Lists that serve all queries of a user are longer by the targets that a query may find in them.
+
         Raises:
             RankingsError: lists do not fit the data, or the members have too little in common.
         """
@@ -276,7 +278,8 @@ class Company:
             else label(self._model(member, split), split, k=depth, exclude=method.exclude)
             for member in self.members
         ]
-        return self._fused(to_be_added_up(found, split, method.exclude), depth)
+        found = to_be_added_up(found, split, method.exclude)
+        return self._fused(found, depth + targets_within(found[0], split, method.exclude))
 
     def evaluate(self, split: Split) -> tuple[Evaluation, Evaluation, Rankings] | None:
         """The lists for the test users, measured; None where they are not known of all members."""

@@ -337,6 +337,14 @@ def test_targets_are_taken_out_of_lists_a_user_before_they_are_added_up(files: P
     assert not (files / "seen").exists()
 
 
+def test_lists_a_user_are_added_up_so_deep_that_their_targets_can_be_taken_out(files: Path) -> None:
+    made = several(files, [CASER])
+    tables = [{"rankings": str(per_user(files / f"users-{n}.parquet", made, 20))} for n in (1, 2)]
+    run(several(files, tables, distillation={"k": 10}, ensemble={"depth": 10}), files / "run")
+    run(several(files, tables[:1], distillation={"k": 10}), files / "one")
+    assert figures(files / "run") == figures(files / "one")
+
+
 def test_lists_that_are_too_short_together_are_refused_before_a_student_is_trained(files: Path) -> None:
     made = several(files, [CASER])
     tables = [{"rankings": str(per_user(files / f"users-{n}.parquet", made, 3))} for n in (1, 2)]

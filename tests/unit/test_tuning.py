@@ -31,7 +31,7 @@ from rankdistill.training import FitResult
 from rankdistill.tuning import search
 from rankdistill.tuning.compress import compress
 from rankdistill.tuning.goal import Goal, Model, check
-from rankdistill.tuning.inputs import validation_only
+from rankdistill.tuning.inputs import prepare_teacher, validation_only
 from rankdistill.tuning.outcome import lacking, looks, sureness
 from rankdistill.tuning.output import markdown, table
 from rankdistill.tuning.proposing import proposals
@@ -944,6 +944,17 @@ def test_one_list_a_user_serves_the_search_and_the_run(foreign: Experiment, tmp_
     both = experiment(teacher={"rankings": str(tmp_path / "users.parquet")})
     found = compress(Asked(both, "distilled", sizes=True), Goal(under_mb=0.002), Budget(trials=1), tmp_path / "small")
     assert found["met"]
+
+
+def test_no_k_is_tried_that_lists_a_user_do_not_reach_together(foreign: Experiment, tmp_path: Path) -> None:
+    split = prepare(foreign)
+    lists = rank(train(foreign.student.model, split), split.queries("validation"), 7)
+    lists.write(tmp_path / "users.parquet", split.user_ids, split.item_ids)
+    one = {"rankings": str(tmp_path / "users.parquet")}
+    for number, teacher in enumerate((one, [one, one])):
+        made = experiment(split={"train_on_validation": False}, teacher=teacher)
+        _, space = prepare_teacher(made, "distilled", {"distillation.k": Range(3, 200)}, split, tmp_path / str(number))
+        assert space == {"distillation.k": Range(3, 6)}
 
 
 def test_lists_among_several_teachers_are_looked_at_before_any_is_trained(foreign: Experiment, tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ def lists_for_windows(lists: Rankings, split: Split, exclude: Literal["targets",
     return replace(lists, query_ids=split.windows.ids[rows], items=found.items[rows], scores=scores, user_ids=None)
 
 
+def targets_within(lists: Rankings, split: Split, exclude: Literal["targets", "seen"]) -> int:
+    """How many items of a list a query may lose: its own targets, where the list serves all queries of a user."""
+    return split.target_length if lists.per_user and exclude == "targets" else 0
+
+
 def to_be_added_up(
     teachers: Sequence[Rankings], split: Split, exclude: Literal["targets", "seen"] = "targets"
 ) -> list[Rankings]:
@@ -96,9 +101,9 @@ def _unlabelled(lists: Rankings, split: Split, k: int, exclude: Literal["targets
     lists = lists.with_users(split.user_ids)
     places = lists.rows_of(windows.ids)
     listed = places != UNKNOWN
-    drop_targets = lists.per_user and exclude == "targets"
+    targets = targets_within(lists, split, exclude)
     notes = _notes(~listed, len(lists) - len(np.unique(places[listed])), lists, split)
-    width = k + windows.target_length if drop_targets else k
+    width = k + targets
     items = np.full((len(windows), k), PAD, dtype=np.int32)
     scores = None if lists.scores is None else np.full(items.shape, -np.inf, dtype=np.float32)
     labelled = np.zeros(len(windows), dtype=np.bool_)
@@ -112,7 +117,7 @@ def _unlabelled(lists: Rankings, split: Split, k: int, exclude: Literal["targets
             labelled[rows] = (known(users[:, None], found) & (found != PAD)).any(axis=1)
         else:
             inside = (found[:, :, None] == windows.targets(rows)[:, None, :]).any(axis=2)
-            if drop_targets:  # what follows them moves up
+            if targets:  # what follows them moves up
                 order = np.argsort(inside, axis=1, kind="stable")
                 found = np.take_along_axis(np.where(inside, PAD, found), order, axis=1)
                 values = None if values is None else np.take_along_axis(values, order, axis=1)

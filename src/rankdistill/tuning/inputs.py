@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from rankdistill.checksums import sha256
-from rankdistill.config import Choice, Experiment, RoleConfig, Section, TeacherLists, Teachers, flat
+from rankdistill.config import Choice, Experiment, RoleConfig, TeacherLists, Teachers, flat
 from rankdistill.data.splitting import Split
+from rankdistill.data.teacher_items import targets_within
 from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
@@ -186,6 +187,14 @@ def _learnt_in_the_end(split: Split) -> Split:
     return replace(split, train=split.train.then(split.validation), validation=None, fingerprint="")
 
 
+def _lists_given(experiment: Experiment, split: Split, method: DistillationConfig) -> Rankings | None:
+    """The lists of a teacher that is files alone, as long as they are, or K where they are added up; else None."""
+    teacher, company = experiment.teacher, Company.of(experiment, Path())
+    if company is None:
+        return read_teacher(teacher, split) if isinstance(teacher, TeacherLists) and not is_model(teacher) else None
+    return None if company.models else company.lists(split, method)
+
+
 def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, out: Path) -> tuple[Path | None, Space]:
     """For a distilled student the teacher and its lists, as long as any trial needs them.
 
@@ -202,7 +211,7 @@ def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, o
     excludes = edges(space[_EXCLUDE]) if _EXCLUDE in space else (method.exclude,)
     methods = [method.model_copy(update={"exclude": exclude}) for exclude in excludes]
     check_teachers_given(asked, methods, split)
-    most = min(_longest(each, experiment.teacher, split) for each in methods)
+    most = min(_longest(each, experiment, split) for each in methods)
     space = limited(_with_same_lists(space, method, experiment), _K, max(most, method.k))
     longest = int(max(edges(space[_K]))) if _K in space else method.k
     made = at(experiment, {_K: longest})
@@ -210,13 +219,11 @@ def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, o
     return Shared.make(made, variants, out, one_length=True).teacher, space
 
 
-def _longest(method: DistillationConfig, teacher: Section, split: Split) -> int:
+def _longest(method: DistillationConfig, experiment: Experiment, split: Split) -> int:
     """How long lists can be that leave out what those of a method do."""
     most = longest_list(split, method.exclude)
-    if not isinstance(teacher, TeacherLists) or is_model(teacher):
-        return most
-    lists = read_teacher(teacher, split)
-    return min(most, lists.depth - (split.target_length if lists.per_user and method.exclude == "targets" else 0))
+    lists = _lists_given(experiment, split, method.model_copy(update={"k": most}))
+    return most if lists is None else min(most, lists.depth - targets_within(lists, split, method.exclude))
 
 
 def _with_same_lists(space: Space, method: DistillationConfig, experiment: Experiment) -> Space:
