@@ -34,6 +34,7 @@ ROWS = (
     {"stages", "report", "api", "exporting", "estimate"},
     {"measuring"},
     {"members"},
+    {"climbing"},
     {"checks"},
     {"workflow", "reproduction", "doctor", "bench"},
     {"variants"},

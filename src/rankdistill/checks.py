@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from rankdistill.climbing import to_climb, will_keep
 from rankdistill.config import Experiment, RoleConfig, TeacherLists, Teachers
-from rankdistill.errors import ConfigError, EvaluationError
+from rankdistill.errors import EvaluationError
 from rankdistill.evaluation.metrics import Metric
-from rankdistill.members import members_of
+from rankdistill.loss import DistillationConfig
 from rankdistill.rankings.columns import files_of
 from rankdistill.stages import is_model
-from rankdistill.teaching import lacks_easier, needs_of
 
 
 def check_climb(experiment: Experiment) -> None:
     """Refuses a method that climbs from easy lists to hard ones where a teacher will have one list for each query.
 
     Raises:
-        ConfigError: the teacher is a single model of which no earlier epochs are kept, as of one that is given.
+        ConfigError: nothing comes before its lists: no epochs are or will be kept, no other teachers or files named.
     """
     teacher, method = experiment.teacher, experiment.distillation
-    if isinstance(teacher, TeacherLists):
-        alone = is_model(teacher)
-    else:
-        alone = isinstance(teacher, RoleConfig) and not members_of(experiment) and not teacher.train.kept_epochs
-    if alone and needs_of(method) == "several":
-        raise ConfigError(lacks_easier(method, "[teacher]"))
+    assert isinstance(method, DistillationConfig)
+    if not (isinstance(teacher, RoleConfig) and will_keep(teacher)):
+        to_climb(experiment, Path(), method)  # what is trained is in no folder yet
 
 
 def check_metrics(experiment: Experiment) -> None:
@@ -55,7 +54,8 @@ def check_lists_are_there(experiment: Experiment) -> None:
     """
     teacher = experiment.teacher
     for each in teacher.each if isinstance(teacher, Teachers) else (teacher,):
-        if isinstance(each, TeacherLists) and not is_model(each):
-            for path in (each.rankings, *each.easier, each.validation_rankings, each.test_rankings):
+        if isinstance(each, TeacherLists):
+            own = () if is_model(each) else (each.rankings, each.validation_rankings, each.test_rankings)
+            for path in (*own, *each.easier):
                 if path is not None:
                     files_of(path)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -21,12 +20,7 @@ from rankdistill.errors import CheckpointError, DataError
 from rankdistill.files import replacing, write_text
 from rankdistill.loss import DistillationConfig, RankingLossConfig
 from rankdistill.model_folder import CARD, load_card, load_ids, load_model, save_model
-from rankdistill.pipeline import (
-    Settings,
-    fit_model,
-    label,
-    training_seed,
-)
+from rankdistill.pipeline import Settings, fit_model, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role
@@ -264,48 +258,6 @@ def read_teacher(teacher: TeacherLists, split: Split) -> Rankings:
     paths = (teacher.rankings, *teacher.easier)
     lists, *easier = (read_lists(path, split, teacher.on_unknown, teacher.least_shared) for path in paths)
     return replace(lists, easier=tuple(easier), on_missing=teacher.on_missing)
-
-
-Easier: TypeAlias = Literal["epoch", "member"]
-"""Whose lists are easier to learn than a teacher's: those of the same one earlier, or of one that it is made of."""
-
-
-def easier_labels(labels: Path, of: Easier, number: str) -> Path:
-    """The file of lists that are easier to learn, beside that of the teacher's."""
-    return labels.with_name(f"{labels.stem}-{of}-{number}.parquet")
-
-
-def all_easier_labels(labels: Path) -> list[Path]:
-    """The files that `easier_labels` names and that are there, the easiest first."""
-    found = [file for of in get_args(Easier) for file in labels.parent.glob(easier_labels(labels, of, "*").name)]
-    return sorted(found, key=lambda file: int(file.stem.rpartition("-")[2]))
-
-
-def read_labels(path: Path, split: Split) -> Rankings:
-    """Our teacher's lists, with the easier ones that lie beside them."""
-    return replace(read_lists(path, split), easier=tuple(read_lists(file, split) for file in all_easier_labels(path)))
-
-
-def lists_to_climb(
-    sources: Sequence[Path],
-    split: Split,
-    method: DistillationConfig,
-    device: str,
-    foreign: TeacherLists,
-) -> Rankings:
-    """The lists of several files and model folders, the easiest first, as the last of them and its `easier` ones.
-
-    A model that is the only source comes after the models of its earlier epochs, where they were kept.
-    """
-    if len(sources) == 1:
-        sources = [*kept_models(sources[0]), *sources]
-    found = [
-        label(load_ranker(source, split, device), split, k=method.k, exclude=method.exclude)
-        if (source / CARD).is_file()
-        else read_lists(source, split, foreign.on_unknown, foreign.least_shared)
-        for source in sources
-    ]
-    return replace(found[-1], easier=tuple(found[:-1]), on_missing=foreign.on_missing)
 
 
 def data_settings(experiment: Experiment) -> Json:

@@ -72,7 +72,7 @@ class Distillation:
         if needs != "several":
             return found
         if not lists.easier:
-            raise ConfigError(lacks_easier(config, lists.source))
+            raise ConfigError(lacks_easier(config, lists.source, "give it some that are easier (`Rankings.easier`)"))
         plain = (replace(each, scores=None, on_missing=lists.on_missing) for each in lists.easier)
         easier = [teacher_items(each, split, config.k, config.exclude) for each in plain]
         known = [each.listed for each in (found, *easier) if each.listed is not None]
@@ -87,12 +87,11 @@ def needs_of(method: Section) -> Needs:
     return needs
 
 
-def lacks_easier(method: Section, source: str) -> str:
-    """What is wrong with one list a query where a method climbs from easy lists to hard ones."""
+def lacks_easier(method: Section, source: str, advice: str) -> str:
+    """What is wrong with one list a query where a method climbs from easy lists to hard ones, and what to do."""
     return (
         f"{source}: one list for each query, and [distillation] kind = {plugins.kind_of(method)!r} climbs from easy "
-        f"lists to hard ones; set [teacher.train] checkpoints = 3, name files in [teacher] easier, give [[teacher]] or "
-        f"--teacher several times, or take another method ({', '.join(_methods_that_need('lists'))})"
+        f"lists to hard ones; {advice}, or take another method ({', '.join(_methods_that_need('lists'))})"
     )
 
 

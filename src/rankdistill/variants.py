@@ -9,6 +9,7 @@ from typing import Any
 
 from rankdistill import measuring, plugins, stages
 from rankdistill.checks import check_climb, check_metrics
+from rankdistill.climbing import read_labels
 from rankdistill.config import Experiment, TeacherLists, Teachers
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
@@ -182,7 +183,7 @@ class Shared:
         split = read_split(folder.data)
         lists = {}
         if name is not None and not _is_given(experiment):
-            lists[name] = stages.read_labels(_labels(folder, name), split)
+            lists[name] = read_labels(_labels(folder, name), split, experiment)
         elif name is not None:
             assert isinstance(teacher, TeacherLists)
             lists[name] = stages.read_teacher(teacher, split)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from rankdistill import measuring, stages
 from rankdistill.checks import check_climb, check_lists_are_there, check_metrics
-from rankdistill.config import Experiment, RoleConfig, TeacherLists, to_toml
+from rankdistill.climbing import all_easier_labels, check_named, on_missing_of, to_climb
+from rankdistill.config import Experiment, RoleConfig, TeacherLists, TrainConfig, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
 from rankdistill.errors import RankDistillError
@@ -21,7 +22,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.members import Company, Member
+from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
 from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
@@ -34,7 +35,6 @@ from rankdistill.teaching import Distillation, check_student, needs_of
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MakeLists: TypeAlias = Callable[[Split, DistillationConfig, Path], Rankings]
 
 
 def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over: bool = False) -> Path:
@@ -248,7 +248,10 @@ class Run:
             return None
         if stages.is_model(teacher):
             device = self.experiment.student.train.device
-            return Given(teacher, stages.load_ranker(teacher.rankings, split, device), None, None)
+            model = stages.load_ranker(teacher.rankings, split, device)
+            for method in methods:
+                check_named(teacher, split, method)
+            return Given(teacher, model, None, None)
         lists = stages.read_teacher(teacher, split)
         for method in methods:
             Distillation(lists, method).check(split)
@@ -340,42 +343,32 @@ class Run:
         logger.info("teacher: the %s of %s", type(model).__name__, source)
 
     def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:
-        """The teacher's lists for the training queries, as a method asks for them, into the file `path`."""
+        """The teacher's lists for the training queries, as a method asks for them, into the file `path`.
+
+        Raises:
+            RankDistillError: several teachers' lists do not fit, or nothing comes before them and the method climbs.
+        """
         company, teacher = self.company(), self.folder.model("teacher")
-        easier: dict[Path, MakeLists] = {}
-        if company is None:
-            for model in stages.kept_models(teacher):
-                easier[stages.easier_labels(path, "epoch", model.name)] = partial(self._label, model)
-        elif needs_of(method) == "several":
-            for member in company.members:
-                made = partial(self._label_by, member, company)
-                easier[stages.easier_labels(path, "member", str(member.number))] = made
+        easier = {source.labels(path): source for source in to_climb(self.experiment, teacher, method)}
         if company is None or company.is_model:
             lists = self._label(teacher, split, method, path)
         else:
             stamp = [company.digests(), company.files(), self.experiment.ensemble.model_dump(mode="json")]
             lists = self._lists(stamp, split, method, path, lambda: company.lists(split, method))
-        for other in set(stages.all_easier_labels(path)) - set(easier):
-            other.unlink()  # of an earlier teacher
-        lists = replace(lists, easier=tuple(make(split, method, file) for file, make in easier.items()))
+        for other in set(all_easier_labels(path)) - set(easier):
+            other.unlink()  # of an earlier teacher or method
+        made = [
+            self._lists(source.state, split, method, file, partial(source.made, split, method, self._device))
+            for file, source in easier.items()
+        ]
+        lists = replace(lists, easier=tuple(made), on_missing=on_missing_of(self.experiment))
         if company is not None and not company.is_model:
             Distillation(lists, method).check(split)
         return lists
 
-    def _label_by(
-        self, member: Member, company: Company, split: Split, method: DistillationConfig, path: Path
-    ) -> Rankings:
-        """What one of several teachers makes of the training queries."""
-        if isinstance(member.role, RoleConfig):
-            return self._label(member.folder(company.folder), split, method, path)
-        given, stamp = member.role, [member.role.model_dump(mode="json"), state_of(member.role.rankings)]
-        return self._lists(stamp, split, method, path, lambda: stages.read_teacher(given, split))
-
     def _label(self, model: Path, split: Split, method: DistillationConfig, path: Path) -> Rankings:
-        own = getattr(self.experiment.teacher, "train", self.experiment.student.train)
-
         def make() -> Rankings:
-            return label(load_model(model, own.device)[0], split, k=method.k, exclude=method.exclude)
+            return label(load_model(model, self._device)[0], split, k=method.k, exclude=method.exclude)
 
         return self._lists(load_card(model)["sha256"], split, method, path, make)
 
@@ -401,6 +394,12 @@ class Run:
             "%s: %s lists of %d in %.1f s", path.stem, f"{len(lists):,}", lists.depth, time.perf_counter() - begin
         )
         return lists
+
+    @property
+    def _device(self) -> str:
+        """Where a teacher makes its lists."""
+        train: TrainConfig = getattr(self.experiment.teacher, "train", self.experiment.student.train)
+        return train.device
 
     @property
     def _method(self) -> DistillationConfig:
@@ -439,7 +438,7 @@ class Run:
         ):
             (self.folder.model("teacher") / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder.model("teacher") / stages.EPOCHS, ignore_errors=True)
-        for lists in (self.folder.labels, *stages.all_easier_labels(self.folder.labels)):
+        for lists in (self.folder.labels, *all_easier_labels(self.folder.labels)):
             lists.unlink(missing_ok=True)
 
     def compare(self, split: Split) -> None:

@@ -145,7 +145,7 @@ def test_what_is_read_is_not_overwritten_however_it_is_named(done: Path, cli: Co
 @pytest.mark.parametrize("kind", CLIMBS)
 def test_a_method_that_climbs_refuses_one_list_a_query_by_name(kind: str, done: Path, cli: Command) -> None:
     without_scores(done)
-    said = f"one list for each query, and [distillation] kind = '{kind}' climbs from easy lists to hard ones; set"
+    said = f"one list for each query, and [distillation] kind = '{kind}' climbs from easy lists to hard ones; "
     for teacher in ("lists.parquet", done / "teacher"):
         assert said in cli.refusal("distill", "e.toml", "--teacher", teacher, "--out", "no", *options(kind))
     assert f"[teacher]: {said}" in cli.refusal("run", "e.toml", "--out", "no", *options(kind))
@@ -194,5 +194,9 @@ def test_a_run_climbs_the_lists_of_its_teachers_earlier_epochs(kind: str, desk: 
     easier = "['run/labels-epoch-1.parquet', 'run/labels-epoch-2.parquet']"
     lists = f"teacher={{rankings = 'run/labels.parquet', easier = {easier}}}"
     cli.done("run", "e.toml", "--out", "foreign", "--set", lists, *options(kind))
-    for same in ("alone", "files", "foreign/distilled"):
+    for out, teacher in (("named", "run/labels.parquet"), ("both", "run/teacher")):
+        named = ("--teacher", teacher, "--set", f"teacher.easier={easier}")
+        cli.done("distill", "e.toml", *named, "--out", out, *options(kind))
+    cli.done("run", "e.toml", "--out", "given", "--set", "teacher={rankings = 'run/teacher'}", *options(kind))
+    for same in ("alone", "files", "foreign/distilled", "named", "both", "given/distilled"):
         assert Path(same, "model.safetensors").read_bytes() == weights, same

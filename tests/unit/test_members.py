@@ -13,13 +13,13 @@ import pytest
 from test_workflow import CASER, experiment, figures, log
 
 import rankdistill as rd
+from rankdistill.climbing import read_labels
 from rankdistill.config import EnsembleConfig, Experiment, in_place_of_teacher, load, parse, to_toml
 from rankdistill.errors import ConfigError, RankingsError
 from rankdistill.members import combination_of, members_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import ANY_POSITION, Rankings
-from rankdistill.stages import read_labels
 from rankdistill.training import Checkpoint
 from rankdistill.workflow import run
 
@@ -395,7 +395,7 @@ def test_a_method_that_climbs_has_the_members_lists_and_at_last_those_of_all(
     given.write(here / "given.parquet", split.user_ids, split.item_ids, positions=True)
     made = several(here, [CASER, second], **hetcomp)
     run(made, here / "run")
-    opened = read_labels(here / "run" / "labels.parquet", split)
+    opened = read_labels(here / "run" / "labels.parquet", split, made)
     assert card_of(here / "run" / "teacher")["combine"] == combine
     first = rd.label(load_model(here / "run" / "teacher" / "members" / "1")[0], split, k=3)
     last = given
@@ -406,7 +406,7 @@ def test_a_method_that_climbs_has_the_members_lists_and_at_last_those_of_all(
     run(made, here / "run")
     assert "labels-member-1" in skipped(here / "run")
     run(several(here, [CASER, second], distillation={"kind": "rrd", "k": 3}), here / "run")
-    assert read_labels(here / "run" / "labels.parquet", split).easier == ()
+    assert read_labels(here / "run" / "labels.parquet", split, made).easier == ()
 
 
 def test_how_several_become_one_is_refused_of_a_single_teacher(here: Path) -> None:

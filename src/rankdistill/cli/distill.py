@@ -33,7 +33,8 @@ def distill(
     """Data and anybody's lists to a student.
 
     The lists are checked before anything is trained. [teacher] of CONFIG is not used and may be missing. Lists of a
-    teacher that is given itself are made first.
+    teacher that is given itself are made first. A method that climbs has, in this order, those of --set teacher.easier,
+    those of each --teacher, or of one model alone those of its earlier epochs, and the last --teacher's.
     """
     check_folder(out)
     check_teachers(teacher)
@@ -42,6 +43,7 @@ def distill(
     experiment = load_experiment(config, changes, *in_place_of_teacher(teacher[0]))
     from rankdistill import measuring, stages
     from rankdistill.checks import check_metrics
+    from rankdistill.climbing import lists_to_climb
     from rankdistill.config import TeacherLists
     from rankdistill.loss import DistillationConfig
     from rankdistill.model_folder import CARD
@@ -58,7 +60,8 @@ def distill(
     split = load_data(experiment, training.data)
     method, model = experiment.distillation, None
     if needs_of(method) == "several":
-        lists = stages.lists_to_climb(teacher, split, method, experiment.student.train.device, given)
+        climbed = given.model_copy(update={"rankings": teacher[-1], "easier": (*given.easier, *teacher[:-1])})
+        lists = lists_to_climb(climbed, split, method, experiment.student.train.device)
     elif all((each / CARD).is_file() for each in teacher):
         model = load_teacher(teacher, split, experiment.student.train.device)
         lists = label(model, split, k=method.k, exclude=method.exclude)

@@ -100,11 +100,11 @@ def check_teachers_given(experiment: Experiment, methods: Sequence[DistillationC
         ConfigError: the method needs more than lists.
     """
     for teacher in teachers_given(experiment):
+        for path in teacher.easier if is_model(teacher) else (teacher.rankings, *teacher.easier):
+            _check_reach(_read(path, teacher, split), split)
         if is_model(teacher):
             _check_model(teacher.rankings, split)
             continue
-        for path in (teacher.rankings, *teacher.easier):
-            _check_reach(_read(path, teacher, split), split)
         lists = read_teacher(teacher, split)
         learning = methods if isinstance(experiment.teacher, TeacherLists) else ()
         _check_fit(lists, learning, split)
