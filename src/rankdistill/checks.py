@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rankdistill.climbing import to_climb, will_keep
-from rankdistill.config import Experiment, RoleConfig, TeacherLists, Teachers
+from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, TeacherLists, Teachers
 from rankdistill.errors import EvaluationError
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.loss import DistillationConfig
@@ -26,24 +26,41 @@ def check_climb(experiment: Experiment) -> None:
 
 
 def check_metrics(experiment: Experiment) -> None:
-    """Refuses an unknown metric before anything is trained.
+    """Refuses a metric that does not exist, or that is not to be had where it is asked for.
 
     Raises:
-        EvaluationError: there is no such metric; the nearest one is named.
+        EvaluationError: one is; the section is named.
     """
-    named = [("[evaluate] metrics", name) for name in experiment.evaluate.metrics]
-    for key, name in (*named, ("[train] validation_metric", experiment.train.validation_metric)):
-        try:
-            metric = Metric.parse(name)
-        except EvaluationError as error:
-            raise EvaluationError(f"{key}: {error}") from error
-        if metric.name == "coverage" and (metric.k or 0) > experiment.evaluate.depth:
+    check_measured(experiment.evaluate)
+    trainings = [("train", experiment.train), *((f"{name}.train", role.train) for name, role in experiment.roles())]
+    for section, train in trainings:
+        key = f"[{section}] validation_metric"
+        metric = _metric(key, train.validation_metric)
+        if metric.name == "coverage":
+            raise EvaluationError(f"{key}: {metric} is no value of a user; take one such as 'ndcg@10'")
+
+
+def check_measured(evaluate: EvaluateConfig) -> None:
+    """Refuses a metric of `[evaluate]` that does not exist, or for which the lists are not deep enough.
+
+    Raises:
+        EvaluationError: one is.
+    """
+    for name in evaluate.metrics:
+        metric = _metric("[evaluate] metrics", name)
+        if metric.name == "coverage" and (metric.k or 0) > evaluate.depth:
             raise EvaluationError(
                 f"[evaluate] metrics: {metric} needs lists at least {metric.k} deep; raise [evaluate] depth "
-                f"(now {experiment.evaluate.depth})"
+                f"(now {evaluate.depth})"
             )
-    if metric.name == "coverage":
-        raise EvaluationError(f"[train] validation_metric: {metric} is no value of a user; take one such as 'ndcg@10'")
+
+
+def _metric(key: str, name: str) -> Metric:
+    """The metric that a key names."""
+    try:
+        return Metric.parse(name)
+    except EvaluationError as error:
+        raise EvaluationError(f"{key}: {error}") from error
 
 
 def check_lists_are_there(experiment: Experiment) -> None:

@@ -73,6 +73,37 @@ def test_an_unknown_metric_is_refused_before_anything_is_trained(desk: Path, cli
     assert not (desk / "run" / "teacher").exists()
 
 
+VERBS = {
+    "run": ("--out", "made"),
+    "train": ("--role", "teacher", "--out", "made"),
+    "distill": ("--teacher", "lists.parquet", "--out", "made"),
+    "sweep": ("--student.dim", "2,3", "--out", "made"),
+    "tune": ("--role", "student", "--out", "made"),
+    "compress": ("--under-mb", "1", "--out", "made"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        ("ndgc@10", "metric 'ndgc@10' does not exist; did you mean 'ndcg@10'?"),
+        ("coverage@10", "coverage@10 is no value of a user; take one such as 'ndcg@10'"),
+    ],
+)
+def test_a_roles_own_validation_metric_is_refused_before_anything_is_trained(
+    desk: Path, cli: Command, verb: str, metric: str, reason: str
+) -> None:
+    changed = ("--set", f"student.train.validation_metric={metric}")
+    line = cli.refusal(verb, "e.toml", *VERBS[verb], *changed)
+    assert "[student.train] validation_metric: " + reason in line
+    assert not (desk / "made").exists()
+
+
+def test_a_model_is_measured_whatever_its_training_was_validated_by(done: Path, cli: Command) -> None:
+    cli.done("evaluate", done / "student", "--set", "student.train.validation_metric=coverage@10")
+
+
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(desk: Path, cli: Command) -> None:
     line = cli.refusal("run", "e.toml", "--device", "cuda:99", "--out", "run")
     assert line.startswith("device 'cuda:99' is not there (")

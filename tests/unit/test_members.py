@@ -15,7 +15,7 @@ from test_workflow import CASER, experiment, figures, log
 import rankdistill as rd
 from rankdistill.climbing import read_labels
 from rankdistill.config import EnsembleConfig, Experiment, in_place_of_teacher, load, parse, to_toml
-from rankdistill.errors import ConfigError, RankingsError
+from rankdistill.errors import ConfigError, EvaluationError, RankingsError
 from rankdistill.members import combination_of, members_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
@@ -142,6 +142,14 @@ def test_what_cannot_be_one_teacher_is_refused_before_anything_is_trained(
         run(made, here / "run")
     assert str(caught.value) == line
     assert not (here / "run" / "teacher").exists()
+
+
+def test_the_validation_metric_of_one_of_several_is_refused_with_its_number(here: Path) -> None:
+    made = several(here, [CASER, {**MF, "train": {"validation_metric": "coverage@10"}}])
+    line = r"^\[teacher\.2\.train\] validation_metric: coverage@10 is no value of a user; take one such as 'ndcg@10'$"
+    with pytest.raises(EvaluationError, match=line):
+        run(made, here / "run")
+    assert not (here / "run").exists()
 
 
 def minimal() -> dict[str, Any]:

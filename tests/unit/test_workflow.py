@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import rankdistill as rd
 from rankdistill import plugins, workflow
 from rankdistill.config import Experiment, parse
-from rankdistill.errors import ConfigError
+from rankdistill.errors import ConfigError, EvaluationError
 from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import Rankings
@@ -250,6 +251,22 @@ def test_a_coverage_that_is_deeper_than_the_lists_is_refused_before_training(tmp
     ):
         run(experiment(tmp_path, evaluate={"metrics": ["coverage@10"], "depth": 5}), tmp_path / "run")
     assert not (tmp_path / "run" / "teacher").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "section"),
+    [
+        ({"train": {"validation_metric": "ndgc@10"}}, "train"),
+        ({"teacher": {**CASER, "train": {"validation_metric": "ndgc@10"}}}, "teacher.train"),
+        ({"student": {**CASER, "train": {"validation_metric": "ndgc@10"}}}, "student.train"),
+    ],
+)
+def test_an_unknown_validation_metric_is_refused_with_the_section_that_names_it(
+    tmp_path: Path, changes: dict[str, Any], section: str
+) -> None:
+    with pytest.raises(EvaluationError, match=re.escape(f"[{section}] validation_metric: metric 'ndgc@10' does not")):
+        run(experiment(tmp_path, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_share_that_leaves_next_to_nothing_of_the_training_queries_is_warned_of(

@@ -74,10 +74,10 @@ def evaluate(
             raise ConfigError(f"--metrics {test.metrics!r}: name at least one, such as ndcg@10,map")
         chosen = experiment.evaluate.model_copy(update={"metrics": names})
         experiment = experiment.model_copy(update={"evaluate": chosen})
-    from rankdistill.checks import check_metrics
+    from rankdistill.checks import check_measured
     from rankdistill.evaluation.halves import means_of
 
-    check_metrics(experiment)
+    check_measured(experiment.evaluate)
     use_processor(experiment)
     split = load_data(experiment, test.data)
     measure = _measure_lists if is_file else _measure_model

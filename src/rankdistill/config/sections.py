@@ -357,6 +357,14 @@ class Experiment(Section):
         own = role.ranking_loss if isinstance(role, TeacherConfig) else None
         return own or self.ranking_loss
 
+    def roles(self) -> list[tuple[str, RoleConfig]]:
+        """The models that are trained, each with the section that it is written in; of several teachers `teacher.2`."""
+        if isinstance(self.teacher, Teachers):
+            teachers = [(f"teacher.{number}", each) for number, each in enumerate(self.teacher.each, start=1)]
+        else:
+            teachers = [("teacher", self.teacher)]
+        return [(name, each) for name, each in (*teachers, ("student", self.student)) if isinstance(each, RoleConfig)]
+
     @model_validator(mode="after")
     def _several_are_combined(self) -> Experiment:
         copies = self.teacher.members if isinstance(self.teacher, TeacherConfig) else 1
@@ -369,10 +377,8 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _histories_are_long_enough(self) -> Experiment:
-        teachers = self.teacher.each if isinstance(self.teacher, Teachers) else (self.teacher,)
-        given = [("teacher", each) for each in teachers] + [("student", self.student)]
-        for name, role in given:
-            items = getattr(role.model, "history_length", None) if isinstance(role, RoleConfig) else None
+        for name, role in self.roles():
+            items = getattr(role.model, "history_length", None)
             if items is not None and items > self.windows.history_length:
                 raise ValueError(
                     f"[{name}] history_length: {items} is more than [windows] history_length = "

@@ -99,8 +99,8 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     extra("optuna", "tune")
     experiment = asked.experiment
     chosen = metric or role_config(experiment, asked.role).train.validation_metric
-    check_metric(chosen)
     check_metrics(experiment)
+    check_metric(chosen)
     check_folder(out, "tune")
     space = asked.space()
     ledger = Ledger.open(out / "trials.json", begun_with(asked, space, chosen))
