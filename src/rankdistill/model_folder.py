@@ -24,6 +24,10 @@ from rankdistill.types import Json
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
+_OF_TRAINING = ("fingerprint", "settings", "seed", "distillation", "epoch", "epochs", "best_epoch", "train_seconds")
+_OF_MACHINE = ("device", "threads", "versions")
+_OF_MEMBER = ("number", "kind", "weight", "seed", "parameters", "bytes", "train_seconds")
+
 
 def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, about: Json) -> None:
     """Writes a model folder; the card comes last, so a folder with a card is whole.
@@ -86,6 +90,18 @@ def load_card(folder: Path) -> Json:
     if not isinstance(card, dict):
         raise CheckpointError(f"{path}: holds no model card; train the model again")
     return card
+
+
+def origin_of(card: Json) -> Json:
+    """How the model of a card was made, for the card of a copy: nothing of where it was, or of what was measured there.
+
+    >>> origin_of({"seed": 1, "role": "student", "metrics": {"map": 0.1}, "members": [{"number": 1, "folder": "1"}]})
+    {'seed': 1, 'members': [{'number': 1}]}
+    """
+    known = {key: card[key] for key in (*_OF_TRAINING, *_OF_MACHINE, "combine") if key in card}
+    if "members" in card:
+        known["members"] = [{key: each[key] for key in _OF_MEMBER if key in each} for each in card["members"]]
+    return known
 
 
 def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:

@@ -23,7 +23,7 @@ from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
-from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, save_model
+from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, origin_of, save_model
 from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.ranker import Ranker
@@ -336,8 +336,8 @@ class Run:
         if self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD, path / EVALUATION):
             return
         self._clear_teacher()
-        about = {key: value for key, value in card.items() if key not in ("bytes", "sha256")}
-        save_model(path, model, split.user_ids, split.item_ids, {**about, "role": "teacher", "from": str(source)})
+        about = {"role": "teacher", "from": str(source), **origin_of(card)}
+        save_model(path, model, split.user_ids, split.item_ids, about)
         measuring.evaluate_model(path, model, split, settings)
         self.folder.done("teacher", stamp)
         logger.info("teacher: the %s of %s", type(model).__name__, source)

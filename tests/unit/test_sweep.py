@@ -17,14 +17,18 @@ from hypothesis import strategies as st
 from rankdistill import console
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
+from rankdistill.measuring import validate_model
+from rankdistill.model_folder import load_card, load_model
 from rankdistill.report.sweep import brief, facts, write_sweep
 from rankdistill.report.sweep.plot import figures
 from rankdistill.sweep.axes import Axis, parse_all, product
 from rankdistill.sweep.gather import _latencies
 from rankdistill.sweep.pareto import front
-from rankdistill.sweep.plan import plan
+from rankdistill.sweep.plan import Plan, plan
 from rankdistill.sweep.request import Request
+from rankdistill.sweep.students import Students
 from rankdistill.sweep.sweep import outlook
+from rankdistill.variants import Shared
 
 SECTIONS: dict[str, Any] = {
     "data": {"kind": "synthetic"},
@@ -365,3 +369,28 @@ def test_a_dry_run_lists_each_model_that_the_teacher_is_made_of(
     solved = {"teacher 3"} if isinstance(teacher, list) else set()  # is not timed
     assert all((row["seconds"] > 0) != (row["name"] in solved) for row in rows)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_validation_figures_of_the_teacher_are_those_of_the_experiments_own_settings(
+    tmp_path: Path, given: bool
+) -> None:
+    """The settings change what is measured, and not the model."""
+    popular = {"teacher": {"kind": "popularity", "members": 2}, "ensemble": {"combine": "z_score"}}
+    data = {"data": {"kind": "synthetic", "users": 40, "items": 30, "length": 12}}
+    apart = {"split": {"train_on_validation": False}, "evaluate": {"metrics": ["map"]}}
+
+    def validated(out: Path, teacher: dict[str, Any], *changes: str) -> tuple[float, float]:
+        """What the card says, and what is so."""
+        base = parse({**SECTIONS, **data, **apart, **teacher}, "e.toml", changes)
+        shared = Shared.make(base, [], out)
+        Students(Plan(base, (), (1,), ()), shared).measure()
+        assert shared.teacher is not None
+        found = validate_model(load_model(shared.teacher)[0], shared.split, base.evaluate)
+        assert found is not None
+        return load_card(shared.teacher)["validation"]["map"], found["map"]
+
+    before, _ = validated(tmp_path / "a", popular, "evaluate.exclude_seen=false")
+    teacher = {"teacher": {"rankings": str(tmp_path / "a" / "teacher")}} if given else popular
+    now, right = validated(tmp_path / ("b" if given else "a"), teacher)
+    assert now == right != before

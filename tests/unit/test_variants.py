@@ -156,6 +156,31 @@ def test_a_model_folder_may_be_the_teacher(shared: Shared, tmp_path: Path) -> No
     assert np.array_equal(adopted.lists["targets"].items, shared.lists["targets"].items)
 
 
+def test_the_card_of_a_given_model_says_how_it_was_made_and_nothing_that_others_measured(
+    shared: Shared, tmp_path: Path
+) -> None:
+    student = train_variant(variants()[0], shared, tmp_path / "student")
+    given = experiment(teacher={"rankings": str(tmp_path / "student")}, evaluate={"metrics": ["map"]})
+    card = load_card(Shared.make(given, [], tmp_path / "adopted").folder.model("teacher"))
+    made = ("settings", "seed", "fingerprint", "train_seconds", "epochs", "best_epoch", "ranking_loss", "sha256")
+    assert {key: card[key] for key in made} == {key: student[key] for key in made}
+    assert list(card["metrics"]) == ["map"]
+    assert not {"validation", "stamp"} & set(card)
+    assert (card["role"], card["from"]) == ("teacher", str(tmp_path / "student"))
+
+
+def test_the_members_of_a_given_ensemble_come_without_what_others_measured(tmp_path: Path) -> None:
+    several = experiment(teacher={**CASER, "members": 2})
+    source = Shared.make(several, [], tmp_path / "several").teacher
+    assert source is not None
+    given = experiment(teacher={"rankings": str(source)}, evaluate={"metrics": ["map"]})
+    card = load_card(Shared.make(given, [], tmp_path / "adopted").folder.model("teacher"))
+    theirs = load_card(source)
+    assert (card["combine"], card["train_seconds"]) == (theirs["combine"], theirs["train_seconds"])
+    assert [each["parameters"] for each in card["members"]] == [each["parameters"] for each in theirs["members"]]
+    assert not any({"metrics", "latency_ms", "folder"} & set(each) for each in card["members"])
+
+
 def test_a_model_of_other_data_is_refused(shared: Shared, tmp_path: Path) -> None:
     given = experiment("data.seed=5", teacher={"rankings": str(shared.teacher)})
     with pytest.raises(CheckpointError, match="trained on other data"):

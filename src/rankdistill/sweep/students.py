@@ -11,6 +11,7 @@ from rankdistill.estimate import Training
 from rankdistill.files import read_object, write_json
 from rankdistill.model_folder import CARD, load_card, load_model
 from rankdistill.parallel import Task
+from rankdistill.runs import stamp_of
 from rankdistill.sweep.plan import Plan
 from rankdistill.sweep.work import FAILED, Job
 from rankdistill.types import Json
@@ -78,12 +79,7 @@ class Students:
         """
         settings = self.plan.base.evaluate
         if self.shared.teacher is not None:
-            card = load_card(self.shared.teacher)
-            if self.shared.split.validation is not None and card.get("validation_metrics") != list(settings.metrics):
-                model, _ = load_model(self.shared.teacher, self.plan.base.student.train.device)
-                found = measuring.validate_model(model, self.shared.split, settings)
-                known = {"validation": found, "validation_metrics": list(settings.metrics)}
-                write_json(self.shared.teacher / CARD, {**card, **known})
+            self._validate(self.shared.teacher)
         for point in self.plan.points:
             done = [variant for variant in point.variants if self.is_done(variant)]
             folder = self.folder(done[0]) if done else None
@@ -91,6 +87,18 @@ class Students:
                 model, _ = load_model(folder, done[0].experiment.student.train.device)
                 measuring.time_model(folder, model, self.shared.split, settings)
                 logger.info("%s: %.3f ms a query", folder.name, load_card(folder)["latency_ms"]["p50"])
+
+    def _validate(self, teacher: Path) -> None:
+        """Writes the validation metrics of the teacher's model into its card, where those there are not the same."""
+        split, settings, card = self.shared.split, self.plan.base.evaluate, load_card(teacher)
+        evaluate = settings.model_dump(mode="json", exclude={"bootstrap_samples"})
+        stamp = stamp_of(model=card["sha256"], data=split.content, evaluate=evaluate)
+        if card.get("validation_stamp") != stamp:
+            found = None
+            if split.validation is not None:
+                model, _ = load_model(teacher, self.plan.base.student.train.device)
+                found = measuring.validate_model(model, split, settings)
+            write_json(teacher / CARD, {**card, "validation": found, "validation_stamp": stamp})
 
     def card(self, variant: Variant) -> Json:
         """The `model.json` of a student that is done."""
