@@ -50,8 +50,9 @@ from rankdistill.errors import RankDistillError
 from rankdistill.evaluation.compare import compare_all
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.files import write_text
+from rankdistill.folders import alone
 from rankdistill.model_folder import CARD, load_card, load_model
-from rankdistill.parallel import Processors, Task, alone, execute
+from rankdistill.parallel import Processors, Task, execute
 from rankdistill.runs import EVALUATION
 from rankdistill.sweep.work import Job, do
 from rankdistill.types import Json

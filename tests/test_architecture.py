@@ -29,7 +29,7 @@ ROWS = (
     {"ensemble", "loss"},
     {"models", "losses", "distillation"},
     {"model_folder", "training", "evaluation", "testing"},
-    {"latency", "parallel", "teaching", "tracker"},
+    {"folders", "latency", "parallel", "teaching", "tracker"},
     {"runs", "pipeline", "tracking"},
     {"stages", "report", "api", "exporting", "estimate"},
     {"measuring"},

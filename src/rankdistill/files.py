@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -122,10 +122,14 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, spared: Callable[[Path], bool] = lambda _: False) -> None:
     """Removes what writes that were killed left behind in `folder`; nobody else may be writing there.
 
     A folder that had given up its name but was not replaced yet gets it back.
+
+    Args:
+        folder: where; at any depth.
+        spared: whether others write in a folder inside, which is left as it is.
 
     Raises:
         StorageError: it cannot get it back.
@@ -134,6 +138,8 @@ def remove_leftovers(folder: Path) -> None:
         for path in sorted(folder.rglob(pattern)):
             written = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.(?:tmp|old)", path.name)
             if written is None or not path.exists():
+                continue
+            if any(spared(inside) for inside in path.parents if folder in inside.parents):
                 continue
             final = path.with_name(written[1])
             if path.suffix == ".old" and not final.exists():

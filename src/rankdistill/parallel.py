@@ -1,11 +1,10 @@
-"""Trainings in processes of their own, several at once, in a folder that no other program works in meanwhile."""
+"""Trainings in processes of their own, several at once."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
 import os
-import shutil
 import sys
 import threading
 import time
@@ -20,16 +19,11 @@ from typing import Generic, TypeVar
 import torch
 
 from rankdistill.console import setup_logging
-from rankdistill.errors import RankDistillError, StorageError, TrainingError
-from rankdistill.files import remove_leftovers
-from rankdistill.model_folder import WEIGHTS
+from rankdistill.errors import TrainingError
 from rankdistill.processor import cores, threads_of_environment
 from rankdistill.ranker import device_named
 
 logger = logging.getLogger(__name__)
-
-_TRAINED = {WEIGHTS, "checkpoint.safetensors", "metrics.jsonl", "trials.json", "log.txt"}
-"""What is left by a training, by one that was stopped, by the trials of a search, and by another process."""
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -79,66 +73,6 @@ class Task(Generic[J]):
     name: str
     job: J
     after: str | None = None
-
-
-@contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """Keeps others from working in the same folder.
-
-    Args:
-        path: the folder.
-        doing: what others would be doing there, such as "reproduction".
-
-    Raises:
-        StorageError: somebody does, or the folder cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        file = (path / ".lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be made ({error.strerror}); name another --out") from error
-    with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not on Windows
-            pass
-        except OSError as error:
-            raise StorageError(
-                f"{path}: another {doing} is at work there; wait for it, or name another --out"
-            ) from error
-        remove_leftovers(path)
-        yield
-
-
-@contextmanager
-def begun(out: Path, doing: str) -> Iterator[None]:
-    """A folder for work of several trainings, see `alone`.
-
-    A new one is taken away again where data, teacher or lists do not fit, or too little is there to begin.
-
-    Args:
-        out: the folder.
-        doing: what others would be doing there, such as "sweep".
-
-    Raises:
-        StorageError: somebody is at work there, or the folder cannot be made.
-    """
-    new = not out.exists()
-    with alone(out, doing), withdrawn(out, new=new):
-        yield
-
-
-@contextmanager
-def withdrawn(out: Path, *, new: bool) -> Iterator[None]:
-    """Takes a new folder away again where work in it is refused before anything was trained there."""
-    try:
-        yield
-    except RankDistillError:
-        if new and out.is_dir() and not any(path.name in _TRAINED for path in out.rglob("*")):
-            shutil.rmtree(out)
-        raise
 
 
 def execute(

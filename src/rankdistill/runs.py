@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from rankdistill.errors import StorageError
-from rankdistill.files import read_object, remove_leftovers, write_json
+from rankdistill.files import read_object, write_json
 from rankdistill.types import Json
 
 Role: TypeAlias = Literal["teacher", "student", "distilled"]
@@ -29,21 +28,6 @@ class RunFolder:
     """
 
     path: Path
-
-    @classmethod
-    def at(cls, path: Path) -> RunFolder:
-        """The run folder at `path`, made if need be.
-
-        Raises:
-            StorageError: it cannot be made.
-        """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror
-            raise StorageError(f"{path}: the run folder cannot be made ({reason}); name another --out") from error
-        remove_leftovers(path)
-        return cls(path)
 
     @property
     def config(self) -> Path:

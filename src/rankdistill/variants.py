@@ -131,7 +131,7 @@ class Shared:
         Raises:
             RankDistillError: something does not fit; found before anything is written, where that can be.
         """
-        folder = RunFolder.at(out)
+        folder = RunFolder(out)
         work = Run(experiment, folder, resume=True, starts_over=True)
         methods = [each.method for each in variants if each.distilled]
 

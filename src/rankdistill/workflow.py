@@ -21,10 +21,10 @@ from rankdistill.errors import RankDistillError
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.files import write_json, write_text
+from rankdistill.folders import begun
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, origin_of, save_model
-from rankdistill.parallel import withdrawn
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -50,6 +50,7 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over:
         The path of `report.html`.
 
     Raises:
+        StorageError: another run is at work in the folder.
         RankDistillError: something does not fit. What can be checked beforehand is, and nothing is changed then; a new
             folder is taken away again.
     """
@@ -57,8 +58,8 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over:
     check_metrics(experiment)
     check_student(experiment.student.model)
     check_climb(experiment)
-    with withdrawn(out, new=not out.exists()):
-        work = Run(experiment, RunFolder.at(out), resume, starts_over)
+    with begun(out, "run"):
+        work = Run(experiment, RunFolder(out), resume, starts_over)
         work.models()
         seconds, memory = time.perf_counter() - begin, peak_memory_bytes()
         made = {"seconds": round(seconds, 1), "peak_memory_bytes": memory, "skipped": work.skipped}

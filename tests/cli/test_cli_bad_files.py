@@ -294,7 +294,7 @@ def test_a_teacher_that_is_a_file_cannot_be_trained(cli: Command, done: Path) ->
 
 def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> None:
     line = cli.refusal("run", "e.toml", "--out", "events.csv")
-    assert line == "events.csv: the run folder cannot be made (File exists); name another --out"
+    assert line == "events.csv: cannot be made (File exists); name another --out"
     assert (desk / "events.csv").is_file()
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from rankdistill.config import load
 from rankdistill.errors import ConfigError, StorageError
+from rankdistill.folders import alone
 from rankdistill.model_folder import load_model
-from rankdistill.parallel import alone
 from rankdistill.reproduction import datasets, kdd18
 from rankdistill.reproduction.cells import Cell, Plan, settings_of
 from rankdistill.reproduction.datasets import DATASETS, Dataset, Family

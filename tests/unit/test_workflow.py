@@ -14,8 +14,9 @@ import pytest
 import rankdistill as rd
 from rankdistill import plugins, workflow
 from rankdistill.config import Experiment, parse
-from rankdistill.errors import ConfigError, EvaluationError
-from rankdistill.parallel import withdrawn
+from rankdistill.errors import ConfigError, EvaluationError, StorageError
+from rankdistill.files import replacing
+from rankdistill.folders import begun
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import Rankings
 from rankdistill.workflow import run
@@ -201,24 +202,6 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize(("file", "kept"), [("model.json", False), ("checkpoint.safetensors", True)])
-def test_a_new_folder_is_taken_away_again_until_something_is_trained_in_it(
-    tmp_path: Path, file: str, kept: bool
-) -> None:
-    def refused(out: Path) -> None:
-        with withdrawn(out, new=not out.exists()):
-            (out / "teacher").mkdir(parents=True)
-            (out / "teacher" / file).touch()
-            raise ConfigError("refused")
-
-    (tmp_path / "there").mkdir()
-    for name in ("run", "there"):
-        with pytest.raises(ConfigError, match="refused"):
-            refused(tmp_path / name)
-    assert (tmp_path / "run").exists() == kept
-    assert (tmp_path / "there").exists()
-
-
 @pytest.mark.parametrize(
     "file",
     [
@@ -242,6 +225,22 @@ def test_a_damaged_result_is_made_again(
     run(experiment(tmp_path), tmp_path / "run", resume=resume)
     assert figures(tmp_path / "run") == before
     assert file == "stages.json" or "made again" in caplog.text
+
+
+def test_a_run_where_another_one_is_at_work_is_refused_and_leaves_its_files_in_flight(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    out = tmp_path / "run"
+    with begun(out, "run"), replacing(out / "teacher" / "model.json") as in_flight:
+        in_flight.write_text("{}")
+        with pytest.raises(StorageError, match="another run is at work there; wait for it, or name another --out"):
+            run(experiment(tmp_path), out)
+    assert (out / "teacher" / "model.json").read_text() == "{}"
+    (out / "teacher" / "model.json").unlink()
+    run(experiment(tmp_path), out)
+    before = snapshot(out)
+    run(experiment(tmp_path), out)  # nobody is at work there any more, and nothing is left of it
+    assert set(snapshot(out)) == set(before)
+    assert not [path for path in before if path.name.startswith(".")]
 
 
 def test_a_coverage_that_is_deeper_than_the_lists_is_refused_before_training(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def compress(
 
     goal = Goal.read(wanted.within, wanted.under_mb, wanted.under_ms, wanted.metric)
     experiment, written = with_teacher(config, changes, wanted.teacher)
-    from rankdistill.parallel import begun
+    from rankdistill.folders import begun
     from rankdistill.report.numerals import metric_name, whole
     from rankdistill.tuning.compress import compress as search
     from rankdistill.tuning.search import Budget

@@ -73,7 +73,7 @@ def tune(config: Config, tuned: Tuned, out: Folder, searching: Searching, change
     if tuned.teacher is not None and tuned.role != "distilled":
         raise ConfigError(f"--teacher is of no use to --role {tuned.role}; it is for --role distilled")
     experiment, written = with_teacher(config, changes, tuned.teacher)
-    from rankdistill.parallel import begun
+    from rankdistill.folders import begun
     from rankdistill.tuning import output as found
     from rankdistill.tuning.search import Budget
     from rankdistill.tuning.tune import Asked

@@ -12,8 +12,9 @@ from pathlib import Path
 from rankdistill.errors import StorageError
 from rankdistill.estimate import Training, seconds_of
 from rankdistill.files import write_json
+from rankdistill.folders import alone
 from rankdistill.model_folder import versions
-from rankdistill.parallel import Processors, alone
+from rankdistill.parallel import Processors
 from rankdistill.processor import cores, processor_name
 from rankdistill.ranker import device_named
 from rankdistill.report.numerals import duration

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rankdistill.config import Experiment, RoleConfig
 from rankdistill.estimate import Training, seconds_of
+from rankdistill.folders import begun
 from rankdistill.members import members_of
 from rankdistill.model_folder import versions
-from rankdistill.parallel import Processors, begun, execute
+from rankdistill.parallel import Processors, execute
 from rankdistill.pipeline import prepare
 from rankdistill.processor import cores, processor_name
 from rankdistill.report.numerals import duration

@@ -57,7 +57,7 @@ def prepare_data(experiment: Experiment, out: Path) -> Split:
         DataError: there is no validation part.
     """
     experiment = validation_only(experiment)
-    split = Run(experiment, RunFolder.at(out), resume=True).prepare()
+    split = Run(experiment, RunFolder(out), resume=True).prepare()
     if split.validation is None or not len(split.queries("validation", exclude_seen=experiment.evaluate.exclude_seen)):
         raise DataError(
             f"{split.source}: there is no validation part, and settings are chosen by nothing else; split with [split] "
