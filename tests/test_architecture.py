@@ -36,7 +36,7 @@ ROWS = (
     {"members"},
     {"climbing"},
     {"checks"},
-    {"workflow", "reproduction", "doctor", "bench"},
+    {"workflow", "single", "reproduction", "doctor", "bench"},
     {"variants"},
     {"sweep", "tuning"},
     {"cli"},

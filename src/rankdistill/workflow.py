@@ -28,7 +28,7 @@ from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, origi
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
-from rankdistill.report import build, together, write
+from rankdistill.report import build, write
 from rankdistill.runs import EVALUATION, RANKINGS, ROLES, Role, RunFolder, peak_memory_bytes, stamp_of, state_of
 from rankdistill.teaching import Distillation, check_student, needs_of
 
@@ -76,19 +76,6 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over:
 def _evaluation_of(stage: str) -> str:
     """What the evaluation of a stage's model is called."""
     return f"{stage} evaluation"
-
-
-def warn_of(folder: Path, teacher: Path | None) -> None:
-    """Logs what speaks against a distilled student, as far as what is at hand can tell.
-
-    That is its teacher, where it is one model folder, and the plain student of the same data in a folder `student`
-    beside its own.
-    """
-    beside_it = [folder.parent / "student", *([] if teacher is None else [teacher])]
-    data = load_card(folder)["fingerprint"]
-    known = [each for each in beside_it if (each / CARD).is_file() and load_card(each).get("fingerprint") == data]
-    for warning in together([folder, *known]).warnings:
-        logger.warning(warning)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,6 @@ from rankdistill.processor import cores, threads_of_environment
 if TYPE_CHECKING:
     from rankdistill.config import Experiment, Section
     from rankdistill.data.splitting import Split
-    from rankdistill.ensemble import Combine
-    from rankdistill.ranker import Ranker
     from rankdistill.types import Json
 
     R = TypeVar("R", bound=Section)
@@ -96,28 +94,6 @@ def check_teachers(named: Sequence[Path]) -> None:
     for each in named:
         if (each / "teacher" / CARD).is_file() and not (each / CARD).is_file():
             raise ConfigError(f"{each}: is the folder of a run; name its teacher, {each / 'teacher'}")
-
-
-def load_teacher(folders: Sequence[Path], split: Split, device: str, combine: Combine | None = None) -> Ranker:
-    """The model of a folder, or an ensemble of those of several, by `combine` or what fits them; see `Ensemble.of`.
-
-    Raises:
-        CheckpointError: as `load_ranker` does.
-        ConfigError: they cannot be one teacher.
-    """
-    from rankdistill.stages import load_ranker
-
-    members = [load_ranker(folder, split, device) for folder in folders]
-    if len(members) == 1:
-        return members[0]
-    from rankdistill.ensemble import Ensemble
-
-    teacher = Ensemble.of(members, combine=combine)
-    learned = ", ".join(
-        f"{folder} ({member.ranking_loss or 'no known loss'})" for folder, member in zip(folders, members, strict=True)
-    )
-    logger.info("%d models are added up by %s: %s", len(members), teacher.config.combine, learned)
-    return teacher
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:

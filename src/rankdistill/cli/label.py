@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rankdistill.cli.inputs import check_teachers, experiment_of, load_data, load_teacher, use_processor
+from rankdistill.cli.inputs import check_teachers, experiment_of, load_data, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.errors import ConfigError
 
@@ -81,6 +81,7 @@ def label(
     check_parquet(out, experiment.data.path)
     from rankdistill import pipeline
     from rankdistill.loss import DistillationConfig
+    from rankdistill.single import load_teacher
 
     method = experiment.distillation
     assert isinstance(method, DistillationConfig)

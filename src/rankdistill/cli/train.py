@@ -34,29 +34,19 @@ def train(
     """
     check_folder(out)
     experiment = load_experiment(config, changes)
-    from rankdistill import measuring, stages
+    from rankdistill import single
     from rankdistill.checks import check_metrics
-    from rankdistill.config import RoleConfig, TeacherLists
+    from rankdistill.config import TeacherLists
     from rankdistill.members import Company
 
-    model = experiment.teacher if role is Role.teacher else experiment.student
-    company = Company.of(experiment, out) if role is Role.teacher else None
-    if (company is not None and not company.is_model) or isinstance(model, TeacherLists):
-        raise ConfigError(
-            f"{config}: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
-        )
+    if role is Role.teacher:
+        company = Company.of(experiment, out)
+        if isinstance(experiment.teacher, TeacherLists) or (company is not None and not company.is_model):
+            raise ConfigError(
+                f"{config}: [teacher] is known by its lists alone; there is no one model to train, only to run or "
+                f"distill"
+            )
     check_metrics(experiment)
     use_processor(experiment)
-    split = load_data(experiment, training.data)
-    if company is not None:
-        company.train(lambda each: stages.train_model(each, split), resume=training.resume)
-        measuring.evaluate_model(out, company.join(split), split, experiment.evaluate)
-        stages.track_test(experiment, out)
-        print_model(out, output)
-        return
-    assert isinstance(model, RoleConfig)
-    task = stages.Assignment(role.value, model, experiment, out, training.resume)
-    ranker = stages.train_model(task, split)
-    measuring.evaluate_model(out, ranker, split, experiment.evaluate)
-    stages.track_test(experiment, out)
+    single.train(experiment, role.value, load_data(experiment, training.data), out, resume=training.resume)
     print_model(out, output)
