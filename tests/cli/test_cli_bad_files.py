@@ -9,6 +9,9 @@ import polars as pl
 import pytest
 from commands import Command, snapshot, visits, write_csv
 
+from rankdistill.files import replacing
+from rankdistill.folders import alone
+
 
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -290,6 +293,35 @@ def test_a_teacher_that_is_a_file_cannot_be_trained(cli: Command, done: Path) ->
     assert line == (
         "e.toml: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
     )
+
+
+WRITERS = {
+    ("run", "e.toml"): "run",
+    ("train", "e.toml", "--role", "student"): "training",
+    ("distill", "e.toml", "--teacher", "done/labels.parquet"): "training",
+}
+
+
+@pytest.mark.parametrize(("command", "doing"), WRITERS.items())
+def test_a_folder_in_which_another_one_is_at_work_is_refused_and_had_when_it_is_done(
+    cli: Command, done: Path, command: tuple[str, ...], doing: str
+) -> None:
+    with alone(Path("model"), doing), replacing(Path("model", "model.json")) as in_flight:
+        in_flight.write_text("{}")
+        line = cli.refusal(*command, "--out", "model")
+        assert line == f"model: another {doing} is at work there; wait for it, or name another --out"
+        assert in_flight.exists()
+    Path("model", "model.json").unlink()
+    cli.done(*command, "--out", "model")
+    assert not [path for path in Path("model").rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_new_folder_goes_where_there_is_nothing_to_learn_from(
+    cli: Command, done: Path, command: tuple[str, ...]
+) -> None:
+    cli.refusal(*command, "--out", "model", "--set", "windows.target_length=11", "--set", "distillation.k=1")
+    assert not Path("model").exists()
 
 
 def test_a_run_folder_that_is_a_file_is_refused(desk: Path, cli: Command) -> None:

@@ -42,10 +42,12 @@ def distill(
     experiment = load_experiment(config, changes, *in_place_of_teacher(teacher[0]))
     from rankdistill import single
     from rankdistill.checks import check_metrics
+    from rankdistill.folders import begun
     from rankdistill.teaching import check_student
 
     check_metrics(experiment)
     check_student(experiment.student.model)
     use_processor(experiment)
-    single.distill(experiment, teacher, load_data(experiment, training.data), out, resume=training.resume)
+    with begun(out, "training"):
+        single.distill(experiment, teacher, load_data(experiment, training.data), out, resume=training.resume)
     print_model(out, output)

@@ -37,6 +37,7 @@ def train(
     from rankdistill import single
     from rankdistill.checks import check_metrics
     from rankdistill.config import TeacherLists
+    from rankdistill.folders import begun
     from rankdistill.members import Company
 
     if role is Role.teacher:
@@ -48,5 +49,6 @@ def train(
             )
     check_metrics(experiment)
     use_processor(experiment)
-    single.train(experiment, role.value, load_data(experiment, training.data), out, resume=training.resume)
+    with begun(out, "training"):
+        single.train(experiment, role.value, load_data(experiment, training.data), out, resume=training.resume)
     print_model(out, output)
