@@ -26,7 +26,7 @@ from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.rankings.fusion import By, fuse
 from rankdistill.runs import EVALUATION, RANKINGS, state_of
-from rankdistill.teaching import needs_of
+from rankdistill.teaching import check_added_up
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -96,8 +96,8 @@ def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine
     ranks in their lists.
 
     Raises:
-        ConfigError: scores of models are asked for and a member has none; or a method asks the teacher itself where
-            there are lists alone; or all weights are 0; or a member is to lack lists.
+        ConfigError: scores of models are asked for and a member has none; or the method needs what lists that are
+            added up have not; or all weights are 0; or a member is to lack lists.
     """
     for member in members:
         if isinstance(member.role, TeacherLists) and member.role.on_missing == "skip":
@@ -115,12 +115,8 @@ def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine
             f"[ensemble] combine = {chosen!r}: {without[0].name} has no scores that could be added to those of the "
             f"others; take 'ranks' or 'scores', which add up lists"
         )
-    if chosen in get_args(By) and needs_of(experiment.distillation) == "model":
-        raise ConfigError(
-            f"[distillation] kind = {plugins.kind_of(experiment.distillation)!r} asks the teacher itself while the "
-            f"student learns, and [[teacher]] are combined by their lists ([ensemble] combine = {chosen!r}); take "
-            f"another method, or models that can be combined by their scores"
-        )
+    if chosen in get_args(By):
+        check_added_up(experiment.distillation, chosen)
     return chosen
 
 

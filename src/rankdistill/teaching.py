@@ -95,6 +95,27 @@ def lacks_easier(method: Section, source: str, advice: str) -> str:
     )
 
 
+def check_added_up(method: Section, by: str) -> None:
+    """Refuses a method that needs what lists of several teachers, added up by their ranks or scores, have not.
+
+    Raises:
+        ConfigError: it does.
+    """
+    kind, needs = plugins.kind_of(method), needs_of(method)
+    if needs == "model":
+        raise ConfigError(
+            f"[distillation] kind = {kind!r} asks the teacher itself while the student learns, and [[teacher]] are "
+            f"combined by their lists ([ensemble] combine = {by!r}); take another method, or models that can be "
+            f"combined by their scores"
+        )
+    if needs == "scores" and by == "ranks":
+        raise ConfigError(
+            f"[distillation] kind = {kind!r} learns from the teacher's scores, and [[teacher]] are combined by their "
+            f"ranks ([ensemble] combine = 'ranks'), which are none; take combine = 'scores', where all of them have "
+            f"scores, or a method that needs lists alone ({', '.join(_methods_that_need('lists'))})"
+        )
+
+
 def _methods_that_need(*needs: Needs) -> list[str]:
     kinds = plugins.kinds("distillation")
     return [kind for kind in kinds if plugins.find("distillation", kind).needs in needs]

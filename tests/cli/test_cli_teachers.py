@@ -171,6 +171,19 @@ def test_lists_a_user_with_her_own_items_are_fused_without_the_targets_of_each_q
     cli.done(*distill, "--teacher", "fused.parquet")
 
 
+def test_a_method_that_needs_scores_refuses_lists_that_were_fused_by_their_ranks(
+    done: Path, bare: Path, cli: Command
+) -> None:
+    labels = done / "labels.parquet"
+    for by in ("ranks", "scores"):
+        cli.done("fuse", labels, labels, "--by", by, "--out", f"{by}.parquet")
+    distill = ("distill", bare, "--out", "student", "--set", "distillation.kind=cd", "--set", "distillation.k=5")
+    assert cli.refusal(*distill, "--teacher", "ranks.parquet").startswith(
+        "ranks.parquet: has no column 'score', and [distillation] kind = 'cd' learns from the teacher's scores; "
+    )
+    cli.done(*distill, "--teacher", "scores.parquet")
+
+
 def users_of() -> list[str]:
     return [f"u{number}" for number in range(20)]
 

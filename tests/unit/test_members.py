@@ -117,6 +117,20 @@ def parse_loss(kind: str) -> Any:
             "combined by their scores",
         ),
         (
+            [CASER, {"kind": "fossil"}],
+            {"distillation": {"kind": "cd"}},
+            "[distillation] kind = 'cd' learns from the teacher's scores, and [[teacher]] are combined by their ranks "
+            "([ensemble] combine = 'ranks'), which are none; take combine = 'scores', where all of them have scores, "
+            "or a method that needs lists alone (dcd, list_softmax, ranking_distillation, rrd, unkd)",
+        ),
+        (
+            [{"rankings": "a.parquet"}, {"rankings": "b.parquet"}],
+            {"distillation": {"kind": "rankdistil"}},
+            "[distillation] kind = 'rankdistil' learns from the teacher's scores, and [[teacher]] are combined by "
+            "their ranks ([ensemble] combine = 'ranks'), which are none; take combine = 'scores', where all of them "
+            "have scores, or a method that needs lists alone (dcd, list_softmax, ranking_distillation, rrd, unkd)",
+        ),
+        (
             [CASER, {"rankings": "a.parquet", "on_missing": "skip"}],
             {},
             "[[teacher]] on_missing = 'skip': member 2 (a.parquet) is one of several teachers, each of which has to "
@@ -133,9 +147,8 @@ def test_what_cannot_be_one_teacher_is_refused_before_anything_is_trained(
     here: Path, teachers: list[dict[str, Any]], changes: dict[str, Any], line: str
 ) -> None:
     if "distillation" in changes:
-        made = several(here, teachers)
-        kind = parse({**minimal(), "distillation": {"kind": "cross_entropy"}}, "test").distillation
-        made = made.model_copy(update={"distillation": kind})
+        method = parse({**minimal(), **changes}, "test").distillation
+        made = several(here, teachers).model_copy(update={"distillation": method})
     else:
         made = several(here, teachers, **changes)
     with pytest.raises(ConfigError) as caught:

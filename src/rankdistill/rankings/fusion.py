@@ -33,10 +33,11 @@ def fuse(
 ) -> Rankings:
     """One list for each query for which every teacher has one.
 
-    By `ranks`, an item's score is sum_t w_t / (60 + rank_t), reciprocal rank fusion (Cormack, Clarke and Buettcher,
-    SIGIR 2009). By `scores`, it is sum_t w_t s_t with each list's scores stretched to 0 ... 1 (CombSUM, Fox and Shaw,
-    TREC 1994). The weights w_t have the sum 1; a teacher of weight 0 takes no part. A teacher without an item in its
-    list gives it nothing. Items of equal score stand in the order of their index.
+    By `ranks`, an item is worth sum_t w_t / (60 + rank_t), reciprocal rank fusion (Cormack, Clarke and Buettcher,
+    SIGIR 2009); that sum says where an item stands and is no score of a teacher, so that these lists have none. By
+    `scores`, it is worth sum_t w_t s_t with each list's scores stretched to 0 ... 1 (CombSUM, Fox and Shaw, TREC 1994),
+    which is its score. The weights w_t have the sum 1; a teacher of weight 0 takes no part. A teacher without an item
+    in its list gives it nothing. Items of equal worth stand in the order of their index.
 
     Args:
         teachers: their lists; a list a user serves all of her queries where another teacher has one for each.
@@ -67,7 +68,8 @@ def fuse(
         best, totals = _summed(found, np.concatenate(values, axis=1), k)
         items[rows, : best.shape[1]], scores[rows, : best.shape[1]] = best, totals
     name = f"{len(teachers)} teachers by their {by}"
-    fused = Rankings(queries, items, scores, fingerprint=_fingerprint(teachers), source=name)
+    own = scores if by == "scores" else None
+    fused = Rankings(queries, items, own, fingerprint=_fingerprint(teachers), source=name)
     return fused.cut(int(fused.lengths.max()))  # as a file of them is read back
 
 
