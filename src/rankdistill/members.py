@@ -183,16 +183,21 @@ class Company:
 
     def join(self, split: Split) -> Ensemble:
         """Makes the trained members one model and saves it as the teacher's folder."""
-        experiment, combine = self.experiment, self.combine
-        assert combine == "log_sigmoid" or combine == "log_softmax" or combine == "z_score"
+        experiment = self.experiment
         rankers = [load_model(self._of(member))[0] for member in self.members]
         for ranker in rankers:
             ranker.fingerprint = split.fingerprint
-        ensemble = Ensemble.of(rankers, [member.weight for member in self.members], combine)
+        ensemble = self.joined(rankers)
         write_text(self.folder / "config.toml", to_toml(experiment))
         about = {"role": "teacher", "fingerprint": split.fingerprint, "seed": experiment.seed, **self.about()}
         save_model(self.folder, ensemble, split.user_ids, split.item_ids, about)
         return ensemble
+
+    def joined(self, rankers: Sequence[Ranker]) -> Ensemble:
+        """The members, given as models, as one; where `is_model`."""
+        combine = self.combine
+        assert combine == "log_sigmoid" or combine == "log_softmax" or combine == "z_score"
+        return Ensemble.of(rankers, [member.weight for member in self.members], combine)
 
     def about(self) -> Json:
         """What the card of the teacher says of its members."""

@@ -21,8 +21,10 @@ from rankdistill.config import Choice, Experiment, Range, Section, load, parse, 
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError, DataError, RankingsError, StorageError
 from rankdistill.evaluation.evaluate import Evaluation
+from rankdistill.members import Company
+from rankdistill.model_folder import bytes_of, load_card, save_model
 from rankdistill.parallel import Processors
-from rankdistill.pipeline import evaluate, fit_model, label, prepare, train
+from rankdistill.pipeline import build, evaluate, fit_model, label, prepare, train
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.report.numerals import metric as figure
@@ -733,23 +735,29 @@ class TestSizes:
     def sizes(self, own: Experiment) -> Sizes:
         return Sizes(own, prepare(validation_only(own)), timed=False)
 
-    def test_a_teacher_is_as_large_as_all_that_it_is_made_of(self) -> None:
+    def test_a_teacher_is_as_large_as_the_file_that_it_becomes(self, tmp_path: Path) -> None:
         one = self.sizes(experiment())
-        alone = one.teacher()
-        assert alone == one.of(one.experiment.teacher.model)
-        several = self.sizes(experiment(teacher={**FACTORS, "dim": 8, "members": 3})).teacher()
-        assert several is not None
-        assert (several.name, several.bytes) == ("3 models together", 3 * alone.bytes)
+        assert one.teacher() == one.of(one.experiment.teacher.model)
+        several = experiment(teacher={**FACTORS, "dim": 8, "members": 3})
+        split = prepare(validation_only(several))
+        company = Company.of(several, tmp_path)
+        assert company is not None
+        for number in (1, 2, 3):
+            model = build(several.teacher.model, split, number)
+            save_model(tmp_path / "members" / str(number), model, split.user_ids, split.item_ids, {})
+        company.join(split)
+        teacher = self.sizes(several).teacher()
+        assert teacher is not None
+        assert (teacher.name, teacher.bytes) == ("3 models together", load_card(tmp_path)["bytes"])
+
+    def test_a_teacher_of_fused_lists_is_as_large_as_its_models_together(self) -> None:
         both = [{**FACTORS, "dim": 8}, {**FACTORS, "dim": 2}]
-        mixed = self.sizes(experiment(teacher=both))
+        mixed = self.sizes(experiment(teacher=both, ensemble={"combine": "ranks"}))
         assert mixed.teacher().bytes == sum(mixed.of(each.model).bytes for each in mixed.experiment.teacher.each)
         assert self.sizes(experiment(teacher=[*both, {"rankings": "a.parquet"}])).teacher() is None
         assert self.sizes(experiment(teacher={"rankings": "a.parquet"})).teacher() is None
 
     def test_the_bytes_of_an_untrained_model_are_those_of_its_file(self, tmp_path: Path) -> None:
-        from rankdistill.model_folder import bytes_of, load_card, save_model
-        from rankdistill.pipeline import build
-
         own = experiment()
         split = prepare(validation_only(own))
         model = build(own.student.model, split, 0)

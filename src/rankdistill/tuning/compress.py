@@ -22,7 +22,7 @@ from rankdistill.stages import is_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
-from rankdistill.tuning.goal import Goal
+from rankdistill.tuning.goal import Goal, Model
 from rankdistill.tuning.inputs import check_folder, fingerprints_of, prepare_data, prepare_teacher
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.sizes import Sizes, ladder_of
@@ -71,17 +71,19 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     split = prepare_data(experiment, search)
     ledger.hold_to(fingerprints_of(experiment, asked.role, split))
     sizes = Sizes(experiment, split, timed=goal.under_ms is not None)
-    _check_sizes(sizes, goal, asked.space())
+    teacher = sizes.teacher()
+    _check_sizes(sizes, goal, asked.space(), teacher)
     folder, space = prepare_teacher(experiment, asked.role, asked.space(), split, search)
-    teacher = _quality_of_teacher(experiment, goal.metric, split, folder)
-    goals.check_teacher(goal, teacher)
+    quality = _quality_of_teacher(experiment, goal.metric, split, folder)
+    goals.check_teacher(goal, quality)
     own = point_of(experiment, space)
     ladder = ladder_of(experiment, space, own)
-    strategy = Smallest(sizes, goal, goal.bar(teacher), ladder, own, _teacher_bytes(sizes))
-    _log_goal(goal, teacher, strategy.least)
+    most = float("inf") if teacher is None else teacher.bytes
+    strategy = Smallest(sizes, goal, goal.bar(quality), ladder, own, most)
+    _log_goal(goal, quality, strategy.least)
     template = replace(template_of(asked, goal.metric, search), timed=sizes.timed)
     Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
-    found = outcome.of_search(ledger, strategy, space, teacher)
+    found = outcome.of_search(ledger, strategy, space, quality)
     chosen, written = strategy.chosen(ledger.trials), asked.written or experiment
     closest = out / "closest.toml"
     if chosen is None:
@@ -121,15 +123,10 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
             )
 
 
-def _check_sizes(sizes: Sizes, goal: Goal, space: Space) -> None:
+def _check_sizes(sizes: Sizes, goal: Goal, space: Space, teacher: Model | None) -> None:
     experiment = sizes.experiment
     least = sizes.least(space, point_of(experiment, space))
-    goals.check(goal, least, sizes.of(experiment.student.model), sizes.teacher())
-
-
-def _teacher_bytes(sizes: Sizes) -> float:
-    teacher = sizes.teacher()
-    return float("inf") if teacher is None else teacher.bytes
+    goals.check(goal, least, sizes.of(experiment.student.model), teacher)
 
 
 def _quality_of_teacher(experiment: Experiment, metric: str, split: Split, folder: Path | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rankdistill import plugins
 from rankdistill.config import Choice, Experiment, Range, RoleConfig, Section, TeacherLists
@@ -12,7 +13,7 @@ from rankdistill.config.toml import to_value
 from rankdistill.config.tuning import declared
 from rankdistill.data.splitting import Split
 from rankdistill.latency import median_latency
-from rankdistill.members import members_of
+from rankdistill.members import Company
 from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import build
 from rankdistill.ranker import Ranker
@@ -50,8 +51,11 @@ class Sizes:
         """The model of a `Config`."""
         key = config.model_dump_json()
         if key not in self._known:
-            self._known[key] = self._weighed(build(config, self.split, self.experiment.seed), name_of(config))
+            self._known[key] = self._weighed(self._built(config), name_of(config))
         return self._known[key]
+
+    def _built(self, config: Section) -> Ranker:
+        return build(config, self.split, self.experiment.seed)
 
     def _weighed(self, model: Ranker, name: str) -> Model:
         queries = self.split.queries("validation", exclude_seen=self.experiment.evaluate.exclude_seen)
@@ -60,17 +64,20 @@ class Sizes:
 
     def teacher(self) -> Model | None:
         """The teacher, or all that it is made of together; None where there are lists in it, which have no size."""
-        teacher, members = self.experiment.teacher, members_of(self.experiment)
+        teacher, company = self.experiment.teacher, Company.of(self.experiment, Path())
         if isinstance(teacher, TeacherLists) and is_model(teacher):
             return self._weighed(load_model(teacher.rankings)[0], teacher.rankings.name)
-        if not members:
+        if company is None:
             return self.of(teacher.model) if isinstance(teacher, RoleConfig) else None
-        roles = [member.role for member in members]
-        models = [self.of(role.model) for role in roles if isinstance(role, RoleConfig)]
-        if len(models) < len(roles):
+        roles = [member.role for member in company.members if isinstance(member.role, RoleConfig)]
+        if len(roles) < len(company.members):
             return None
+        name = f"{len(roles)} models together"
+        if company.is_model:
+            return self._weighed(company.joined([self._built(role.model) for role in roles]), name)
+        models = [self.of(role.model) for role in roles]
         latency = sum(model.latency_ms or 0.0 for model in models) if self.timed else None
-        return Model(f"{len(models)} models together", sum(model.bytes for model in models), latency)
+        return Model(name, sum(model.bytes for model in models), latency)
 
     def least(self, space: Space, own: Point) -> Iterator[Model]:
         """The least students of the space: ranges at their low ends, each pick of the sizes that are chosen from.
