@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rankdistill.climbing import to_climb, will_keep
 from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, TeacherLists, Teachers
-from rankdistill.errors import EvaluationError
+from rankdistill.errors import ConfigError, EvaluationError
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.loss import DistillationConfig
+from rankdistill.model_folder import CARD, WEIGHTS
 from rankdistill.rankings.columns import files_of
+from rankdistill.runs import RunFolder
 from rankdistill.stages import is_model
 
 
@@ -64,15 +67,41 @@ def _metric(key: str, name: str) -> Metric:
 
 
 def check_lists_are_there(experiment: Experiment) -> None:
-    """Refuses a teacher whose files of lists are not there.
+    """Refuses a teacher that names what is none, or whose files of lists are not there.
 
     Raises:
-        RankingsError: one is not.
+        RankDistillError: see `check_given`.
     """
     teacher = experiment.teacher
     for each in teacher.each if isinstance(teacher, Teachers) else (teacher,):
         if isinstance(each, TeacherLists):
             own = () if is_model(each) else (each.rankings, each.validation_rankings, each.test_rankings)
-            for path in (*own, *each.easier):
-                if path is not None:
-                    files_of(path)
+            check_given(path for path in (*own, *each.easier) if path is not None)
+
+
+def check_given(teachers: Iterable[Path]) -> None:
+    """Refuses what is neither a model folder nor lists.
+
+    Raises:
+        ConfigError: one is the folder of a run.
+        RankingsError: one is not there.
+    """
+    for path in teachers:
+        if not (path / CARD).is_file():
+            refuse_run(path)
+            files_of(path)
+
+
+def refuse_run(folder: Path) -> None:
+    """Refuses the folder of a run as a teacher, which it has and is not.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    teacher, labels = folder / "teacher", RunFolder(folder).labels
+    if (folder / CARD).is_file() or not (teacher / CARD).is_file():
+        return
+    own = f"its teacher, {teacher}"
+    if not (teacher / WEIGHTS).is_file():
+        own = f"its teacher's lists, {labels}" if labels.is_file() else "the lists that it was given as a teacher"
+    raise ConfigError(f"{folder}: is the folder of a run; name {own}")

@@ -150,6 +150,16 @@ class Shared:
         folder.done(_SHARED, _stamp(experiment))
         return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists, fused_at)
 
+    @staticmethod
+    def check(experiment: Experiment, variants: Sequence[Variant], out: Path) -> Split:
+        """The data, once all is checked that `make` checks before anything is trained; writes nothing.
+
+        Raises:
+            RankDistillError: something does not fit.
+        """
+        methods = [each.method for each in variants if each.distilled]
+        return Run(experiment, RunFolder(out), resume=True).check(methods)[0]
+
     @classmethod
     def found(cls, experiment: Experiment, variants: Sequence[Variant], out: Path) -> Shared | None:
         """What `make` has left in a folder, where nothing that it depends on has changed since; writes nothing.

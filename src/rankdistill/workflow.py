@@ -138,9 +138,7 @@ class Run:
         Raises:
             RankDistillError: something does not fit; found before anything is written, where that can be.
         """
-        split = self.read()
-        self._check(split, methods)
-        given = self._given(split, methods)
+        split, given = self.check(methods)
         checked()
         write_text(self.folder.config, to_toml(self.experiment))
         self.keep(split)
@@ -153,6 +151,16 @@ class Run:
             assert isinstance(self.experiment.teacher, RoleConfig)
             self.train("teacher", self.experiment.teacher, split)
         return split, None if given is None else given.lists
+
+    def check(self, methods: Sequence[DistillationConfig]) -> tuple[Split, Given | None]:
+        """The data, and a teacher that is not trained here, once all is checked that can be; writes nothing.
+
+        Raises:
+            RankDistillError: something does not fit.
+        """
+        split = self.read()
+        self._check(split, methods)
+        return split, self._given(split, methods)
 
     def _result(self, stage: str, stamp: str, read: Callable[[], T], *files: Path) -> T | None:
         """What a finished stage made; None, and its old results no longer count, where it has to be done (again)."""

@@ -148,10 +148,24 @@ def test_truncated_lists_are_refused_before_anything_is_written(desk: Path, cli:
     assert not (desk / "model").exists()
 
 
+TAUGHT = [
+    ("distill", "e.toml"),
+    ("tune", "e.toml", "--role", "distilled"),
+    ("compress", "e.toml", "--within", "5%"),
+    ("sweep", "e.toml", "--student.dim", "2,3"),
+    ("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"),
+]
+"""The verbs that are given a teacher."""
+
+
 def test_lists_that_are_not_there_are_refused(desk: Path, cli: Command) -> None:
     line = "nowhere.parquet: no such file; name a parquet file with user_id, rank, item_id"
-    assert cli.refusal("distill", "e.toml", "--teacher", "nowhere.parquet", "--out", "model") == line
     assert cli.refusal("evaluate", "nowhere.parquet", "--config", "e.toml") == line
+    for command in TAUGHT:
+        assert cli.refusal(*command, "--teacher", "nowhere.parquet", "--out", "out") == line
+    compress = ("compress", "e.toml", "--within", "5%", "--set", "teacher={rankings='nowhere.parquet'}")
+    assert cli.refusal(*compress, "--out", "out").endswith(line)
+    assert not Path("out").exists()
 
 
 def test_lists_of_another_data_set_are_refused(cli: Command, done: Path, other_data: tuple[list[str], str]) -> None:
@@ -340,8 +354,17 @@ def test_a_model_folder_that_is_a_file_is_refused_before_anything_is_read(cli: C
 
 
 def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:
-    for command in (("distill", "e.toml", "--teacher", done, "--out", "x"), ("label", done, "--out", "x.parquet")):
-        assert cli.refusal(*command) == "done: is the folder of a run; name its teacher, done/teacher"
+    line = "done: is the folder of a run; name its teacher, done/teacher"
+    assert cli.refusal("label", done, "--out", "x.parquet") == line
+    for command in TAUGHT:
+        assert cli.refusal(*command, "--teacher", done, "--out", "x") == line
+    named = cli.refusal("run", "e.toml", "--set", f"teacher={{rankings='{done}'}}", "--out", "x")
+    assert named.endswith(line.replace("done", str(done.absolute())))
+    (done / "teacher" / "model.safetensors").unlink()  # as of a teacher that is known by its lists alone
+    assert cli.refusal("label", done, "--out", "x.parquet").endswith("name its teacher's lists, done/labels.parquet")
+    (done / "labels.parquet").unlink()
+    assert cli.refusal("label", done, "--out", "x.parquet").endswith("name the lists that it was given as a teacher")
+    assert not Path("x").exists()
 
 
 def test_parquet_is_written_to_parquet_files_alone(cli: Command, done: Path) -> None:

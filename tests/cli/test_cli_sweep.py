@@ -276,6 +276,19 @@ def test_a_dry_run_writes_nothing(desk: Path, cli: Command) -> None:
     assert sorted(desk.iterdir()) == before
 
 
+def test_a_dry_run_refuses_what_the_sweep_itself_would(cli: Command, done: Path) -> None:
+    pl.read_parquet(done / "labels.parquet").drop("score").write_parquet("lists.parquet")
+    for options, line in (
+        (("--teacher", "lists.parquet", "--distillation.kind=cd", "--set", "distillation.k=5"), "no column 'score'"),
+        (("--teacher", "lists.parquet", "--set", "distillation.k=29"), "lists are shorter than k = 29"),
+        (("--teacher", "done/teacher", "--set", "split.train_on_validation=false"), "trained on other data"),
+    ):
+        said = [cli.refusal(*SWEEP, *options, "--out", "s", *dry) for dry in ((), ("--dry-run",))]
+        assert line in said[0]
+        assert said[0] == said[1]
+    assert not Path("s").exists()
+
+
 def test_popular_and_unpopular_items_are_told_apart_for_each_student(finished_sweep: Path) -> None:
     _, *rows = json.loads((finished_sweep / "sweep.json").read_text())["rows"]
     plain: dict[str, Any] = {}

@@ -19,6 +19,8 @@ from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
 from rankdistill.measuring import validate_model
 from rankdistill.model_folder import load_card, load_model
+from rankdistill.models.popularity import Popularity
+from rankdistill.pipeline import label, prepare, train
 from rankdistill.report.sweep import brief, facts, write_sweep
 from rankdistill.report.sweep.plot import figures
 from rankdistill.sweep.axes import Axis, parse_all, product
@@ -360,10 +362,14 @@ def test_students_that_compute_the_same_have_one_latency_and_noise_is_rounded_aw
     ],
 )
 def test_a_dry_run_lists_each_model_that_the_teacher_is_made_of(
-    teacher: object, names: list[str], tmp_path: Path
+    teacher: object, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     sections = {**SECTIONS, "data": {"kind": "synthetic", "users": 60, "items": 40, "length": 15}, "teacher": teacher}
     made = plan(lambda overrides: parse(sections, "e.toml", overrides), axes(student__dim="2,3"))
+    split = prepare(made.base)
+    lists = label(train(Popularity.Config(), split), split, k=10)
+    lists.write("a.parquet", split.user_ids, split.item_ids, positions=True)
     rows = outlook(made, tmp_path / "out", 1)
     assert [row["name"] for row in rows if row["role"] == "teacher"] == names
     solved = {"teacher 3"} if isinstance(teacher, list) else set()  # is not timed

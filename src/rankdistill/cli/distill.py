@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rankdistill.cli.inputs import check_teachers, load_data, load_experiment, use_processor
+from rankdistill.cli.inputs import load_data, load_experiment, taught_by, use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output, Training, check_folder
 from rankdistill.cli.results import print_model
 
@@ -36,10 +36,7 @@ def distill(
     those of each --teacher, or of one model alone those of its earlier epochs, and the last --teacher's.
     """
     check_folder(out)
-    check_teachers(teacher)
-    from rankdistill.config import in_place_of_teacher
-
-    experiment = load_experiment(config, changes, *in_place_of_teacher(teacher[0]))
+    experiment = load_experiment(config, changes, *taught_by(teacher))
     from rankdistill import single
     from rankdistill.checks import check_metrics
     from rankdistill.folders import begun

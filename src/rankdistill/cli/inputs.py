@@ -83,17 +83,17 @@ def load_data(experiment: Experiment, prepared: Path | None) -> Split:
     return with_windows(read_split(prepared), experiment.windows)
 
 
-def check_teachers(named: Sequence[Path]) -> None:
-    """Refuses the folder of a run, which holds a teacher and is none.
+def taught_by(teachers: Sequence[Path]) -> list[str]:
+    """The overrides that put what `--teacher` names in the place of `[teacher]`, the first where it names several.
 
     Raises:
-        ConfigError: one of them is such a folder.
+        RankDistillError: one of them is no teacher.
     """
-    from rankdistill.model_folder import CARD
+    from rankdistill.checks import check_given
+    from rankdistill.config import in_place_of_teacher
 
-    for each in named:
-        if (each / "teacher" / CARD).is_file() and not (each / CARD).is_file():
-            raise ConfigError(f"{each}: is the folder of a run; name its teacher, {each / 'teacher'}")
+    check_given(teachers)
+    return in_place_of_teacher(teachers[0])
 
 
 def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experiment:

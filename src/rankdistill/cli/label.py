@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rankdistill.cli.inputs import check_teachers, experiment_of, load_data, use_processor
+from rankdistill.cli.inputs import experiment_of, load_data, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.errors import ConfigError
 
@@ -76,7 +76,10 @@ def label(
     shard = _shard(lists.shard)
     if lists.combine is not None and len(models) == 1:
         raise ConfigError(f"--combine: says how several models become one, and {models[0]} is alone; leave it out")
-    check_teachers(models)
+    from rankdistill.checks import refuse_run
+
+    for each in models:
+        refuse_run(each)
     experiment = experiment_of(models[0], lists.config, changes)
     check_parquet(out, experiment.data.path)
     from rankdistill import pipeline

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rankdistill.cli.dotted import dotted
-from rankdistill.cli.inputs import load_experiment, use_processor
+from rankdistill.cli.inputs import load_experiment, taught_by, use_processor
 from rankdistill.cli.options import Changes, Output
 from rankdistill.cli.run import default_folder
 from rankdistill.errors import ConfigError
@@ -88,10 +88,11 @@ def sweep(
 
     request, out = _request(ctx, config, scope, course, changes)
     changes = replace(changes, device=request.device, seed=request.seed, threads=request.threads)
+    teacher = [] if request.teacher is None else taught_by([request.teacher])
 
     def load(overrides: Sequence[str]) -> Experiment:
         asked = replace(changes, overrides=[*request.overrides, *overrides])
-        return load_experiment(request.config, asked, *request.first())
+        return load_experiment(request.config, asked, *teacher)
 
     plan = planned(load, request.axes, request.seeds)
     processors = _processors(plan, request)

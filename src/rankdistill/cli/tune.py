@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rankdistill.cli.inputs import load_experiment, use_processor
+from rankdistill.cli.inputs import load_experiment, taught_by, use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output
 from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
@@ -98,13 +98,13 @@ def with_teacher(config: Path, changes: Changes, teacher: Path | None) -> tuple[
 
     Raises:
         ConfigError: the given model is not what would be trained.
+        RankDistillError: what is given is no teacher.
     """
     if teacher is None:
         return load_experiment(config, changes), None
-    from rankdistill.config import in_place_of_teacher
+    named = load_experiment(config, changes, *taught_by([teacher]))
     from rankdistill.model_folder import CARD
 
-    named = load_experiment(config, changes, *in_place_of_teacher(teacher))
     if not (teacher / CARD).is_file() or not named.split.train_on_validation:
         return named, None
     from rankdistill.tuning.inputs import check_trained_again

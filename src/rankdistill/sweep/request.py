@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rankdistill.config import in_place_of_teacher
 from rankdistill.config.toml import to_value
 from rankdistill.errors import ConfigError, StorageError
 from rankdistill.files import write_text
@@ -44,10 +43,6 @@ class Request:
     seed: int | None = None
     jobs: int | None = None
     threads: int | None = None
-
-    def first(self) -> list[str]:
-        """The override that puts another teacher in the place of `[teacher]`."""
-        return [] if self.teacher is None else in_place_of_teacher(self.teacher)
 
     def write(self, out: Path) -> None:
         """Writes `sweep.toml`, by which the sweep goes on with `--resume`."""

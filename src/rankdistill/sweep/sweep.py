@@ -12,7 +12,6 @@ from rankdistill.folders import begun
 from rankdistill.members import members_of
 from rankdistill.model_folder import versions
 from rankdistill.parallel import Processors, execute
-from rankdistill.pipeline import prepare
 from rankdistill.processor import cores, processor_name
 from rankdistill.report.numerals import duration
 from rankdistill.report.sweep import write_sweep
@@ -79,11 +78,11 @@ def outlook(plan: Plan, out: Path, threads: int) -> list[Json]:
     """What a sweep trains: which of it is done, and about how many seconds the rest takes. Writes nothing.
 
     Raises:
-        RankDistillError: the data cannot be read.
+        RankDistillError: data, teacher or lists do not fit.
     """
     base, distilled = plan.base, any(each.distilled for each in plan.variants)
+    split = Shared.check(base, plan.variants, out)
     shared = Shared.found(base, plan.variants, out)
-    split = prepare(base) if shared is None else shared.split
     todo = plan.variants if shared is None else Students(plan, shared).todo()
     trainings = {each.name: Training(each.experiment, split, each.distilled, labels=False) for each in todo}
     rows: list[tuple[str, str, int]] = []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rankdistill import workflow
-from rankdistill.checks import check_metrics
+from rankdistill.checks import check_lists_are_there, check_metrics
 from rankdistill.config import EvaluateConfig, Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
@@ -63,6 +63,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     check_metrics(experiment)
     check_student(experiment.student.model)
     goals.check_alone(goal, budget.jobs)
+    check_lists_are_there(experiment)
     _check_teacher(experiment, goal)
     check_folder(out, "compress")
     search, earlier = out / "search", read_kept(out / "compress.json")
