@@ -148,7 +148,7 @@ def test_a_teacher_over_another_catalogue_is_told_of_used_and_refused_by_its_sha
     assert line.startswith("most.parquet: 12 of 30 items are in the data (first that is not: 'other ")
     assert line.endswith(
         "and a share of 0.5 is the least; made from other data? lower least_shared if it is not (--set "
-        "teacher.least_shared=0.1)"
+        "teacher.least_shared=0.1; of fuse --least-shared 0.1)"
     )
     cli.done(*command, "--teacher", "most.parquet", *drop, "--set", "teacher.least_shared=0.3")
 
@@ -169,6 +169,29 @@ def test_lists_a_user_with_her_own_items_are_fused_without_the_targets_of_each_q
     cli.done(*command, "--data", done / "data", "--out", "fused.parquet")
     assert set(pl.read_parquet("fused.parquet")["user_id"].unique()) == set(users_of()) - {"u3"}
     cli.done(*distill, "--teacher", "fused.parquet")
+
+
+def test_lists_over_another_catalogue_are_fused_for_the_data(done: Path, bare: Path, cli: Command) -> None:
+    labels = done / "labels.parquet"
+    cli.done("label", done / "teacher", "--k", "25", "--out", "long.parquet")
+    renamed(pl.read_parquet("long.parquet"), 0.3).write_parquet("some.parquet")
+    command = ("fuse", labels, "some.parquet", "--out", "fused.parquet", "--on-unknown", "drop")
+    assert cli.refusal(*command) == "--on-unknown drop: leaves out what the data does not have; name that with --data"
+    command = (*command, "--data", done / "data")
+    line = cli.refusal(*command[:-4], "--data", done / "data")
+    assert line.endswith("(--set teacher.on_unknown=drop; of evaluate and fuse --on-unknown drop)")
+    assert "some.parquet: 21 of 30 items are in the data" in cli.done(*command).err
+    assert not pl.read_parquet("fused.parquet")["item_id"].str.starts_with("other").any()
+    cli.done("distill", bare, "--teacher", "fused.parquet", "--out", "student")
+    line = cli.refusal(*command, "--least-shared", "0.9")
+    assert line.startswith("some.parquet: 21 of 30 items are in the data (first that is not: 'other ")
+
+
+def test_teachers_that_are_left_out_are_not_counted(done: Path, cli: Command) -> None:
+    labels = done / "labels.parquet"
+    for weights, count in (("1,0,2", 2), ("0,0,1", 1), ("1,1,1", 3)):
+        fused = cli.done("fuse", labels, labels, labels, "--weights", weights, "--out", "fused.parquet", "--json").out
+        assert json.loads(fused)["teachers"] == count
 
 
 def test_a_method_that_needs_scores_refuses_lists_that_were_fused_by_their_ranks(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rankdistill.cli.inputs import experiment_of, load_data, load_experiment, use_processor
-from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
+from rankdistill.cli.options import Changes, OnUnknown, OtherConfig, Output, PreparedData, check_parquet
 from rankdistill.cli.results import half_lines, metric_rows
 from rankdistill.errors import ConfigError
 
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
     from rankdistill.config import Experiment
     from rankdistill.data.splitting import Split
     from rankdistill.evaluation.evaluate import Evaluation
-
-
-class OnUnknown(StrEnum):
-    """What to do with ids that the data does not have."""
-
-    ERROR = "error"
-    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +34,7 @@ class Test:
         typer.Option(
             "--on-unknown", help="Refuse users and items of a file that the data does not have, or drop them."
         ),
-    ] = OnUnknown.ERROR
+    ] = OnUnknown.error
     out: Annotated[
         Path | None,
         typer.Option(
@@ -125,9 +117,9 @@ def _measure_lists(path: Path, experiment: Experiment, split: Split, test: Test)
     from rankdistill.runs import EVALUATION
 
     exactly = test.metrics is not None
-    on_unknown: Literal["error", "drop"] = "drop" if test.on_unknown is OnUnknown.DROP else "error"
-    settings = experiment.evaluate
-    evaluation, parts, _ = measuring.evaluate_lists(path, split, settings, exactly=exactly, on_unknown=on_unknown)
+    evaluation, parts, _ = measuring.evaluate_lists(
+        path, split, experiment.evaluate, exactly=exactly, on_unknown=test.on_unknown.value
+    )
     name = EVALUATION
     if (path.parent / "model.json").exists():  # the model's own evaluation knows more than its lists do
         name = f"{path.stem}-evaluation.parquet"

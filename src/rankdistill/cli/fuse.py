@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rankdistill.cli.options import Output, check_parquet
+from rankdistill.cli.options import OnUnknown, Output, check_parquet
 from rankdistill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Fusion:
             show_default=False,
         ),
     ] = None
+    on_unknown: Annotated[
+        OnUnknown,
+        typer.Option("--on-unknown", help="With --data: refuse users and items that it does not have, or drop them."),
+    ] = OnUnknown.error
 
 
 def fuse(
@@ -67,21 +71,25 @@ def fuse(
     """
     if len(files) == 1:
         raise ConfigError(f"{files[0]}: one teacher alone; name the lists of the others, too")
+    if fusion.on_unknown is OnUnknown.drop and fusion.data is None:
+        raise ConfigError("--on-unknown drop: leaves out what the data does not have; name that with --data")
     check_parquet(out, *files)
     weights = None if fusion.weights is None else _numbers(fusion.weights)
     from rankdistill.rankings.fusion import fuse as fused
+    from rankdistill.shares import shares_of
 
-    teachers, user_ids, item_ids = _read(files, fusion.data)
+    teachers, user_ids, item_ids = _read(files, fusion)
     made = fused(teachers, weights=weights, by=fusion.by.value, k=fusion.k, least_shared=fusion.least_shared)
     made.write(out, user_ids, item_ids, positions=not made.per_user)
-    about = {"file": out, "lists": len(made), "k": made.depth, "teachers": len(teachers), "by": fusion.by.value}
-    rows = [(f"{len(made):,}", made.depth, len(teachers), fusion.by.value, str(out))]
+    count = len(teachers) if weights is None else sum(share > 0 for share in shares_of(weights))
+    about = {"file": out, "lists": len(made), "k": made.depth, "teachers": count, "by": fusion.by.value}
+    rows = [(f"{len(made):,}", made.depth, count, fusion.by.value, str(out))]
     output.show(about, ("lists", "k", "teachers", "by", "file"), rows)
 
 
-def _read(files: list[Path], data: Path | None) -> tuple[list[Rankings], IdMap, IdMap]:
+def _read(files: list[Path], fusion: Fusion) -> tuple[list[Rankings], IdMap, IdMap]:
     """The lists, and the maps of their users and items."""
-    if data is None:
+    if fusion.data is None:
         from rankdistill.rankings.parquet import read_together
 
         return read_together(files)
@@ -89,8 +97,9 @@ def _read(files: list[Path], data: Path | None) -> tuple[list[Rankings], IdMap, 
     from rankdistill.data.teacher_items import to_be_added_up
     from rankdistill.stages import read_lists
 
-    split = read_split(data)
-    found = [replace(read_lists(file, split), on_missing="skip") for file in files]  # as without the data
+    split = read_split(fusion.data)
+    found = [read_lists(file, split, fusion.on_unknown.value, fusion.least_shared) for file in files]
+    found = [replace(each, on_missing="skip") for each in found]  # as without the data
     return to_be_added_up(found, split), split.user_ids, split.item_ids
 
 

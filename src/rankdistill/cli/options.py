@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -20,6 +21,13 @@ Folder: TypeAlias = Annotated[Path, typer.Option("--out", metavar="DIR", help="T
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Go on with a training that was interrupted, instead of starting over.")
 ]
+
+
+class OnUnknown(StrEnum):
+    """What to do with ids that the data does not have."""
+
+    error = "error"
+    drop = "drop"
 
 
 @dataclass(frozen=True, slots=True)
