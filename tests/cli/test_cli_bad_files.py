@@ -168,6 +168,19 @@ def test_lists_that_are_not_there_are_refused(desk: Path, cli: Command) -> None:
     assert not Path("out").exists()
 
 
+def test_a_file_without_a_row_is_said_to_hold_no_list(desk: Path, cli: Command, done: Path) -> None:
+    labels = done / "labels.parquet"
+    pl.read_parquet(labels).clear().write_parquet("empty.parquet")
+    line = "empty.parquet: holds no list; name a file that has some"
+    for command in (
+        ("distill", "e.toml", "--teacher", "empty.parquet"),
+        ("fuse", labels, "empty.parquet"),
+        ("evaluate", "empty.parquet", "--config", "e.toml"),
+    ):
+        out = "model" if command[0] == "distill" else "out.parquet"
+        assert cli.refusal(*command, "--out", out) == line
+
+
 def test_lists_of_another_data_set_are_refused(cli: Command, done: Path, other_data: tuple[list[str], str]) -> None:
     options, other = other_data
     line = cli.refusal("distill", "e.toml", "--teacher", done / "labels.parquet", "--out", "model", *options)
@@ -244,8 +257,7 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     ),
     "no row at all": (
         lambda lists: lists.head(0),
-        "bad.parquet: no list for 100 of 100 training queries, of 20 of 20 users (first: user 'u0', position 5); made "
-        "from another split?",
+        "bad.parquet: holds no list; name a file that has some",
     ),
 }
 

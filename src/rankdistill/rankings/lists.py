@@ -201,9 +201,9 @@ class Rankings:
             least_shared: the share of the file's users, and of its items, that the data set has to have.
 
         Raises:
-            RankingsError: no such file, not parquet, a column missing, made from other data, an unknown user or item
-                or too many of them, a repeated item, ranks that are not 1, 2, 3 ..., scores that rise down the list
-                or are not finite.
+            RankingsError: no such file, not parquet, no row in it, a column missing, made from other data, an unknown
+                user or item or too many of them, a repeated item, ranks that are not 1, 2, 3 ..., scores that rise
+                down the list or are not finite.
         """
         from rankdistill.rankings.parquet import Unknown, read
 

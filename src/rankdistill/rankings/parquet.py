@@ -110,6 +110,8 @@ def read(
         )
     own = user_ids if user_ids is not None else users_of(files)
     rows = read_rows(path, files, columns, own, item_ids)
+    if not len(rows.users):
+        raise RankingsError(f"{path}: holds no list; name a file that has some")
     unknown_ids.check(rows, files)
     rows = _without(rows, rows.users == UNKNOWN, "user")
     keys = rows.keys()
