@@ -220,7 +220,8 @@ def load_ranker(folder: Path, split: Split, device: str) -> Ranker:
     if trained_on != split.fingerprint:
         raise CheckpointError(
             f"{folder}: trained on other data (fingerprint {trained_on}, {split.source} has {split.fingerprint}); "
-            f"name the data it was trained on with --config or --data"
+            f"take the [data] and [split] that it was trained with (they are in its config.toml), or train it on this "
+            f"data"
         )
     for raw, ids in zip(load_ids(folder), (split.user_ids, split.item_ids), strict=True):
         if not raw.values.cast(str).equals(ids.values.cast(str)):

@@ -114,7 +114,7 @@ def test_a_model_of_another_data_set_is_refused(
     before = snapshot(done)
     assert cli.refusal(verb, done / "teacher", "--config", "e.toml", *options, *out) == (
         f"done/teacher: trained on other data (fingerprint {fingerprint(done / 'teacher')}, other.csv has {other}); "
-        f"name the data it was trained on with --config or --data"
+        f"take the [data] and [split] that it was trained with (they are in its config.toml), or train it on this data"
     )
     assert snapshot(done) == before
 

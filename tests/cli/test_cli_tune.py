@@ -303,8 +303,8 @@ class TestWithOptuna:
             (
                 ("--within", "1%", "--set", "student.dim=16"),
                 "[student] matrix_factorization with dim = 16 has 0.00361 MB and its teacher matrix_factorization with "
-                "dim = 16 0.00361 MB: there is nothing to compress; name a smaller student, such as --set "
-                "student.dim=8",
+                "dim = 16 0.00361 MB: there is nothing to compress; name a smaller student, such as one with a "
+                "lower student.dim",
             ),
             (
                 ("--within", "1%", "--set", "teacher={rankings='events.csv'}"),

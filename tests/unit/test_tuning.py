@@ -104,8 +104,13 @@ class TestSpace:
     def test_a_foreign_teacher_s_student_may_have_another_loss(self, tmp_path: Path) -> None:
         lists = experiment(teacher={"rankings": str(tmp_path / "lists.parquet")})
         assert "ranking_loss.negatives" in space_of(lists, "distilled", sizes=False)
-        with pytest.raises(ConfigError, match="names lists, which have no settings"):
+        with pytest.raises(ConfigError, match="names what is not trained here and has no settings"):
             space_of(lists, "teacher", sizes=False)
+
+    def test_several_teachers_are_not_tuned_at_once(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            space_of(experiment(teacher=[FACTORS, FACTORS]), "teacher", sizes=False)
+        assert str(caught.value) == ("[[teacher]] are several, and one is tuned at a time; name that one as [teacher]")
 
     def test_a_teacher_without_gradients_has_its_own_options_alone(self) -> None:
         space = space_of(experiment(teacher={"kind": "item_knn"}), "teacher", sizes=True)
@@ -152,6 +157,12 @@ class TestSpace:
                 "stands for other keys, which a search has by themselves; name them (alpha, mixing, exclude, "
                 "renormalize), or --set distillation.preset",
             ),
+            (
+                "student.kind=caser,fossil",
+                "--key 'student.kind=caser,fossil': each kind has options of its own, so that none is searched; take "
+                "one with --set student.kind=..., or several with `sweep --student.kind ...`",
+            ),
+            ("student.train.kind=a,b", "--key 'student.train.kind=a,b': [student.train] has no key 'kind'"),
             ("student.dim=9..2", "is no range: low has to be below high"),
             ("student.dim=0..9", "[student] dim: 0 is out of range (at least 1)"),
             ("student.dim=a..b", "'a..b' are no numbers"),
@@ -424,7 +435,7 @@ class TestTuning:
         other = replace(self.ASKED, experiment=longer)
         with pytest.raises(StorageError) as caught:
             tune(other, None, Budget(trials=10), found)
-        assert "this search was begun with student.train.epochs = None and cannot go on with 7" in str(caught.value)
+        assert "this search was begun without student.train.epochs and cannot go on with 7" in str(caught.value)
 
     def test_a_member_of_the_teacher_is_named_by_its_key_and_its_threads_are_free(self, tmp_path: Path) -> None:
         own, path = {"epochs": 2, "threads": 1}, tmp_path / "trials.json"
@@ -439,6 +450,35 @@ class TestTuning:
             StorageError, match=r"begun with teacher\.2\.dim = 8 and cannot go on with 9; put that back"
         ):
             Ledger.open(path, begun(dim=9))
+
+    def test_what_the_user_changed_is_named_and_not_what_follows_from_it(self, tmp_path: Path) -> None:
+        lists = experiment(teacher={"rankings": str(tmp_path / "lists.parquet")})
+
+        def begun(own: Experiment, *fixed: str) -> dict[str, Any]:
+            asked = Asked(own, "distilled", fixed=fixed, sizes=True)
+            return begun_with(asked, asked.space(), "map")
+
+        for number, (now, line) in enumerate(
+            (
+                (
+                    begun(at(lists, {"student.dim": 5}), "student.dim=5"),
+                    "with student.dim = 4 and cannot go on with 5; put",
+                ),
+                (
+                    begun(lists, "student.dim=4"),
+                    "with student.dim searched (4 to 256, log) and cannot go on with it not searched; put",
+                ),
+                (
+                    begun(experiment()),
+                    f"with teacher.rankings = '{tmp_path}/lists.parquet' and cannot go on without it",
+                ),
+            )
+        ):
+            path = tmp_path / f"{number}.json"
+            Ledger.open(path, begun(lists)).add(trial(1, 0.1))
+            with pytest.raises(StorageError) as caught:
+                Ledger.open(path, now)
+            assert f"this search was begun {line}" in str(caught.value)
 
     @pytest.mark.parametrize(
         ("kept", "asked"),

@@ -129,7 +129,7 @@ def check(goal: Goal, least: Iterable[Model], given: Model, teacher: Model | Non
     if goal.about_size and given.bytes >= teacher.bytes:
         raise ConfigError(
             f"[student] {given.name} has {_mb(given.bytes)} MB and its teacher {teacher.name} {_mb(teacher.bytes)} MB: "
-            f"there is nothing to compress; name a smaller student, such as --set student.dim=8"
+            f"there is nothing to compress; name a smaller student, such as one with a lower student.dim"
         )
     if goal.under_mb is not None and goal.most_bytes >= teacher.bytes:
         raise ConfigError(

@@ -84,11 +84,16 @@ def role_config(experiment: Experiment, role: Role) -> RoleConfig:
     """The model that is trained for a role.
 
     Raises:
-        ConfigError: the teacher is none that is trained.
+        ConfigError: the teacher is several, or none that is trained.
     """
     found = getattr(experiment, place_of(role))
+    if isinstance(found, Teachers):
+        raise ConfigError("[[teacher]] are several, and one is tuned at a time; name that one as [teacher]")
     if not isinstance(found, RoleConfig):
-        raise ConfigError("[teacher] names lists, which have no settings; name a model, or tune the student")
+        raise ConfigError(
+            "[teacher] rankings names what is not trained here and has no settings; name a kind of model, or tune the "
+            "student"
+        )
     return found
 
 
@@ -122,7 +127,12 @@ def changed(space: Space, keys: Sequence[str], fixed: Sequence[str], experiment:
             raise ConfigError(
                 f"--key {text!r}: there is nothing to search at [{place}] for the {role} model; name a key of {others}"
             )
-        if key not in type(section).model_fields or key == "kind":
+        if key == "kind" and key in type(section).model_fields:
+            raise ConfigError(
+                f"--key {text!r}: each kind has options of its own, so that none is searched; take one with --set "
+                f"{address}=..., or several with `sweep --{address} ...`"
+            )
+        if key not in type(section).model_fields:
             near = plugins.suggestion(key, type(section).model_fields)
             raise ConfigError(f"--key {text!r}: [{place}] has no key {key!r}{near}")
         tunable = _tunable(text, written, log=getattr(found.get(address), "log", False))

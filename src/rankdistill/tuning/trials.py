@@ -17,6 +17,10 @@ State: TypeAlias = Literal["complete", "stopped", "pruned", "failed"]
 """Trained to its end, or to that of the budget; left behind by the others; its loss was no number."""
 
 
+SEARCHED = "search in "
+"""What a key of `Ledger.begun_with` begins with that says where an option is searched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One point, and how a model with these settings did on the validation users.
@@ -130,12 +134,28 @@ def by_address(settings: Mapping[str, Any]) -> Json:
 
 
 def _refuse_others(path: Path, earlier: Json, now: Json) -> None:
-    for key in sorted({*earlier, *now}):
-        if earlier.get(key) != now.get(key):
-            raise StorageError(
-                f"{path}: this search was begun with {key} = {earlier.get(key)!r} and cannot go on with "
-                f"{now.get(key)!r}; put that back, or name another --out"
-            )
+    differing = [key for key in {*earlier, *now} if earlier.get(key) != now.get(key)]
+    if not differing:
+        return
+    key = min(differing, key=_most_telling)
+    if key.startswith(SEARCHED):
+        name, then, here = key.removeprefix(SEARCHED), *(_searched(each.get(key)) for each in (earlier, now))
+        change = f"with {name} {then} and cannot go on with it {here}"
+    else:
+        then = f"without {key}" if earlier.get(key) is None else f"with {key} = {earlier[key]!r}"
+        here = "without it" if now.get(key) is None else f"with {now[key]!r}"
+        change = f"{then} and cannot go on {here}"
+    raise StorageError(f"{path}: this search was begun {change}; put that back, or name another --out")
+
+
+def _searched(space: str | None) -> str:
+    return "not searched" if space is None else f"searched ({space})"
+
+
+def _most_telling(key: str) -> tuple[bool, bool, bool, str]:
+    """Settings come before what is searched, which follows from them, and what a thing is before its options."""
+    last = key.rpartition(".")[2]
+    return key.startswith(SEARCHED), last != "rankings", last != "kind", key
 
 
 def _trial(kept: Mapping[str, Any]) -> Trial:

@@ -29,7 +29,7 @@ from rankdistill.tuning.space import (
     role_config,
     space_of,
 )
-from rankdistill.tuning.trials import Ledger, Trial, by_address
+from rankdistill.tuning.trials import SEARCHED, Ledger, Trial, by_address
 from rankdistill.tuning.watching import median_bar
 from rankdistill.tuning.work import Job
 from rankdistill.types import Json
@@ -143,7 +143,7 @@ def begun_with(asked: Asked, space: Space, metric: str) -> Json:
 
     For the data and the teacher's files see `fingerprints_of`.
     """
-    searched = {f"search in {address}": str(tunable) for address, tunable in space.items()}
+    searched = {f"{SEARCHED}{address}": str(tunable) for address, tunable in space.items()}
     return {"role": asked.role, "metric": metric, **searched, **_settings(validation_only(asked.experiment))}
 
 
