@@ -112,7 +112,9 @@ def train(model: Section, split: Split, settings: Settings | None = None) -> Ran
     >>> split = rd.read("synthetic", users=60, items=40, length=15).split("leave_last_out")
     >>> popular = rd.train(rd.Popularity.Config(), split)
     """
-    return fit_model(model, split, settings or Settings())[0]
+    settings = settings or Settings()
+    warn_of_few_queries(split, settings.train.batch_size)
+    return fit_model(model, split, settings)[0]
 
 
 def distill(
@@ -138,7 +140,9 @@ def distill(
             training starts.
         ConfigError: the method needs the teacher itself.
     """
-    return fit_model(model, split, settings or Settings(name="distilled"), Distillation(lists, method, teacher))[0]
+    settings = settings or Settings(name="distilled")
+    warn_of_few_queries(split, settings.train.batch_size)
+    return fit_model(model, split, settings, Distillation(lists, method, teacher))[0]
 
 
 def fit_model(
@@ -159,7 +163,8 @@ def fit_model(
     data = TrainingData(split.windows, sampler, loss.negatives, items, teacher)
     if len(data.windows) == 0:
         raise DataError(f"{split.source}: no user has {split.target_length} training items; nothing to learn from")
-    _warn_of_shares(split, len(data.windows), settings, distillation)
+    if distillation is not None:
+        _warn_of_share(settings, distillation)
     session = Session(
         seed,
         settings.name,
@@ -236,19 +241,22 @@ def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Ob
     return Objective(ranking, method, alpha=config.alpha, mixing=config.mixing, query_share=config.query_share)
 
 
-def _warn_of_shares(split: Split, windows: int, settings: Settings, distillation: Distillation | None) -> None:
-    """Warns of shares of the training queries that leave next to nothing: of either at least one query is kept."""
-    batch = settings.train.batch_size
-    if split.query_share < 1 and windows < batch:
+def warn_of_few_queries(split: Split, batch_size: int) -> None:
+    """Warns of a share of the training queries that leaves next to nothing; at least one is kept."""
+    windows = len(split.windows)
+    if split.query_share < 1 and windows < batch_size:
         left = f"{windows:,} training quer{'y' if windows == 1 else 'ies'}"
         logger.warning(
-            "%s: [windows] query_share = %g leaves %s, less than a batch of %d; raise it",
-            settings.name,
+            "[windows] query_share = %g leaves %s, less than a batch of %d; raise it",
             split.query_share,
             left,
-            batch,
+            batch_size,
         )
-    share = 1.0 if distillation is None else distillation.config.query_share
+
+
+def _warn_of_share(settings: Settings, distillation: Distillation) -> None:
+    """Warns of a share of each batch that is next to nothing; at least one query is distilled."""
+    batch, share = settings.train.batch_size, distillation.config.query_share
     if share * batch < 1:
         logger.warning(
             "%s: [distillation] query_share = %g is less than a query of each batch of %d, so that one is distilled; "

@@ -9,14 +9,14 @@ from typing import Literal
 
 from rankdistill import measuring, stages
 from rankdistill.climbing import lists_to_climb
-from rankdistill.config import Experiment, RoleConfig, TeacherLists
+from rankdistill.config import Experiment, TeacherLists
 from rankdistill.data.splitting import Split
 from rankdistill.ensemble import Combine, Ensemble
 from rankdistill.errors import ConfigError
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
 from rankdistill.model_folder import CARD, load_card
-from rankdistill.pipeline import label
+from rankdistill.pipeline import label, warn_of_few_queries
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.report import together
@@ -37,13 +37,14 @@ def train(
         out: the model folder.
         resume: go on with a training that was interrupted, instead of starting it over.
     """
+    trained = [each for name, each in experiment.roles() if name.partition(".")[0] == role]
+    warn_of_few_queries(split, max(each.train.batch_size for each in trained))
     company = Company.of(experiment, out) if role == "teacher" else None
     if company is not None:
         company.train(lambda each: stages.train_model(each, split), resume=resume)
         ranker: Ranker = company.join(split)
     else:
-        model = experiment.teacher if role == "teacher" else experiment.student
-        assert isinstance(model, RoleConfig)
+        (model,) = trained
         ranker = stages.train_model(stages.Assignment(role, model, experiment, out, resume), split)
     _measure(experiment, ranker, split, out)
 
@@ -67,6 +68,7 @@ def distill(experiment: Experiment, teachers: Sequence[Path], split: Split, out:
     method = experiment.distillation
     assert isinstance(method, DistillationConfig)
     Distillation(lists, method, teacher).check(split)
+    warn_of_few_queries(split, experiment.student.train.batch_size)
     task = stages.Assignment("distilled", experiment.student, experiment, out, resume)
     _measure(experiment, stages.train_model(task, split, lists, teacher), split, out)
     _warn_of(out, teachers[-1] if len(teachers) == 1 or lists.easier else None)

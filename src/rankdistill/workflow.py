@@ -25,7 +25,7 @@ from rankdistill.folders import begun
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, origin_of, save_model
-from rankdistill.pipeline import check_list_length, label, prepare, training_seed
+from rankdistill.pipeline import check_list_length, label, prepare, training_seed, warn_of_few_queries
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.report import build, write
@@ -142,6 +142,7 @@ class Run:
         checked()
         write_text(self.folder.config, to_toml(self.experiment))
         self.keep(split)
+        warn_of_few_queries(split, max(role.train.batch_size for _, role in self.experiment.roles()))
         company = self.company()
         if company is not None:
             self._assemble(company, split)

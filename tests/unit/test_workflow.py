@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import rankdistill as rd
-from rankdistill import plugins, workflow
+from rankdistill import plugins, single, workflow
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError, EvaluationError, StorageError
 from rankdistill.files import replacing
@@ -276,13 +276,22 @@ def test_a_share_that_leaves_next_to_nothing_of_the_training_queries_is_warned_o
     run(experiment(tmp_path, windows=enough, distillation={"query_share": 0.05}, train=train), tmp_path / "a")
     assert "query_share" not in caplog.text
     run(experiment(tmp_path, windows=small, distillation=small, train=train), tmp_path / "b")
-    for role in ("teacher", "student", "distilled"):
-        line = f"{role}: [windows] query_share = 1e-09 leaves 1 training query, less than a batch of 20; raise it"
-        assert line in caplog.messages
-    assert [each for each in caplog.messages if "[distillation]" in each] == [
+    few = "[windows] query_share = 1e-09 leaves 1 training query, less than a batch of 20; raise it"
+    assert [each for each in caplog.messages if "query_share" in each] == [
+        few,
         "distilled: [distillation] query_share = 1e-09 is less than a query of each batch of 20, so that one is "
-        "distilled; raise it"
+        "distilled; raise it",
     ]
+
+
+def test_a_single_training_warns_of_a_small_share_once_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log(tmp_path, 0, range(0, 30))
+    several = experiment(tmp_path, windows={"query_share": 1e-9}, teacher={**CASER, "members": 2})
+    split = prepare(several)
+    single.train(several, "teacher", split, tmp_path / "teacher", resume=False)
+    rd.train(rd.Popularity.Config(), split)
+    few = "[windows] query_share = 1e-09 leaves 1 training query, less than a batch of 512; raise it"
+    assert [each for each in caplog.messages if "query_share" in each] == [few, few]
 
 
 def test_patience_without_validation_data_is_said_to_have_no_effect(
