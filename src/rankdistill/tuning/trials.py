@@ -139,8 +139,8 @@ def _refuse_others(path: Path, earlier: Json, now: Json) -> None:
         return
     key = min(differing, key=_most_telling)
     if key.startswith(SEARCHED):
-        name, then, here = key.removeprefix(SEARCHED), *(_searched(each.get(key)) for each in (earlier, now))
-        change = f"with {name} {then} and cannot go on with it {here}"
+        then, here = _searched(earlier.get(key)), _searched(now.get(key))
+        change = f"with {key.removeprefix(SEARCHED)} {then} and cannot go on with it {here}"
     else:
         then = f"without {key}" if earlier.get(key) is None else f"with {key} = {earlier[key]!r}"
         here = "without it" if now.get(key) is None else f"with {now[key]!r}"
