@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 ROWS = (
     {"errors", "types"},
-    {"checksums", "extras", "files", "lookup", "plugins", "processor", "shares"},
+    {"checksums", "extras", "files", "lookup", "owners", "plugins", "processor", "shares"},
     {"console", "ids", "config", "serving"},
     {"rankings"},
     {"data"},

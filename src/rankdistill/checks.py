@@ -11,6 +11,7 @@ from rankdistill.errors import ConfigError, EvaluationError
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.loss import DistillationConfig
 from rankdistill.model_folder import CARD, WEIGHTS
+from rankdistill.owners import check_not_replaced
 from rankdistill.rankings.columns import files_of
 from rankdistill.runs import RunFolder
 from rankdistill.stages import is_model
@@ -72,11 +73,38 @@ def check_lists_are_there(experiment: Experiment) -> None:
     Raises:
         RankDistillError: see `check_given`.
     """
+    for teacher in _given(experiment):
+        check_given(_named(teacher))
+
+
+def check_kept(experiment: Experiment, folder: RunFolder) -> None:
+    """Refuses lists and models in the place of a teacher that work in a folder would replace.
+
+    The model of the folder's own teacher is none of them: it is taken as it is.
+
+    Raises:
+        ConfigError: there are such.
+    """
+    own = folder.model("teacher").resolve()
+    for teacher in _given(experiment):
+        for named in _named(teacher):
+            model = (named / CARD).is_file()
+            if not (model and named == teacher.rankings and named.resolve() == own):
+                for path in [named] if model else files_of(named):
+                    check_not_replaced(folder.path, path)
+
+
+def _given(experiment: Experiment) -> list[TeacherLists]:
+    """The teachers that are not trained."""
     teacher = experiment.teacher
-    for each in teacher.each if isinstance(teacher, Teachers) else (teacher,):
-        if isinstance(each, TeacherLists):
-            own = () if is_model(each) else (each.rankings, each.validation_rankings, each.test_rankings)
-            check_given(path for path in (*own, *each.easier) if path is not None)
+    every = teacher.each if isinstance(teacher, Teachers) else (teacher,)
+    return [each for each in every if isinstance(each, TeacherLists)]
+
+
+def _named(teacher: TeacherLists) -> list[Path]:
+    """The models, files or folders of lists that are read of a teacher."""
+    measured = () if is_model(teacher) else (teacher.validation_rankings, teacher.test_rankings)
+    return [path for path in (teacher.rankings, *measured, *teacher.easier) if path is not None]
 
 
 def check_given(teachers: Iterable[Path]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rankdistill import measuring, stages
-from rankdistill.checks import check_climb, check_lists_are_there, check_metrics
+from rankdistill.checks import check_climb, check_kept, check_lists_are_there, check_metrics
 from rankdistill.climbing import all_easier_labels, check_named, on_missing_of, to_climb
 from rankdistill.config import Experiment, RoleConfig, TeacherLists, TrainConfig, to_toml
 from rankdistill.data.splitting import Split
@@ -194,10 +194,11 @@ class Run:
 
         Raises:
             RankDistillError: it cannot be read, the members of the teacher cannot be combined, or a file of lists is
-                not there.
+                not there, or would be replaced.
         """
         self.company()
         check_lists_are_there(self.experiment)
+        check_kept(self.experiment, self.folder)
         folder = self.folder.data
         known = self._known("data", self._data_stamp(), lambda: read_split(folder), folder)
         return prepare(self.experiment) if known is None else known
@@ -327,14 +328,18 @@ class Run:
             self.folder.done("teacher", stamp)
 
     def _adopt(self, source: Path, model: Ranker, split: Split) -> None:
-        """Takes the model of a folder that was trained elsewhere on the same data as the teacher, and measures it."""
+        """Takes the model of a folder that was trained on the same data as the teacher, and measures it.
+
+        The folder may be the teacher's own: then it stays as it is.
+        """
         card, path, settings = load_card(source), self.folder.model("teacher"), self.experiment.evaluate
         stamp = stamp_of(model=card.get("sha256"), data=split.content, evaluate=settings.model_dump(mode="json"))
         if self._result("teacher", stamp, lambda: load_model(path)[0], path / CARD, path / EVALUATION):
             return
-        self._clear_teacher()
-        about = {"role": "teacher", "from": str(source), **origin_of(card)}
-        save_model(path, model, split.user_ids, split.item_ids, about)
+        if source.resolve() != path.resolve():
+            self._clear_teacher()
+            about = {"role": "teacher", "from": str(source), **origin_of(card)}
+            save_model(path, model, split.user_ids, split.item_ids, about)
         measuring.evaluate_model(path, model, split, settings)
         self.folder.done("teacher", stamp)
         logger.info("teacher: the %s of %s", type(model).__name__, source)

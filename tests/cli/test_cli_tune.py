@@ -199,6 +199,17 @@ class TestWithOptuna:
         assert line == "done: holds config.toml, which no compress wrote; name another --out"
         assert snapshot(done) == before
 
+    def test_compress_refuses_lists_that_its_final_run_would_replace(self, desk: Path, cli: Command) -> None:
+        lists = desk / "small" / "final" / "labels.parquet"
+        lists.parent.mkdir(parents=True)
+        lists.touch()
+        compress = ("compress", "e.toml", "--teacher", "small/final/labels.parquet", *SMALLER)
+        line = cli.refusal(*compress, "--under-mb", "0.002", "--out", "small")
+        assert line == (
+            f"--out small: work there replaces {lists}, which is read; copy that first, or name another --out"
+        )
+        assert [path.name for path in desk.glob("small/*") if path.name != ".lock"] == ["final"]
+
     def test_compress_takes_the_lists_of_another_teacher(self, desk: Path, cli: Command) -> None:
         apart = ("--set", "split.train_on_validation=false")
         cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)

@@ -198,6 +198,46 @@ def test_a_refused_run_changes_nothing_in_a_finished_folder_and_leaves_no_new_on
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        {"rankings": "run/labels.parquet"},
+        {"rankings": "run/student"},
+        {"rankings": "own.parquet", "test_rankings": "run/teacher/rankings.parquet"},
+        {"rankings": "run/teacher", "easier": ["run/labels*.parquet"]},
+        {"rankings": "link/labels.parquet"},
+    ],
+)
+def test_a_run_replaces_nothing_that_it_is_told_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: dict[str, Any]
+) -> None:
+    log(tmp_path, 0, range(0, 30))
+    monkeypatch.chdir(tmp_path)
+    run(experiment(tmp_path), Path("run"))
+    Path("own.parquet").write_bytes(Path("run/labels.parquet").read_bytes())
+    Path("link").symlink_to("run")
+    before = snapshot(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"^--out run: work there replaces .*, which is read; copy that first, or"):
+        run(experiment(tmp_path, teacher=teacher), Path("run"))
+    assert snapshot(tmp_path / "run") == before
+
+
+def test_a_run_may_read_its_own_teacher_and_lists_that_lie_beside_what_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(tmp_path, 0, range(0, 30))
+    monkeypatch.chdir(tmp_path)
+    run(experiment(tmp_path), Path("run"))
+    before, figure = snapshot(Path("run/teacher")), figures(Path("run"))
+    run(experiment(tmp_path, teacher={"rankings": "run/teacher"}), Path("run"))
+    after = snapshot(Path("run/teacher"))
+    assert {path for path in before if after.get(path) != before[path]} <= {Path("run/teacher/model.json")}
+    assert figures(Path("run")) == figure
+    Path("run/labels.parquet").rename("run/own.parquet")
+    run(experiment(tmp_path, teacher={"rankings": "run/own.parquet"}), Path("run"))
+    assert Path("run/own.parquet").is_file()
+
+
 def snapshot(folder: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rankdistill import workflow
-from rankdistill.checks import check_lists_are_there, check_metrics
+from rankdistill.checks import check_kept, check_lists_are_there, check_metrics
 from rankdistill.config import EvaluateConfig, Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
@@ -18,6 +18,7 @@ from rankdistill.measuring import evaluate_lists
 from rankdistill.members import Company
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import measured
+from rankdistill.runs import RunFolder
 from rankdistill.stages import is_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
@@ -65,6 +66,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     goals.check_alone(goal, budget.jobs)
     check_lists_are_there(experiment)
     _check_teacher(experiment, goal)
+    check_kept(experiment, RunFolder(out))
     check_folder(out, "compress")
     search, earlier = out / "search", read_kept(out / "compress.json")
     begun = begun_with(asked, asked.space(), goal.metric)
