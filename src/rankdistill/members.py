@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
 from rankdistill import measuring, plugins, stages
 from rankdistill.config import EnsembleConfig, Experiment, RoleConfig, TeacherConfig, TeacherLists, Teachers, to_toml
 from rankdistill.data.splitting import Split
-from rankdistill.data.teacher_items import lists_for_windows, targets_within, to_be_added_up
+from rankdistill.data.teacher_items import lists_for_windows, targets_within, teacher_items, to_be_added_up
 from rankdistill.ensemble import Combine, Ensemble, summed_as
 from rankdistill.errors import ConfigError
 from rankdistill.evaluation.evaluate import Evaluation
@@ -24,7 +24,7 @@ from rankdistill.model_folder import CARD, load_card, load_model, save_model
 from rankdistill.pipeline import label, longest_list
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
-from rankdistill.rankings.fusion import By, fuse
+from rankdistill.rankings.fusion import By, check, fuse
 from rankdistill.runs import EVALUATION, RANKINGS, state_of
 from rankdistill.teaching import check_added_up
 from rankdistill.types import Json
@@ -237,24 +237,38 @@ class Company:
             for member in self.members
         ]
 
-    def check(self, split: Split, excludes: Iterable[Literal["targets", "seen"]]) -> None:
-        """Refuses files of lists that do not fit the data, before anything is trained.
+    def check(self, split: Split, methods: Sequence[DistillationConfig]) -> None:
+        """Refuses files of lists that do not fit the data, each other or a method, before anything is trained.
 
         Args:
             split: the data.
-            excludes: what the lists of a student leave out, for all that are asked for.
+            methods: by which students will learn.
 
         Raises:
             RankingsError: they do not.
         """
-        given = self.read_lists()
-        for each in given:
-            lists = stages.read_teacher(each, split)
-            for exclude in excludes:
+        longest = {method.exclude: method for method in sorted(methods, key=lambda each: each.k)}
+        climbed = [method for method in methods if needs_of(method) == "several"]
+        given = [(member, member.role) for member in self.members if isinstance(member.role, TeacherLists)]
+        for member, role in given:
+            lists = stages.read_teacher(role, split)
+            self._check_alone(member, lists)
+            for exclude in longest:
                 lists_for_windows(lists, split, exclude)
-        if all(each.test_rankings for each in given):
-            for each in given:
-                self._recommended(each, split)
+            for method in climbed:
+                teacher_items(replace(lists, scores=None), split, method.k, method.exclude)
+        if not self.models:
+            for exclude, method in longest.items():
+                teacher_items(self.lists(split, method), split, method.k, exclude)
+            self.evaluate(split)
+        elif all(role.test_rankings for _, role in given):
+            for member, role in given:
+                self._check_alone(member, self._recommended(role, split))
+
+    def _check_alone(self, member: Member, lists: Rankings) -> None:
+        """Refuses a member's lists that cannot be added up to any others."""
+        if member.weight:
+            check([replace(lists, source=member.name)], self._by)
 
     def _recommended(self, given: TeacherLists, split: Split) -> Rankings:
         """A file's lists for the test users."""
@@ -297,12 +311,16 @@ class Company:
         return measuring.measure_lists(self._fused(found, settings.depth), split, settings)
 
     def _fused(self, found: Sequence[Rankings], k: int) -> Rankings:
-        by: By = "scores" if self.combine == "scores" else "ranks"
         named = [replace(each, source=member.name) for each, member in zip(found, self.members, strict=True)]
         weights = [member.weight for member in self.members]
         foreign = any(isinstance(member.role, TeacherLists) for member in self.members)
         least = self.experiment.ensemble.least_shared if foreign else 0.0  # our own models are of one catalogue
-        return fuse(named, weights=weights, by=by, k=k, least_shared=least)
+        return fuse(named, weights=weights, by=self._by, k=k, least_shared=least)
+
+    @property
+    def _by(self) -> By:
+        """What is added up where together they are lists."""
+        return "scores" if self.combine == "scores" else "ranks"
 
     def _model(self, member: Member, split: Split) -> Ranker:
         return stages.load_ranker(self._of(member), split, self.experiment.student.train.device)

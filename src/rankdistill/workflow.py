@@ -233,7 +233,7 @@ class Run:
             check_list_length(split, method.k, method.exclude)
         company = self.company()
         if company is not None:
-            company.check(split, {method.exclude for method in methods})
+            company.check(split, methods)
 
     def _given(self, split: Split, methods: Sequence[DistillationConfig]) -> Given | None:
         """A teacher that is not trained here, fit for all of the methods; writes nothing.

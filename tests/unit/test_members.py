@@ -21,6 +21,7 @@ from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import ANY_POSITION, Rankings
 from rankdistill.training import Checkpoint
+from rankdistill.variants import Shared, Variant
 from rankdistill.workflow import run
 
 MF = {"kind": "matrix_factorization", "dim": 3}
@@ -385,6 +386,46 @@ def test_a_refused_run_leaves_a_finished_one_as_it_is(files: Path) -> None:
     with pytest.raises(RankingsError, match=r"few.parquet: no list for"):
         run(several(files, [CASER, {**given, "test_rankings": str(few)}]), files / "run")
     assert snapshot(files / "run") == before
+
+
+WITHOUT_SCORES = {"rankings": "bare.parquet"}
+UNFIT: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
+    "no scores to add up": ([WITHOUT_SCORES], {"ensemble": {"combine": "scores"}}, "no column 'score'"),
+    "no scores beside a model": ([CASER, WITHOUT_SCORES], {"ensemble": {"combine": "scores"}}, "no column 'score'"),
+    "no scores for the test users": (
+        [{"rankings": "2.parquet", "test_rankings": "bare-test.parquet"}],
+        {"ensemble": {"combine": "scores"}},
+        "no column 'score'",
+    ),
+    "too short together": ([{"rankings": "2.parquet"}], {"distillation": {"k": 18}}, "are shorter than k = 18"),
+    "too short to climb": (
+        [CASER, {"rankings": "2.parquet"}],
+        {"distillation": {"kind": "hetcomp", "k": 9}},
+        "are shorter than k = 9",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_lists_that_cannot_be_added_up_are_refused_before_a_finished_folder_is_touched(
+    files: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(files)
+    for bare, source in (("bare", "1"), ("bare-test", "test-1")):
+        pl.read_parquet(f"{source}.parquet").drop("score").write_parquet(f"{bare}.parquet")
+    first = {"rankings": "1.parquet", "test_rankings": "test-1.parquet"}
+    run(several(files, [first, {"rankings": "2.parquet"}]), files / "run")
+    before = snapshot(files / "run")
+    others, changes, line = UNFIT[case]
+    refused = several(files, [first, *others], **changes)
+    with pytest.raises(RankingsError, match=line):
+        run(refused, files / "run")
+    with pytest.raises(RankingsError, match=line):
+        Shared.make(refused, [Variant(refused, distilled=True)], files / "run")
+    assert snapshot(files / "run") == before
+    with pytest.raises(RankingsError, match=line):
+        run(refused, files / "new")
+    assert not (files / "new").exists()
 
 
 def snapshot(folder: Path) -> dict[Path, bytes]:

@@ -52,7 +52,7 @@ def fuse(
         RankingsError: the lists are of different data, lack scores, or share too little; or there is no such weight.
     """
     teachers, shares = _taking_part(teachers, [1.0] * len(teachers) if weights is None else weights)
-    _check(teachers, by)
+    check(teachers, by)
     k = max(each.depth for each in teachers) if k is None else k
     if k < 1:
         raise RankingsError(f"k = {k} is no length of a list; ask for at least 1")
@@ -87,7 +87,12 @@ def _taking_part(teachers: Sequence[Rankings], weights: Sequence[float]) -> tupl
     return [each for each, _ in parts], [share for _, share in parts]
 
 
-def _check(teachers: Sequence[Rankings], by: By) -> None:
+def check(teachers: Sequence[Rankings], by: By) -> None:
+    """Refuses what each teacher's lists lack for being added up, whatever the others are.
+
+    Raises:
+        RankingsError: a teacher has no lists, or no scores where these are added up.
+    """
     for each in teachers:
         each.check_users()
         if not len(each):
