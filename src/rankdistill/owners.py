@@ -1,10 +1,29 @@
-"""What work in a folder replaces."""
+"""Whose folder one is, known from a file in it, and what work there replaces."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from rankdistill.errors import ConfigError
+
+Verb: TypeAlias = Literal["train", "distill", "run", "sweep", "tune", "compress", "reproduce"]
+_WRITTEN_BY: dict[str, set[Verb]] = {
+    "reproduce.json": {"reproduce"},
+    "sweep.toml": {"sweep"},
+    "compress.json": {"compress"},
+    "search": {"compress"},
+    "trials.json": {"tune"},
+    "run.json": {"run"},
+    "student": {"run"},
+    "distilled": {"run"},
+    "model.json": {"train", "distill"},
+    "checkpoint.safetensors": {"train", "distill"},
+    "stages.json": {"run", "sweep", "tune"},
+}
+"""By which a folder is known, also an unfinished one, and the verbs that write it there."""
+_FIRST: dict[Verb, str] = {"sweep": "sweep.toml"}
+"""What a verb writes before all else: without it, nothing in a folder is its own."""
 
 _REPLACED = ("data", "teacher", "student", "distilled", "students", "final", "search", "trials", "targets.parquet")
 _OF_A_MODEL = ("members", "epochs", "ids", "rankings.parquet", "evaluation.parquet", "evaluation-halves.parquet")
@@ -12,15 +31,27 @@ _LISTS = "labels*.parquet"
 """What others can learn from in the folders of runs, sweeps and searches, and in those of models."""
 
 
+def check_owner(out: Path, verb: Verb) -> None:
+    """Refuses a folder that another verb has made.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    begun = verb not in _FIRST or (out / _FIRST[verb]).exists()
+    for name, verbs in _WRITTEN_BY.items():
+        if (out / name).exists() and not (begun and verb in verbs):
+            raise ConfigError(f"{out}: holds {name}, which no {verb} wrote; name another --out")
+
+
 def replaces(out: Path, path: Path) -> bool:
-    """Whether work in the folder `out` may replace or remove a file or folder in it; what else lies there stays.
+    """Whether work in the folder `out` may replace or remove it, or a file or folder in it; what else is there stays.
 
     >>> replaces(Path("run"), Path("run/labels.parquet")), replaces(Path("run"), Path("run/own.parquet"))
     (True, False)
     """
     out, path = out.resolve(), path.resolve()
     if out not in path.parents:
-        return False
+        return out == path
     first = Path(path.relative_to(out).parts[0])
     return first.name in (*_REPLACED, *_OF_A_MODEL) or first.match(_LISTS)
 

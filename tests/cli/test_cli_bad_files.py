@@ -365,6 +365,41 @@ def test_a_model_folder_that_is_a_file_is_refused_before_anything_is_read(cli: C
         assert line == "--out events.csv: is a file; name a folder for the model"
 
 
+def test_a_student_does_not_take_the_place_of_what_it_learns_from(cli: Command, done: Path) -> None:
+    Path("done/labels.parquet").rename("done/distilled/labels.parquet")
+    before = snapshot(done)
+    distill = ("distill", "e.toml", "--out", "done/distilled", "--teacher")
+    easier = ("--set", "distillation={kind='hetcomp',k=3}", "--set", "teacher.easier=['done/distilled/labels.parquet']")
+    for read, line in {
+        "done/distilled": cli.refusal(*distill, "done/distilled"),
+        "done/distilled/rankings.parquet": cli.refusal(*distill, "done/distilled/rankings.parquet"),
+        "done/distilled/labels.parquet": cli.refusal(*distill, "done/teacher", *easier),
+    }.items():
+        assert line.startswith("--out done/distilled: work there replaces ")
+        assert line.endswith(f"{read}, which is read; copy that first, or name another --out")
+    assert snapshot(done) == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "foreign"),
+    [
+        (("train", "e.toml", "--role", "student"), "run.json"),
+        (("distill", "e.toml", "--teacher", "done/teacher"), "sweep.toml"),
+        (("run", "e.toml"), "trials.json"),
+        (("sweep", "e.toml", "--student.dim", "2,3"), "run.json"),
+        (("sweep", "e.toml", "--student.dim", "2,3"), "stages.json"),
+        (("sweep", "e.toml", "--student.dim", "2,3"), "model.json"),
+        (("sweep", "e.toml", "--student.dim", "2,3"), "search"),
+    ],
+)
+def test_the_folder_of_another_verb_is_refused(cli: Command, done: Path, verb: tuple[str, ...], foreign: str) -> None:
+    Path("theirs").mkdir()
+    Path("theirs", foreign).touch()
+    line = cli.refusal(*verb, "--out", "theirs")
+    assert line == f"theirs: holds {foreign}, which no {verb[0]} wrote; name another --out"
+    assert list(Path("theirs").iterdir()) == [Path("theirs", foreign)]
+
+
 def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:
     line = "done: is the folder of a run; name its teacher, done/teacher"
     assert cli.refusal("label", done, "--out", "x.parquet") == line

@@ -138,7 +138,7 @@ class TestWithOptuna:
     def test_tune_leaves_the_folder_of_a_run_alone(self, done: Path, cli: Command) -> None:
         before = snapshot(done)
         line = cli.refusal("tune", "e.toml", "--role", "student", "--trials", "1", "--out", done)
-        assert line == "done: holds report.json, which no tune wrote; name another --out"
+        assert line == "done: holds run.json, which no tune wrote; name another --out"
         assert snapshot(done) == before
 
     def test_compress_ends_with_a_smaller_student_and_its_run(self, desk: Path, cli: Command) -> None:
@@ -196,7 +196,7 @@ class TestWithOptuna:
     def test_compress_leaves_the_folder_of_a_run_alone(self, done: Path, cli: Command) -> None:
         before = snapshot(done)
         line = cli.refusal(*COMPRESS, "--within", "60%", "--trials", "1", "--out", done)
-        assert line == "done: holds config.toml, which no compress wrote; name another --out"
+        assert line == "done: holds run.json, which no compress wrote; name another --out"
         assert snapshot(done) == before
 
     def test_compress_refuses_lists_that_its_final_run_would_replace(self, desk: Path, cli: Command) -> None:

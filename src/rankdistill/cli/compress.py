@@ -12,6 +12,7 @@ from rankdistill.cli.inputs import use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output
 from rankdistill.cli.tune import Searching, with_teacher
 from rankdistill.extras import extra
+from rankdistill.owners import check_owner
 
 NOT_MET = 3
 """The exit status where no student met the goal."""
@@ -70,6 +71,7 @@ def compress(
     use_processor(experiment)
     asked = Asked(experiment, "distilled", searching.keys or [], changes.as_overrides(), True, written)
     minutes = _MINUTES if searching.minutes is None and wanted.trials is None else searching.minutes
+    check_owner(out, "compress")
     with begun(out, "search"):
         found = search(asked, goal, Budget(wanted.trials, minutes, searching.jobs), out)
     rows = []

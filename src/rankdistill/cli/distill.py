@@ -10,6 +10,7 @@ import typer
 from rankdistill.cli.inputs import load_data, load_experiment, taught_by, use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output, Training, check_folder
 from rankdistill.cli.results import print_model
+from rankdistill.owners import check_not_replaced
 
 
 def distill(
@@ -35,13 +36,15 @@ def distill(
     teacher that is given itself are made first. A method that climbs has, in this order, those of --set teacher.easier,
     those of each --teacher, or of one model alone those of its earlier epochs, and the last --teacher's.
     """
-    check_folder(out)
+    check_folder(out, "distill")
     experiment = load_experiment(config, changes, *taught_by(teacher))
     from rankdistill import single
     from rankdistill.checks import check_metrics
     from rankdistill.folders import begun
     from rankdistill.teaching import check_student
 
+    for each in (*teacher, *getattr(experiment.teacher, "easier", ())):
+        check_not_replaced(out, each)
     check_metrics(experiment)
     check_student(experiment.student.model)
     use_processor(experiment)

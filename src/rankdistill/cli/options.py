@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from rankdistill.errors import ConfigError
+from rankdistill.owners import check_owner
 
 Config: TypeAlias = Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment file.")]
 OtherConfig: TypeAlias = Annotated[
@@ -97,14 +98,15 @@ def check_parquet(out: Path, *read: Path | None, option: str = "--out") -> None:
         raise ConfigError(f"{option} {out}: that file is read; name another one to write")
 
 
-def check_folder(out: Path) -> None:
+def check_folder(out: Path, verb: Literal["train", "distill"]) -> None:
     """Checks that a model folder can be `out`, before anything is computed for it.
 
     Raises:
-        ConfigError: there is a file of that name.
+        ConfigError: there is a file of that name, or a folder of something else.
     """
     if out.is_file():
         raise ConfigError(f"--out {out}: is a file; name a folder for the model")
+    check_owner(out, verb)
 
 
 def _is_same(one: Path, other: Path) -> bool:

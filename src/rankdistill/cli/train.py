@@ -32,7 +32,7 @@ def train(
 
     The model is evaluated on the test split, too.
     """
-    check_folder(out)
+    check_folder(out, "train")
     experiment = load_experiment(config, changes)
     from rankdistill import single
     from rankdistill.checks import check_metrics

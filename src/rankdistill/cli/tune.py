@@ -12,6 +12,7 @@ from rankdistill.cli.inputs import load_experiment, taught_by, use_processor
 from rankdistill.cli.options import Changes, Config, Folder, Output
 from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
+from rankdistill.owners import check_owner
 
 if TYPE_CHECKING:
     from rankdistill.config import Experiment
@@ -84,6 +85,7 @@ def tune(config: Config, tuned: Tuned, out: Folder, searching: Searching, change
     asked = Asked(experiment, tuned.role, searching.keys or [], changes.as_overrides(), written=written)
     trials = _TRIALS if searching.minutes is None else None
     budget = Budget(tuned.trials or trials, searching.minutes, searching.jobs)
+    check_owner(out, "tune")
     with begun(out, "search"):
         result = search(asked, tuned.metric, budget, out)
     columns, rows = found.table(result)

@@ -14,6 +14,7 @@ from rankdistill.estimate import Training, seconds_of
 from rankdistill.files import write_json
 from rankdistill.folders import alone
 from rankdistill.model_folder import versions
+from rankdistill.owners import check_owner
 from rankdistill.parallel import Processors
 from rankdistill.processor import cores, processor_name
 from rankdistill.ranker import device_named
@@ -47,12 +48,13 @@ def reproduce(request: Request, out: Path, results: Path | None = None) -> Path:
         The page of the results.
 
     Raises:
-        ConfigError: there is no such paper, data set, part or key.
+        ConfigError: there is no such paper, data set, part or key, or the folder is that of something else.
         StorageError: a folder was begun with other settings, or another reproduction is at work in it.
         DataError: the data set is not to be had, or is not the published one.
     """
     plan = request.plan()
     parts = request.parts(plan)
+    check_owner(out, "reproduce")
     work = _begun(request, plan, out, results)
     with alone(out, "reproduction"):
         work.workshop.prepare()

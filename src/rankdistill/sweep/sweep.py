@@ -11,6 +11,7 @@ from rankdistill.estimate import Training, seconds_of
 from rankdistill.folders import begun
 from rankdistill.members import members_of
 from rankdistill.model_folder import versions
+from rankdistill.owners import check_owner
 from rankdistill.parallel import Processors, execute
 from rankdistill.processor import cores, processor_name
 from rankdistill.report.numerals import duration
@@ -40,9 +41,11 @@ def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Pa
         The path of `sweep.html`.
 
     Raises:
-        StorageError: another sweep is at work in the folder.
+        ConfigError: the folder is that of something else.
+        StorageError: another sweep is at work in it.
         RankDistillError: data, teacher or lists do not fit.
     """
+    check_owner(out, "sweep")
     with begun(out, "sweep"):
         shared = Shared.make(plan.base, plan.variants, out, checked=lambda: request.write(out))
         students = Students(plan, shared)

@@ -24,7 +24,7 @@ from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
 from rankdistill.tuning.goal import Goal, Model
-from rankdistill.tuning.inputs import check_folder, fingerprints_of, prepare_data, prepare_teacher
+from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.sizes import Sizes, ladder_of
 from rankdistill.tuning.smallest import Smallest
@@ -53,8 +53,8 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
         The content of `compress.json`.
 
     Raises:
-        ConfigError: Optuna is not installed, the goal contradicts itself, the experiment or the budget, or the folder
-            is that of a run.
+        ConfigError: Optuna is not installed, the goal contradicts itself, the experiment or the budget, or what is to
+            be learned from would be replaced.
         StorageError: what an earlier call left is of another search, or cannot be read.
         TrainingError: every trial failed.
     """
@@ -67,7 +67,6 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     check_lists_are_there(experiment)
     _check_teacher(experiment, goal)
     check_kept(experiment, RunFolder(out))
-    check_folder(out, "compress")
     search, earlier = out / "search", read_kept(out / "compress.json")
     begun = begun_with(asked, asked.space(), goal.metric)
     ledger = Ledger.open(search / "trials.json", begun | {f"goal {key}": each for key, each in goal.as_json().items()})

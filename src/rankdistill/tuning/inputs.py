@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from rankdistill.checksums import sha256
 from rankdistill.config import Choice, Experiment, RoleConfig, TeacherLists, Teachers, flat
@@ -28,20 +27,6 @@ from rankdistill.workflow import Run
 
 _K, _EXCLUDE = "distillation.k", "distillation.exclude"
 _OF_A_MODEL = ("model.", "ranking_loss.")
-_FOREIGN = ("report.json", "sweep.toml", CARD, "student", "distilled")
-_FOREIGN_TO = {"tune": ("search",), "compress": ("trials.json", "config.toml")}
-"""What is in the folders of others, and of each other."""
-
-
-def check_folder(out: Path, verb: Literal["tune", "compress"]) -> None:
-    """Refuses the folder of a run, a sweep, a model or another search.
-
-    Raises:
-        ConfigError: it is one.
-    """
-    others = [name for name in (*_FOREIGN_TO[verb], *_FOREIGN) if (out / name).exists()]
-    if others:
-        raise ConfigError(f"{out}: holds {others[0]}, which no {verb} wrote; name another --out")
 
 
 def validation_only(experiment: Experiment) -> Experiment:

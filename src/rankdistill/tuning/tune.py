@@ -16,7 +16,7 @@ from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
 from rankdistill.runs import Role
 from rankdistill.tuning import output
-from rankdistill.tuning.inputs import check_folder, fingerprints_of, prepare_data, prepare_teacher, validation_only
+from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher, validation_only
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.space import (
     Point,
@@ -92,7 +92,7 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
         What is also in `tune.json`.
 
     Raises:
-        ConfigError: Optuna is not installed, a key is wrong, or the folder is that of a run.
+        ConfigError: Optuna is not installed, or a key is wrong.
         StorageError: what an earlier call left is of another search, or cannot be read.
         TrainingError: every trial failed.
     """
@@ -101,7 +101,6 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     chosen = metric or role_config(experiment, asked.role).train.validation_metric
     check_metrics(experiment)
     check_metric(chosen)
-    check_folder(out, "tune")
     space = asked.space()
     ledger = Ledger.open(out / "trials.json", begun_with(asked, space, chosen))
     split = prepare_data(experiment, out)
