@@ -26,7 +26,7 @@ from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
 from rankdistill.rankings.fusion import By, check, fuse
 from rankdistill.runs import EVALUATION, RANKINGS, state_of
-from rankdistill.teaching import check_added_up
+from rankdistill.teaching import check_added_up, needs_of
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
