@@ -243,14 +243,11 @@ def _objective(loss: RankingLossConfig, distillation: Distillation | None) -> Ob
 
 def warn_of_few_queries(split: Split, batch_size: int) -> None:
     """Warns of a share of the training queries that leaves next to nothing; at least one is kept."""
-    windows = len(split.windows)
-    if split.query_share < 1 and windows < batch_size:
-        left = f"{windows:,} training quer{'y' if windows == 1 else 'ies'}"
+    share = split.query_share
+    if share < 1 and (left := len(split.windows)) < batch_size:
+        queries = f"{left:,} training quer{'y' if left == 1 else 'ies'}"
         logger.warning(
-            "[windows] query_share = %g leaves %s, less than a batch of %d; raise it",
-            split.query_share,
-            left,
-            batch_size,
+            "[windows] query_share = %g leaves %s, less than a batch of %d; raise it", share, queries, batch_size
         )
 
 
