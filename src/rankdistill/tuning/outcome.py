@@ -80,6 +80,7 @@ def of_run(folder: Path, goal: Goal, least: float | None, users: IdMap) -> Json:
         sure, plain = (sureness(each, teacher, goal) for each in (distilled, student))
     return {
         "test": rows,
+        "sha256": load_card(folder / "distilled")["sha256"],
         "sure": sure,
         "plain": plain,
         "warnings": [*lacking(load_card(folder / "distilled"), goal, least), *report["runs"][0]["warnings"]],
@@ -102,8 +103,7 @@ def lacking(card: Json, goal: Goal, least: float | None) -> list[str]:
 def looks(earlier: Json, found: Json) -> int:
     """How many students the test users have been shown in a folder whose last outcome was `earlier`."""
     before: int = earlier.get("looks", 0)
-    same = before > 0 and earlier["chosen"]["settings"] == found["chosen"]["settings"]
-    return before if same else before + 1
+    return before if before and earlier.get("sha256") == found["sha256"] else before + 1
 
 
 _KEPT = ("role", "kind", "parameters", "bytes", "metrics", "halves", "latency_ms", "train_seconds")
