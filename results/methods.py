@@ -40,6 +40,7 @@ from methods_rows import (
     Row,
     experiment_of,
     methods,
+    stamp_of_teacher,
     students,
 )
 
@@ -90,24 +91,32 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
     every = [Row(record.data, rows[0].pair, method, rows[0].learning_rate).variant for method in methods()]
     shared = Shared.make(base, every, folder)
     assert shared.teacher is not None
-    record.content["teachers"][teacher] = figures(load_card(shared.teacher))
-    variants = {row: row.variant for row in rows}
-    places = {row: folder / "students" / variant.name for row, variant in variants.items()}
-    stamps = {row: shared.stamp(variant, places[row]) for row, variant in variants.items()}
-    todo = [row for row in rows if record.rows.get(row, {}).get("stamp") != stamps[row]]
-    logger.info("%s, %s: %d of %d to train", record.data, teacher, len(todo), len(rows))
+    known, stamp = record.content["teachers"], stamp_of_teacher(record.data, teacher)
+    if known.get(teacher, {}).get("stamp") != stamp:
+        known[teacher] = figures(load_card(shared.teacher)) | {"stamp": stamp}
+    missing = [row for row in rows if not record.has(row)]
+    logger.info("%s, %s: %d of %d to train", record.data, teacher, len(missing), len(rows))
+    plain = {replace(row, method=PLAIN, factor=1.0) for row in missing if not row.trial}  # to compare them with
+    elsewhere = [row for row in plain if record.has(row) and not (_place(row, folder) / EVALUATION).exists()]
+    variants = {row: row.variant for row in (*elsewhere, *missing)}
+    places = {row: _place(row, folder) for row in variants}
+    made = {row: shared.stamp(variant, places[row]) for row, variant in variants.items()}
 
     def note() -> None:
-        for row in todo:
+        for row in missing:
             card = load_card(places[row]) if (places[row] / CARD).exists() else {}
-            if card.get("stamp") == stamps[row] != record.rows.get(row, {}).get("stamp"):
+            if card.get("stamp") == made[row] and not record.has(row):
                 record.rows[row] = row_of(row, variants[row], card)
         record.write()
 
-    jobs = {row: Job(variants[row], places[row], base, folder, processors.threads) for row in todo}
+    jobs = {row: Job(variant, places[row], base, folder, processors.threads) for row, variant in variants.items()}
     execute([Task(f"{row.pair}, {row.method}", work) for row, work in jobs.items()], do, processors, note)
     note()
     compare(record, teacher, shared.split, folder)
+
+
+def _place(row: Row, folder: Path) -> Path:
+    return folder / "students" / row.variant.name
 
 
 def figures(card: Json) -> Json:
@@ -132,7 +141,7 @@ def row_of(row: Row, variant: Variant, card: Json) -> Json:
         "validation": card["validation"][CHOSEN_BY],
         **figures(card),
         "folder": variant.name,
-        "stamp": card["stamp"],
+        "stamp": row.stamp,
     }
 
 

@@ -14,6 +14,8 @@ from rankdistill.errors import DataError
 from rankdistill.files import write_json
 from rankdistill.model_folder import versions
 from rankdistill.processor import cores, processor_name
+from rankdistill.runs import stamp_of
+from rankdistill.stages import FREE
 from rankdistill.types import Json
 from rankdistill.variants import Variant
 
@@ -100,6 +102,21 @@ class Row:
         changes = [*student, *run, *(f"distillation.{text}" for text in method)]
         return Variant(experiment_of(self.data, self.teacher, changes), distilled=True)
 
+    @property
+    def stamp(self) -> str:
+        """A hash of the settings behind its figures.
+
+        A teacher that is trained anew on another machine has other last bits; what it taught before still counts.
+        """
+        return stamp_of(shared=stamp_of_teacher(self.data, self.teacher), student=self.variant.settings)
+
+
+def stamp_of_teacher(data: str, teacher: str) -> str:
+    """A hash of the settings behind a teacher's figures, and behind all that is the same for its students."""
+    others = {"student": True, "distillation": True, "tracking": True, "train": set(FREE), "data": {"path"}}
+    dump = experiment_of(data, teacher).model_dump(mode="json", exclude={**others, "teacher": {"train": set(FREE)}})
+    return stamp_of(experiment=dump)
+
 
 def experiment_of(data: str, teacher: str, overrides: Iterable[str] = ()) -> Experiment:
     """The experiment of a data set and one of its teachers."""
@@ -145,6 +162,10 @@ class Record:
         self.content["rows"] = [self.rows[row] for row in order if row in self.rows]
         self.content["made"] = {"processor": processor_name(), "cores": cores(), "versions": versions()}
         write_json(self._path, self.content)
+
+    def has(self, row: Row) -> bool:
+        """Whether the figures of a training are known, as it is made now."""
+        return bool(self.rows.get(row, {}).get("stamp") == row.stamp)
 
     def rate(self, pair: str) -> float | None:
         """The learning rate of a pair: that of the plain student which ranks the validation users best."""

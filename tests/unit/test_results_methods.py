@@ -187,6 +187,18 @@ def test_the_committed_table_is_that_of_its_rows(script: ModuleType) -> None:
     assert any(record.rows for record in records)
 
 
+def test_committed_rows_are_of_the_settings_of_today_wherever_the_data_is(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
+    for record in map(script.Record, script.DATA):
+        assert [row for row in record.rows if not record.has(row)] == []
+        for teacher, found in record.content["teachers"].items():
+            assert found["stamp"] == script.stamp_of_teacher(record.data, teacher)
+        for row in record.rows:
+            assert row.stamp != replace(row, seed=row.seed + 1).stamp
+
+
 def test_a_damaged_record_is_said_to_be_so(script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "gowalla.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
