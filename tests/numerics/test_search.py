@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rankdistill import native
 from rankdistill.errors import TrainingError
-from rankdistill.search import Asked, ItemIndex, Precision, Relevant
+from rankdistill.search import Asked, ItemIndex, Precision, Relevant, kernels
 from rankdistill.search.values import exact_scores
 from rankdistill.types import PAD
 
@@ -116,6 +116,16 @@ def test_more_ties_than_candidates_can_be_held_are_ranked_in_full(ways: str, pre
     assert ranks is not None
     behind = torch.tensor([1, 4_998])
     assert ranks.view(70, 2).tolist() == torch.where(positive[:, None], torch.tensor([1_001, 1_000]), behind).tolist()
+
+
+def test_int8_is_multiplied_as_float32_by_a_processor_that_lacks_such_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "has_int8_products", lambda: False)
+    monkeypatch.setattr(kernels, "search_integers", lambda *_: pytest.fail("instructions that this processor lacks"))
+    vectors = torch.randn(300, 8)
+    index = ItemIndex(vectors, torch.zeros(300), torch.arange(1, 300), "int8")
+    lists, _, _ = index.search(asked(vectors[:5], [[]] * 5, [[]] * 5), 10)
+    plain = ItemIndex(vectors, torch.zeros(300), torch.arange(1, 300), "float32")
+    assert torch.equal(lists, plain.search(asked(vectors[:5], [[]] * 5, [[]] * 5), 10)[0])
 
 
 def test_the_precision_and_the_way_change_nothing_of_a_large_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,8 @@ class ItemIndex:
 
     @property
     def _integers(self) -> bool:
-        return self.precision == "int8" and native.has_kernels(self.vectors) and self.dim <= INTEGERS_DIM
+        kernels_multiply = native.has_kernels(self.vectors) and native.has_int8_products()
+        return self.precision == "int8" and kernels_multiply and self.dim <= INTEGERS_DIM
 
     def _queries_at_once(self, k: int) -> int:
         most = _INTEGER_QUERIES if self._integers else _BLOCK_QUERIES
