@@ -94,6 +94,7 @@ VERBS = {
 def test_a_roles_own_validation_metric_is_refused_before_anything_is_trained(
     desk: Path, cli: Command, verb: str, metric: str, reason: str
 ) -> None:
+    (desk / "lists.parquet").touch()  # of `distill`, which looks first whether they are there
     changed = ("--set", f"student.train.validation_metric={metric}")
     line = cli.refusal(verb, "e.toml", *VERBS[verb], *changed)
     assert "[student.train] validation_metric: " + reason in line

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from small_export import Exported
 
 import rankdistill as rd
-from rankdistill import plugins
+from rankdistill import native, plugins
 from rankdistill.cli.export import costly_precisions
 from rankdistill.errors import CheckpointError, ConfigError, ExportError
 from rankdistill.exporting import graph, measure
@@ -182,6 +182,8 @@ def product_graph(table: np.ndarray) -> onnx.ModelProto:  # type: ignore[type-ar
 
 @pytest.mark.parametrize(("precision", "share"), [("float16", 2e-3), ("int8", 2e-2)])
 def test_lowered_products_and_rows_are_near_and_a_query_is_the_same_in_any_batch(precision: str, share: float) -> None:
+    if precision == "int8" and not native.has_int8_products():
+        pytest.skip("without AVX-512 VNNI onnxruntime adds products of int8 in 16 bits, which overflow")
     generator = np.random.default_rng(0)
     table = generator.normal(size=(300, 20)).astype(np.float32)
     queries = (generator.normal(size=(6, 20)) * 10.0 ** np.arange(-3, 3)[:, None]).astype(np.float32)
