@@ -208,7 +208,7 @@ def _longest(method: DistillationConfig, experiment: Experiment, split: Split) -
     """How long lists can be that leave out what those of a method do."""
     most = longest_list(split, method.exclude)
     lists = _lists_given(experiment, split, method.model_copy(update={"k": most}))
-    return most if lists is None else min(most, lists.depth - targets_within(lists, split, method.exclude))
+    return most if lists is None else min(most, int(lists.lengths.min()) - targets_within(lists, split, method.exclude))
 
 
 def _with_same_lists(space: Space, method: DistillationConfig, experiment: Experiment) -> Space:
