@@ -132,12 +132,8 @@ class Recommender:
         return ann.read(files.content(layout.INDEX), about, self.folder / layout.INDEX, self._threads)
 
     def _session(self, files: ExportedFolder, name: str) -> Any:
-        onnxruntime = extra("onnxruntime", "serve")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
-        options.log_severity_level = 3
         try:
-            return onnxruntime.InferenceSession(files.content(name), options, providers=["CPUExecutionProvider"])
+            return session_of(files.content(name), self._threads)
         except RankDistillError:
             raise
         except Exception as error:
@@ -360,6 +356,20 @@ def _check_listed(name: str, value: object) -> None:
     listed = isinstance(value, Collection) and not isinstance(value, (str, bytes))
     if not listed or (isinstance(value, np.ndarray) and not value.ndim):
         raise RequestError(f"{name}: {value!r} is no list; put what it names into one")
+
+
+def session_of(graph: bytes, threads: int) -> Any:
+    """What answers by a graph.
+
+    On processors without AVX-512 VNNI onnxruntime would add products of int8 in 16 bits, which overflow; it is told to
+    be exact there. On others that changes nothing.
+    """
+    onnxruntime = extra("onnxruntime", "serve")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _empty(count: int, k: int) -> tuple[Ints, Floats]:
