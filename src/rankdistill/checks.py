@@ -73,7 +73,7 @@ def check_lists_are_there(experiment: Experiment) -> None:
     Raises:
         RankDistillError: see `check_given`.
     """
-    for teacher in _given(experiment):
+    for teacher in teachers_given(experiment):
         check_given(_named(teacher))
 
 
@@ -86,7 +86,7 @@ def check_kept(experiment: Experiment, folder: RunFolder) -> None:
         ConfigError: there are such.
     """
     own = folder.model("teacher").resolve()
-    for teacher in _given(experiment):
+    for teacher in teachers_given(experiment):
         for named in _named(teacher):
             model = (named / CARD).is_file()
             if not (model and named == teacher.rankings and named.resolve() == own):
@@ -94,8 +94,8 @@ def check_kept(experiment: Experiment, folder: RunFolder) -> None:
                     check_not_replaced(folder.path, path)
 
 
-def _given(experiment: Experiment) -> list[TeacherLists]:
-    """The teachers that are not trained."""
+def teachers_given(experiment: Experiment) -> list[TeacherLists]:
+    """The teachers that are not trained here: files of lists, or the folder of a model."""
     teacher = experiment.teacher
     every = teacher.each if isinstance(teacher, Teachers) else (teacher,)
     return [each for each in every if isinstance(each, TeacherLists)]

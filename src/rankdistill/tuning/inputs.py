@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rankdistill.checks import teachers_given
 from rankdistill.checksums import sha256
-from rankdistill.config import Choice, Experiment, RoleConfig, TeacherLists, Teachers, flat
+from rankdistill.config import Choice, Experiment, RoleConfig, TeacherLists, flat
 from rankdistill.data.splitting import Split
 from rankdistill.data.teacher_items import targets_within
 from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
@@ -64,13 +65,6 @@ def _digest(path: Path) -> str:
     return stamp_of(files=[sha256(file) for file in files])
 
 
-def teachers_given(experiment: Experiment) -> list[TeacherLists]:
-    """The teachers that are not trained here: files of lists, or the folder of a model."""
-    teacher = experiment.teacher
-    every = teacher.each if isinstance(teacher, Teachers) else (teacher,)
-    return [each for each in every if isinstance(each, TeacherLists)]
-
-
 def check_teachers_given(experiment: Experiment, methods: Sequence[DistillationConfig], split: Split) -> None:
     """Refuses teachers that know the validation part, or of which the run of what is found could not learn.
 
@@ -85,10 +79,12 @@ def check_teachers_given(experiment: Experiment, methods: Sequence[DistillationC
         ConfigError: the method needs more than lists.
     """
     for teacher in teachers_given(experiment):
-        for path in teacher.easier if is_model(teacher) else (teacher.rankings, *teacher.easier):
-            _check_reach(_read(path, teacher, split), split)
+        for path in (teacher.rankings, *teacher.easier):
+            if (path / CARD).is_file():
+                _check_model(path, split)
+            else:
+                _check_reach(_read(path, teacher, split), split)
         if is_model(teacher):
-            _check_model(teacher.rankings, split)
             continue
         lists = read_teacher(teacher, split)
         learning = methods if isinstance(experiment.teacher, TeacherLists) else ()

@@ -78,12 +78,13 @@ def of_run(folder: Path, goal: Goal, least: float | None, users: IdMap) -> Json:
     if all(path.exists() for path in files.values()):
         distilled, student, teacher = (Evaluation.read(path, users) for path in files.values())
         sure, plain = (sureness(each, teacher, goal) for each in (distilled, student))
+    card = load_card(folder / "distilled")
     return {
         "test": rows,
-        "sha256": load_card(folder / "distilled")["sha256"],
+        "sha256": card["sha256"],
         "sure": sure,
         "plain": plain,
-        "warnings": [*lacking(load_card(folder / "distilled"), goal, least), *report["runs"][0]["warnings"]],
+        "warnings": [*lacking(card, goal, least), *report["runs"][0]["warnings"]],
         "report": str(folder / "report.html"),
     }
 

@@ -16,7 +16,6 @@ from rankdistill.types import Json
 State: TypeAlias = Literal["complete", "stopped", "pruned", "failed"]
 """Trained to its end, or to that of the budget; left behind by the others; its loss was no number."""
 
-
 SEARCHED = "search in "
 """What a key of `Ledger.begun_with` begins with that says where an option is searched."""
 
