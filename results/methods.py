@@ -109,7 +109,7 @@ def train(record: Record, rows: Sequence[Row], out: Path, processors: Processors
                 record.rows[row] = row_of(row, variants[row], card)
         record.write()
 
-    jobs = {row: Job(variant, places[row], base, folder, processors.threads) for row, variant in variants.items()}
+    jobs = {row: Job(variant, places[row], base, folder) for row, variant in variants.items()}
     execute([Task(f"{row.pair}, {row.method}", work) for row, work in jobs.items()], do, processors, note)
     note()
     compare(record, teacher, shared.split, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from rankdistill.errors import DataError
+from rankdistill.parallel import Processors
 
 SCRIPT = Path(__file__).parents[2] / "results" / "methods.py"
 PAIR = "SASRec → SASRec 16"
@@ -248,3 +250,64 @@ def test_a_warm_up_leaves_most_of_a_training(
     for data, trial, warmup in (("gowalla", False, 2), ("gowalla", True, 1), ("movielens-1m", True, 1)):
         row = script.Row(data, PAIR, "ranking_distillation", 0.003, trial=trial)
         assert row.variant.method.warmup_epochs == warmup
+
+
+SMALL = """
+[data]
+kind = "synthetic"
+users = 90
+items = 150
+length = 15
+
+[split]
+train_on_validation = false
+
+[teacher]
+kind = "caser"
+
+[teacher.train]
+checkpoints = 1
+
+[student]
+kind = "caser"
+
+[train]
+validate_every = 1
+"""
+
+
+def test_rounds_on_small_data_are_trained_compared_timed_and_not_trained_again(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, pair, caplog_at = sys.modules["methods_rows"], "Caser 100 → Caser 16", logging.getLogger("rankdistill")
+    (tmp_path / "gowalla.toml").write_text(SMALL, encoding="utf-8")
+    monkeypatch.setattr(rows, "HERE", tmp_path)
+    monkeypatch.setattr(caplog_at, "propagate", True)
+    for of_all, key, small in (
+        (rows.TEACHERS, "caser", (*rows.CASER, "dim=8")),
+        (rows.PAIRS, pair, ("caser", (*rows.CASER, "dim=4"))),
+        (rows.OF_DATA, ("gowalla", "caser"), ("train.epochs=2",)),
+        (rows.EPOCHS, "gowalla", 2),
+        (rows.RATES, "gowalla", (0.01,)),
+    ):
+        monkeypatch.setitem(of_all, key, small)
+
+    def trained() -> Any:
+        record = script.Record("gowalla", tmp_path)
+        for wanted in script.wanted(record, 2, [pair], ["plain", "cd"]):
+            script.train(record, wanted, tmp_path / "out", Processors(1, 1))
+        return record
+
+    with caplog.at_level("INFO"):
+        record = trained()
+        (plain,), (cd,) = (record.chosen(pair, method) for method in ("plain", "cd"))
+        assert cd["plain"] == plain["folder"]
+        assert cd["gain"]["map"]["difference"] == pytest.approx(cd["metrics"]["map"] - plain["metrics"]["map"])
+        assert record.content["teachers"]["caser"]["parameters"] > plain["parameters"]
+        assert "1 of 1 to train" in caplog.text
+        caplog.clear()
+        again = trained()
+        assert again.rows == record.rows
+        assert "1 of 1 to train" not in caplog.text
+    script.time_models(again, tmp_path / "out")
+    assert set(script.Record("gowalla", tmp_path).content["latency_ms"]) == {"caser", pair}

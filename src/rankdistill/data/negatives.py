@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankdistill.data.sequences import Membership, Sequences
-from rankdistill.types import PAD, Ints, Items
+from rankdistill.types import PAD, Bools, Ints, Items
 
 _ROUNDS = 24
 _CHECKS_A_BLOCK = 1 << 18
 """Draws that are looked up at once: what this needs stays in the cache, however many negatives an epoch has."""
+_CELLS_OF_A_TABLE = 1 << 22
+"""Users times items up to which a table of who has what is made for a block: one look instead of a search."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +52,19 @@ class NegativeSampler:
         for start in range(0, len(flat if places is None else places), _CHECKS_A_BLOCK):
             stop = start + _CHECKS_A_BLOCK
             block = np.arange(start, min(stop, len(flat))) if places is None else places[start:stop]
-            found.append(block[self.has(users[block // per_row], flat[block])])
+            found.append(block[self._has(users[block // per_row], flat[block])])
         return np.concatenate(found)
+
+    def _has(self, users: Ints, items: Items) -> Bools:
+        """Whether each user [n] has each item [n]; quick where the users are few or neighbours, as in training data."""
+        first, last, width = int(users.min()), int(users.max()) + 1, self.num_items + 1
+        if (last - first) * width > _CELLS_OF_A_TABLE:
+            return self.has(users, items)
+        starts = self.sequences.starts[first : last + 1]
+        table = np.zeros((last - first) * width, dtype=np.bool_)
+        owners = np.repeat(np.arange(0, len(table), width), np.diff(starts))
+        table[owners + self.sequences.items[starts[0] : starts[-1]]] = True
+        return table[(users - first) * width + items]
 
     def _draw_from_rest(self, flat: Items, owner: Ints, hits: Ints, generator: np.random.Generator) -> None:
         """For users who have almost everything: draws for `hits` [m] of users `owner` [m] from what is left."""
