@@ -5,7 +5,19 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from methods_rows import DATA, EPOCHS, FACTORS, PAIRS, PLAIN, SEEDS, UNTAUGHT, Record, methods, students
+from methods_rows import (
+    DATA,
+    EPOCHS,
+    EPOCHS_OF_A_TRIAL,
+    FACTORS,
+    PAIRS,
+    PLAIN,
+    SEEDS,
+    UNTAUGHT,
+    Record,
+    methods,
+    students,
+)
 
 from rankdistill.report.markdown import table
 from rankdistill.report.numerals import MISSING, megabytes, metric, metric_name, milliseconds, p_value, whole
@@ -16,14 +28,14 @@ EXPLAINED = """{0}
 Made by `python results/methods.py train --out runs/methods --timed`, which goes on where it stopped.
 
 Everything is trained without the validation part and by the softmax over 100 negatives (not the paper's point-wise
-loss), a student for {1},
-with a step size that falls in a line. By MAP on the validation users its best epoch is chosen, the learning rate of
-each pair (that of its best plain student, which favours the plain ones), and each method's alpha: the best of three by
-trainings of half as many epochs, or the method's own if that does better in whole ones; of a teacher the better of two
-learning rates, and how long it is trained. All figures are of the test users; rows stand in the order of nDCG@10. A
-method's other settings are its own, so that a row says what it brings nearly by itself; a warm-up is a third of the
-epochs. Where the setting names a query share, so many of each batch's queries are distilled, drawn at random, since the
-method scores the catalogue for each.
+loss), a student for {1}, with a step size that falls in a line. By MAP on
+the validation users its best epoch is chosen, the learning rate of each pair (that of its best plain student, which
+favours the plain ones), and each method's alpha: the best of three by short trainings of
+{2}, or the method's own if that does better in whole ones; of a teacher
+the better of two learning rates, and how long it is trained. All figures are of the test users; rows stand in the order
+of nDCG@10. A method's other settings are its own, so that a row says what it brings nearly by itself; a warm-up is
+about a third of the epochs. Where the setting names a query share, so many of each batch's queries are distilled, drawn
+at random, since the method scores the catalogue for each.
 
 `plain, twice as long` is the plain student with twice the epochs, about the time that most distilled students take:
 what a method brings beyond it is more than that it learns faster.
@@ -43,8 +55,8 @@ STAGES = (
 
 def page(records: Sequence[Record]) -> str:
     """The tables of what is known."""
-    epochs = " and ".join(f"{count} epochs on {DATA[data]}" for data, count in EPOCHS.items())
-    blocks = ["# Every method on the same students", EXPLAINED.format(STAGES[stage(records)], epochs)]
+    epochs = [" and ".join(map(_epochs_on, each.items())) for each in (EPOCHS, EPOCHS_OF_A_TRIAL)]
+    blocks = ["# Every method on the same students", EXPLAINED.format(STAGES[stage(records)], *epochs)]
     for record in records:
         pairs = [pair for pair in PAIRS if record.chosen(pair, PLAIN)]
         if not pairs:
@@ -54,6 +66,11 @@ def page(records: Sequence[Record]) -> str:
         for pair in pairs:
             blocks += [f"## {DATA[record.data]}: {pair}", *block(record, pair)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _epochs_on(given: tuple[str, int]) -> str:
+    data, epochs = given
+    return f"{epochs} epoch{'' if epochs == 1 else 's'} on {DATA[data]}"
 
 
 def stage(records: Sequence[Record]) -> int:

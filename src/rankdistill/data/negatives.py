@@ -64,7 +64,8 @@ class NegativeSampler:
         table = np.zeros((last - first) * width, dtype=np.bool_)
         owners = np.repeat(np.arange(0, len(table), width), np.diff(starts))
         table[owners + self.sequences.items[starts[0] : starts[-1]]] = True
-        return table[(users - first) * width + items]
+        found: Bools = table[(users - first) * width + items]
+        return found
 
     def _draw_from_rest(self, flat: Items, owner: Ints, hits: Ints, generator: np.random.Generator) -> None:
         """For users who have almost everything: draws for `hits` [m] of users `owner` [m] from what is left."""
