@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from rankdistill.types import Json
 logger = logging.getLogger(__name__)
 
 Train: TypeAlias = Callable[[stages.Assignment], object]
+Kind: TypeAlias = Literal["trained", "given", "lists", "ensemble", "fusion"]
+"""What a teacher is: a model that is trained here; a model that is there already; a file of lists; several models that
+are one; several teachers whose lists are added up."""
 _MEMBERS = 1
 """The spawn key of the members' seeds; 0 is that of a distilled student."""
 
@@ -335,3 +338,22 @@ class Company:
         card = load_card(self._of(member))
         kept = ("kind", "seed", "parameters", "bytes", "train_seconds", "metrics", "latency_ms")
         return {**row, "folder": f"members/{member.number}", **{key: card.get(key) for key in kept}}
+
+
+def kind_of(experiment: Experiment) -> Kind:
+    """What the teacher of an experiment is.
+
+    Raises:
+        ConfigError: it is several that cannot be combined as the experiment says.
+    """
+    teacher, company = experiment.teacher, Company.of(experiment, Path())
+    if company is not None:
+        return "ensemble" if company.is_model else "fusion"
+    if isinstance(teacher, TeacherLists):
+        return "given" if stages.is_model(teacher) else "lists"
+    return "trained"
+
+
+def has_model(experiment: Experiment) -> bool:
+    """Whether the teacher can be asked itself, and is not known by its lists alone; see `kind_of`."""
+    return kind_of(experiment) not in ("lists", "fusion")

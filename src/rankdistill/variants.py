@@ -16,7 +16,7 @@ from rankdistill.data.storage import read_split
 from rankdistill.errors import RankDistillError
 from rankdistill.files import read_object, write_json
 from rankdistill.loss import DistillationConfig
-from rankdistill.members import Company
+from rankdistill.members import Company, has_model, kind_of
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -148,7 +148,7 @@ class Shared:
             longest = climbing.model_copy(update={"k": max(each.k for each in asked)})
             lists[name] = work.label(split, longest, _labels(folder, name)) if given is None else given
         folder.done(_SHARED, _stamp(experiment))
-        return cls(folder, split, folder.model("teacher") if _has_model(experiment) else None, lists, fused_at)
+        return cls(folder, split, folder.model("teacher") if has_model(experiment) else None, lists, fused_at)
 
     @staticmethod
     def check(experiment: Experiment, variants: Sequence[Variant], out: Path) -> Split:
@@ -171,7 +171,9 @@ class Shared:
             return None
         methods = [each.method for each in variants if each.distilled]
         names = [
-            name for name in _by_lists(methods, fused_at) if _is_given(experiment) or _labels(folder, name).exists()
+            name
+            for name in _by_lists(methods, fused_at)
+            if kind_of(experiment) == "lists" or _labels(folder, name).exists()
         ]
         try:
             opened = [cls.open(experiment, out, name) for name in names] or [cls.open(experiment, out, None)]
@@ -192,12 +194,12 @@ class Shared:
         folder, teacher = RunFolder(out), experiment.teacher
         split = read_split(folder.data)
         lists = {}
-        if name is not None and not _is_given(experiment):
-            lists[name] = read_labels(_labels(folder, name), split, experiment)
-        elif name is not None:
+        if name is not None and kind_of(experiment) == "lists":
             assert isinstance(teacher, TeacherLists)
             lists[name] = stages.read_teacher(teacher, split)
-        model = folder.model("teacher") if _has_model(experiment) else None
+        elif name is not None:
+            lists[name] = read_labels(_labels(folder, name), split, experiment)
+        model = folder.model("teacher") if has_model(experiment) else None
         return cls(folder, split, model, lists, depth_added_up(experiment))
 
     def has_lists(self, variant: Variant) -> bool:
@@ -286,19 +288,7 @@ def _by_lists(methods: Iterable[DistillationConfig], fused_at: int | None) -> di
 
 def depth_added_up(experiment: Experiment) -> int | None:
     """How deep several teachers' lists are at least before they are added up; None where none are."""
-    company = Company.of(experiment, Path())
-    return None if company is None or company.is_model else experiment.ensemble.depth
-
-
-def _is_given(experiment: Experiment) -> bool:
-    """Whether the teacher is one file of lists."""
-    return isinstance(experiment.teacher, TeacherLists) and not stages.is_model(experiment.teacher)
-
-
-def _has_model(experiment: Experiment) -> bool:
-    """Whether the teacher is a model, and not lists alone."""
-    teacher, company = experiment.teacher, Company.of(experiment, Path())
-    return stages.is_model(teacher) if isinstance(teacher, TeacherLists) else company is None or company.is_model
+    return experiment.ensemble.depth if kind_of(experiment) == "fusion" else None
 
 
 def _labels(folder: RunFolder, name: str) -> Path:

@@ -36,17 +36,12 @@ def train(
     experiment = load_experiment(config, changes)
     from rankdistill import single
     from rankdistill.checks import check_metrics
-    from rankdistill.config import TeacherLists
     from rankdistill.folders import begun
-    from rankdistill.members import Company
+    from rankdistill.members import kind_of
 
-    if role is Role.teacher:
-        company = Company.of(experiment, out)
-        if isinstance(experiment.teacher, TeacherLists) or (company is not None and not company.is_model):
-            raise ConfigError(
-                f"{config}: [teacher] is known by its lists alone; there is no one model to train, only to run or "
-                f"distill"
-            )
+    if role is Role.teacher and (kind := kind_of(experiment)) not in ("trained", "ensemble"):
+        known = "is a model that is there already" if kind == "given" else "is known by its lists alone"
+        raise ConfigError(f"{config}: [teacher] {known}; there is no one model to train, only to run or distill")
     check_metrics(experiment)
     use_processor(experiment)
     with begun(out, "training"):

@@ -15,11 +15,10 @@ from rankdistill.errors import ConfigError
 from rankdistill.extras import extra
 from rankdistill.files import read_kept, replacing, write_json, write_text
 from rankdistill.measuring import evaluate_lists
-from rankdistill.members import Company
+from rankdistill.members import kind_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import measured
 from rankdistill.runs import RunFolder
-from rankdistill.stages import is_model
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
@@ -109,14 +108,15 @@ def _check_teacher(experiment: Experiment, goal: Goal) -> None:
         ConfigError: of a teacher that is lists, those for the validation or test users are missing, or they are those
             of several.
     """
-    teacher, company = experiment.teacher, Company.of(experiment, Path())
-    if goal.within is not None and company is not None and not company.is_model:
+    teacher, kind = experiment.teacher, kind_of(experiment)
+    if goal.within is not None and kind == "fusion":
         raise ConfigError(
             f"{goal}: [[teacher]] combined by their lists are not measured on the validation users; take [ensemble] "
             f"combine = 'z_score' where all of them are models, or ask with --under-mb or --under-ms alone"
         )
-    if goal.within is None or not isinstance(teacher, TeacherLists) or is_model(teacher):
+    if goal.within is None or kind != "lists":
         return
+    assert isinstance(teacher, TeacherLists)
     for key, part in (("validation_rankings", "validation"), ("test_rankings", "test")):
         if getattr(teacher, key) is None:
             raise ConfigError(
@@ -167,9 +167,8 @@ def _final(experiment: Experiment, trial: Trial, goal: Goal) -> Experiment:
 
 def _take_over(out: Path, experiment: Experiment) -> None:
     """Where the final models learn from the same data, the teacher of the search is that of the run, too."""
-    search, final, teacher = out / "search", out / "final", experiment.teacher
-    lists = isinstance(teacher, TeacherLists) and not is_model(teacher)
-    if experiment.split.train_on_validation or final.exists() or lists:
+    search, final = out / "search", out / "final"
+    if experiment.split.train_on_validation or final.exists() or kind_of(experiment) == "lists":
         return
     with replacing(final) as place:
         for name in ("data", "teacher"):

@@ -13,7 +13,7 @@ from rankdistill.data.splitting import Split
 from rankdistill.data.teacher_items import targets_within
 from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
-from rankdistill.members import Company
+from rankdistill.members import Company, has_model, kind_of
 from rankdistill.model_folder import CARD, WEIGHTS, load_card
 from rankdistill.pipeline import longest_list
 from rankdistill.rankings import ANY_POSITION, Rankings, unpack
@@ -106,10 +106,11 @@ def check_trained_again(folder: Path, experiment: Experiment) -> None:
     Raises:
         ConfigError: it is.
     """
-    card, company, teacher = load_card(folder), Company.of(experiment, Path()), experiment.teacher
-    if company is not None and company.is_model:
+    card, kind, teacher = load_card(folder), kind_of(experiment), experiment.teacher
+    if kind == "ensemble":
         differing = [] if card["kind"] == "ensemble" else ["members"]
-    elif company is None and isinstance(teacher, RoleConfig):
+    elif kind == "trained":
+        assert isinstance(teacher, RoleConfig)
         asked = flat({"model": teacher.model, "ranking_loss": experiment.loss_of(teacher)})
         known = {key: each for key, each in card.get("settings", {}).items() if key.startswith(_OF_A_MODEL)}
         differing = sorted(key for key in {*asked, *known} if asked.get(key) != known.get(key))
@@ -171,9 +172,9 @@ def _learnt_in_the_end(split: Split) -> Split:
 def _lists_given(experiment: Experiment, split: Split, method: DistillationConfig) -> Rankings | None:
     """The lists of a teacher that is files alone, as long as they are, or K where they are added up; else None."""
     teacher, company = experiment.teacher, Company.of(experiment, Path())
-    if company is None:
-        return read_teacher(teacher, split) if isinstance(teacher, TeacherLists) and not is_model(teacher) else None
-    return None if company.models else company.lists(split, method)
+    if isinstance(teacher, TeacherLists):
+        return None if has_model(experiment) else read_teacher(teacher, split)
+    return None if company is None or company.models else company.lists(split, method)
 
 
 def prepare_teacher(asked: Experiment, role: Role, space: Space, split: Split, out: Path) -> tuple[Path | None, Space]:

@@ -13,11 +13,10 @@ from rankdistill.config.toml import to_value
 from rankdistill.config.tuning import declared
 from rankdistill.data.splitting import Split
 from rankdistill.latency import median_latency
-from rankdistill.members import Company
+from rankdistill.members import Company, has_model
 from rankdistill.model_folder import bytes_of, load_model
 from rankdistill.pipeline import build
 from rankdistill.ranker import Ranker
-from rankdistill.stages import is_model
 from rankdistill.tuning.goal import Model
 from rankdistill.tuning.search import is_whole
 from rankdistill.tuning.space import Point, Space, at, is_valid
@@ -65,7 +64,7 @@ class Sizes:
     def teacher(self) -> Model | None:
         """The teacher, or all that it is made of together; None where there are lists in it, which have no size."""
         teacher, company = self.experiment.teacher, Company.of(self.experiment, Path())
-        if isinstance(teacher, TeacherLists) and is_model(teacher):
+        if isinstance(teacher, TeacherLists) and has_model(self.experiment):
             return self._weighed(load_model(teacher.rankings)[0], teacher.rankings.name)
         if company is None:
             return self.of(teacher.model) if isinstance(teacher, RoleConfig) else None
