@@ -321,6 +321,14 @@ def test_a_teacher_that_is_a_file_cannot_be_trained(cli: Command, done: Path) ->
     )
 
 
+def test_a_teacher_that_is_there_already_cannot_be_trained(cli: Command, done: Path) -> None:
+    options = ("--out", "model", "--set", 'teacher={rankings = "done/teacher"}')
+    line = cli.refusal("train", "e.toml", "--role", "teacher", *options)
+    assert line == (
+        "e.toml: [teacher] is a model that is there already; there is no one model to train, only to run or distill"
+    )
+
+
 WRITERS = {
     ("run", "e.toml"): "run",
     ("train", "e.toml", "--role", "student"): "training",

@@ -994,15 +994,21 @@ def test_one_list_a_user_serves_the_search_and_the_run(foreign: Experiment, tmp_
     assert found["met"]
 
 
-def test_no_k_is_tried_that_lists_a_user_do_not_reach_together(foreign: Experiment, tmp_path: Path) -> None:
-    split = prepare(foreign)
-    lists = rank(train(foreign.student.model, split), split.queries("validation"), 7)
-    lists.write(tmp_path / "users.parquet", split.user_ids, split.item_ids)
-    one = {"rankings": str(tmp_path / "users.parquet")}
-    for number, teacher in enumerate((one, [one, one])):
-        made = experiment(split={"train_on_validation": False}, teacher=teacher)
-        _, space = prepare_teacher(made, "distilled", {"distillation.k": Range(3, 200)}, split, tmp_path / str(number))
-        assert space == {"distillation.k": Range(3, 6)}
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("shortest", [7, 5])
+def test_no_k_is_tried_that_lists_a_user_do_not_reach_together(
+    foreign: Experiment, tmp_path: Path, several: bool, shortest: int
+) -> None:
+    split, path = prepare(foreign), tmp_path / "users.parquet"
+    rank(train(foreign.student.model, split), split.queries("validation"), 7).write(
+        path, split.user_ids, split.item_ids
+    )
+    lists = pl.read_parquet(path)
+    lists.filter((pl.col("user_id") != lists["user_id"][0]) | (pl.col("rank") <= shortest)).write_parquet(path)
+    one = {"rankings": str(path)}
+    made = experiment(split={"train_on_validation": False}, teacher=[one, one] if several else one)
+    _, space = prepare_teacher(made, "distilled", {"distillation.k": Range(3, 200)}, split, tmp_path / "out")
+    assert space == {"distillation.k": Range(3, shortest - 1)}
 
 
 def test_lists_among_several_teachers_are_looked_at_before_any_is_trained(foreign: Experiment, tmp_path: Path) -> None:
