@@ -23,7 +23,7 @@ from rankdistill.model_folder import CARD, load_card, load_ids, load_model, save
 from rankdistill.pipeline import Settings, fit_model, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
-from rankdistill.runs import Role
+from rankdistill.runs import Role, stamp_of, state_of
 from rankdistill.teaching import Distillation, needs_of
 from rankdistill.tracker import tracker_of
 from rankdistill.training import Checkpoint, Keep
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 FREE = frozenset({"device", "threads"})
 """Keys of `[train]` on which nothing depends that a training finds."""
+_READ: dict[str, Rankings] = {}
+"""Lists that were read since the last training began, for what is checked is used then."""
 EPOCHS = "epochs"
 """In a model's folder: a folder for each earlier epoch that was kept."""
 
@@ -79,6 +81,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     if not checkpoint.goes_on:
         shutil.rmtree(task.folder / EPOCHS, ignore_errors=True)  # of an earlier training
     write_text(task.folder / "config.toml", to_toml(experiment))
+    _READ.clear()
     model, result = fit_model(
         task.model.model,
         split,
@@ -239,15 +242,20 @@ def track_test(experiment: Experiment, folder: Path) -> None:
 def read_lists(
     path: Path, split: Split, on_unknown: Literal["error", "drop"] = "error", least_shared: float = 0.0
 ) -> Rankings:
-    """Anybody's lists for this data; see `Rankings.read`."""
-    return Rankings.read(
-        path,
-        split.item_ids,
-        split.user_ids,
-        on_unknown=on_unknown,
-        fingerprint=split.fingerprint,
-        least_shared=least_shared,
+    """Anybody's lists for this data; see `Rankings.read`. Until something is trained, a file is read once."""
+    key = stamp_of(
+        path=str(path), files=state_of(path), data=split.fingerprint, on_unknown=on_unknown, least_shared=least_shared
     )
+    if key not in _READ:
+        _READ[key] = Rankings.read(
+            path,
+            split.item_ids,
+            split.user_ids,
+            on_unknown=on_unknown,
+            fingerprint=split.fingerprint,
+            least_shared=least_shared,
+        )
+    return _READ[key]
 
 
 def read_teacher(teacher: TeacherLists, split: Split) -> Rankings:

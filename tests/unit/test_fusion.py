@@ -99,6 +99,12 @@ def test_lists_that_are_short_together_are_as_deep_as_when_they_are_read_back(tm
         assert digest_of(made, method) == digest_of(read, method)
 
 
+def test_lists_of_any_length_need_as_much_memory_as_there_is_in_them() -> None:
+    teachers = [lists_of(0, 7), lists_of(1, 9)]
+    longest, asked = fuse(teachers, k=16), fuse(teachers, k=10**12)
+    np.testing.assert_array_equal(asked.items, longest.items)
+
+
 def test_one_teacher_keeps_its_lists_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     teacher, other = lists_of(3, 8, ragged=False), lists_of(4, 8)
     assert fuse([teacher]).items.tolist() == teacher.items.tolist()

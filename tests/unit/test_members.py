@@ -293,6 +293,18 @@ def test_files_of_lists_are_fused_with_their_weights(files: Path) -> None:
     assert card_of(files / "ranks" / "teacher")["metrics"]["ndcg@10"] > 0
 
 
+def test_a_file_is_read_once_however_often_it_is_checked(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, found, read = [files / "1.parquet", files / "2.parquet"], [], Rankings.read
+
+    def noted(path: Path, *ids: Any, **more: Any) -> Rankings:
+        found.append(path)
+        return read(path, *ids, **more)
+
+    monkeypatch.setattr(Rankings, "read", noted)
+    run(several(files, [{"rankings": str(path)} for path in paths]), files / "run")
+    assert [path for path in found if path in paths] == paths
+
+
 def test_a_run_of_short_lists_that_was_killed_goes_on(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = several(files, [{"rankings": str(files / f"{number}.parquet")} for number in (1, 2)])
     run(made, files / "whole")

@@ -56,6 +56,7 @@ def fuse(
     k = max(each.depth for each in teachers) if k is None else k
     if k < 1:
         raise RankingsError(f"k = {k} is no length of a list; ask for at least 1")
+    k = min(k, sum(each.depth for each in teachers))
     _check_items(teachers, least_shared)
     queries = _shared_queries(teachers, least_shared)
     aligned = [each.for_queries(queries) for each in teachers]
