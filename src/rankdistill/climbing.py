@@ -188,10 +188,11 @@ def _advice_on_model(folder: Path) -> str:
         return "its best epoch is the first: train it with a lower [teacher.train] learning_rate"
     if kept and best <= kept[0]:
         epochs = ", ".join(map(str, kept))
-        planned = card["settings"]["train.epochs"]
-        enough = planned // best  # so that one is before the best
+        settings = card["settings"]
+        whole = settings.get("train.schedule_epochs") or settings["train.epochs"]
+        enough = whole // best  # so that one is before the best
         return (
             f"none of the epochs to keep ({epochs}) is before its best one, {best}: train it with [teacher.train] "
-            f"checkpoints = {enough}, or with fewer epochs than {planned}"
+            f"checkpoints = {enough}, or with fewer epochs than {whole}"
         )
     return "train it with [teacher.train] checkpoints = 3"

@@ -145,7 +145,7 @@ def kept_epochs(folder: Path) -> list[int]:
     """The epochs that the training of a model was to keep, by its card."""
     settings = load_card(folder).get("settings", {})
     train = {key: settings.get(f"train.{key}", 0) for key in ("epochs", "checkpoints")}
-    return TrainConfig(**train).kept_epochs
+    return TrainConfig(**train, schedule_epochs=settings.get("train.schedule_epochs")).kept_epochs
 
 
 def kept_models(folder: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from rankdistill.runs import Role
 from rankdistill.training import FitResult
 from rankdistill.tuning import search
 from rankdistill.tuning.compress import compress
+from rankdistill.tuning.final import settled
 from rankdistill.tuning.goal import Goal, Model, check
 from rankdistill.tuning.inputs import prepare_teacher, validation_only
 from rankdistill.tuning.outcome import lacking, looks, sureness
@@ -42,7 +43,7 @@ from rankdistill.tuning.sizes import Sizes, ladder_of, name_of
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Point, at, changed, is_valid, limited, point_of, space_of
 from rankdistill.tuning.trials import Ledger, Trial
-from rankdistill.tuning.tune import Asked, begun_with, best_of, settled, tune
+from rankdistill.tuning.tune import Asked, begun_with, best_of, tune
 from rankdistill.tuning.watching import Watch, lowest_bar, median_bar
 from rankdistill.tuning.work import Job, do
 

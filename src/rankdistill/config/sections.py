@@ -159,7 +159,8 @@ class TrainConfig(Section):
     )
     schedule_epochs: Count | None = Field(
         default=None,
-        description="epochs over which the step size falls, where training ends before; epochs when left out",
+        description="epochs over which the step size falls and those to keep are spaced, where training ends before; "
+        "epochs when left out",
         json_schema_extra=LATER,
     )
     weight_decay: Annotated[float, Range(1e-8, 1e-3, log=True)] = Field(
@@ -190,9 +191,10 @@ class TrainConfig(Section):
 
     @property
     def kept_epochs(self) -> list[int]:
-        """The epochs whose models are kept, without the last."""
-        parts = self.checkpoints + 1
-        return sorted({self.epochs * part // parts for part in range(1, parts)} - {0, self.epochs})
+        """The epochs whose models are kept, without the last; a training that ends before has those up to there."""
+        parts, whole = self.checkpoints + 1, self.schedule_epochs or self.epochs
+        spaced = {whole * part // parts for part in range(1, parts)}
+        return sorted(epoch for epoch in spaced if 0 < epoch < self.epochs)
 
     @model_validator(mode="after")
     def _schedule_is_long_enough(self) -> TrainConfig:

@@ -22,6 +22,7 @@ from rankdistill.runs import RunFolder
 from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
+from rankdistill.tuning.final import settled
 from rankdistill.tuning.goal import Goal, Model
 from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher
 from rankdistill.tuning.search import Budget, Search
@@ -29,7 +30,7 @@ from rankdistill.tuning.sizes import Sizes, ladder_of
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Space, point_of
 from rankdistill.tuning.trials import Ledger, Trial
-from rankdistill.tuning.tune import Asked, begun_with, check_metric, settled, template_of
+from rankdistill.tuning.tune import Asked, begun_with, check_metric, template_of
 from rankdistill.types import Json
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     template = replace(template_of(asked, goal.metric, search), timed=sizes.timed)
     Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
     found = outcome.of_search(ledger, strategy, space, quality)
-    chosen, written = strategy.chosen(ledger.trials), asked.written or experiment
+    chosen, written = strategy.chosen(ledger.trials), asked.final(search)
     closest = out / "closest.toml"
     if chosen is None:
         write_text(closest, to_toml(_final(written, strategy.closest(ledger.trials), goal)))

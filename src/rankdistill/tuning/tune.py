@@ -9,22 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rankdistill.checks import check_metrics
-from rankdistill.config import Experiment, to_toml
+from rankdistill.config import Experiment, TeacherLists, to_toml
 from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.extras import extra
 from rankdistill.files import write_json, write_text
-from rankdistill.runs import Role
+from rankdistill.runs import Role, RunFolder
 from rankdistill.tuning import output
+from rankdistill.tuning.final import settled, taught
 from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher, validation_only
 from rankdistill.tuning.search import Budget, Search
 from rankdistill.tuning.space import (
     Point,
     Space,
-    at,
     changed,
     is_valid,
-    place_of,
     point_of,
     role_config,
     space_of,
@@ -76,6 +75,13 @@ class Asked:
             )
         return found
 
+    def final(self, out: Path) -> Experiment:
+        """The experiment into which the settings are put that a search in a folder has found, see `taught`."""
+        found, given = self.written or self.experiment, self.experiment.teacher
+        if self.role != "distilled":
+            return found
+        return taught(found, given.rankings if isinstance(given, TeacherLists) else RunFolder(out).model("teacher"))
+
 
 def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     """Searches until the budget is spent; goes on where an earlier call in the same folder stopped.
@@ -112,7 +118,7 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
     logger.info("searching %s of the %s model by %s on validation users", few, asked.role, chosen)
     search.run(ledger, budget)
     best = best_of(ledger.trials)
-    write_text(out / "best.toml", to_toml(settled(asked.written or experiment, best, asked.role, chosen)))
+    write_text(out / "best.toml", to_toml(settled(asked.final(out), best, asked.role, chosen)))
     found = output.of_trials(ledger, space, best, template)
     write_json(out / "tune.json", found)
     write_text(out / "trials.md", output.markdown(found))
@@ -187,20 +193,3 @@ def best_of(trials: Sequence[Trial]) -> Trial:
         why = trials[0].note if trials else "no trial was begun; give more --minutes or --trials"
         raise TrainingError(f"no trial came to an end: {why}")
     return max(able, key=lambda trial: trial.value or 0.0)
-
-
-def settled(experiment: Experiment, trial: Trial, role: Role, metric: str) -> Experiment:
-    """The experiment with a trial's settings, as it is to be run.
-
-    Its best epoch is picked as in the trial, by the metric. Where the final model learns from the validation part, too,
-    no validation can pick it: it is trained for as many epochs as were best in the trial, with a step size that falls
-    as it did there.
-    """
-    found, place = at(experiment, trial.point), f"{place_of(role)}.train"
-    if not experiment.split.train_on_validation:
-        return at(found, {f"{place}.validation_metric": metric})
-    train, epochs = role_config(found, role).train, trial.best_epoch
-    if not epochs or epochs == train.epochs:
-        return found
-    whole = {} if train.schedule == "constant" else {f"{place}.schedule_epochs": train.schedule_epochs or train.epochs}
-    return at(found, {f"{place}.epochs": epochs, **whole})
