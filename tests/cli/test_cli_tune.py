@@ -135,6 +135,49 @@ class TestWithOptuna:
     ) -> None:
         assert cli.refusal(*TUNE, "--trials", "2", *options) == line
 
+    @pytest.mark.parametrize(
+        "verb",
+        [
+            ("tune", "e.toml", "--role", "distilled", "--trials", "1"),
+            ("compress", "e.toml", "--under-mb", "0.002", "--trials", "1"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("change", "line"),
+        [
+            (
+                "distillation={kind='hetcomp',k=3}",
+                "[teacher]: one list for each query, and [distillation] kind = 'hetcomp' climbs from easy lists to "
+                "hard ones; set [teacher.train] checkpoints = 3, give [[teacher]] several times, or take another ",
+            ),
+            (
+                "student={kind='item_knn'}",
+                "[student] kind = 'item_knn' learns nothing by gradient, so nothing can be distilled into it; take ",
+            ),
+        ],
+    )
+    def test_what_cannot_be_distilled_is_refused_before_the_teacher_is_trained(
+        self, desk: Path, cli: Command, verb: tuple[str, ...], change: str, line: str
+    ) -> None:
+        assert cli.refusal(*verb, "--set", change, "--out", "found").startswith(line)
+        assert not (desk / "found").exists()
+
+    def test_a_given_model_without_epochs_to_climb_is_refused_before_it_is_copied(
+        self, desk: Path, cli: Command
+    ) -> None:
+        rising = (desk / "e.toml").read_text().replace("dim = 4", "dim = 16") + "learning_rate = 0.01\n"
+        (desk / "e.toml").write_text(rising)  # the last epoch is the best
+        train = ("train", "e.toml", "--role", "teacher", "--set", "split.train_on_validation=false")
+        climb = ("compress", "e.toml", "--set", "distillation={kind='hetcomp',k=3}", "--within", "5%", "--out", "found")
+        cli.done(*train, "--out", "teacher")
+        line = cli.refusal(*climb, "--teacher", "teacher")
+        assert line.startswith("[teacher]: one list for each query, and [distillation] kind = 'hetcomp' climbs from ")
+        assert "train it with [teacher.train] checkpoints = 3, name files in [teacher] easier, " in line
+        cli.done(*train, "--out", "kept", "--set", "teacher.train.checkpoints=2")
+        line = cli.refusal(*climb, "--teacher", "kept")  # the teacher that is trained for the final run keeps none
+        assert "climbs from easy lists to hard ones; set [teacher.train] checkpoints = 3" in line
+        assert not (desk / "found").exists()
+
     def test_tune_leaves_the_folder_of_a_run_alone(self, done: Path, cli: Command) -> None:
         before = snapshot(done)
         line = cli.refusal("tune", "e.toml", "--role", "student", "--trials", "1", "--out", done)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rankdistill import workflow
-from rankdistill.checks import check_kept, check_lists_are_there, check_metrics
+from rankdistill.checks import check_kept, check_lists_are_there
 from rankdistill.config import EvaluateConfig, Experiment, TeacherLists, to_toml
 from rankdistill.data.splitting import Split
 from rankdistill.errors import ConfigError
@@ -19,7 +19,6 @@ from rankdistill.members import kind_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import measured
 from rankdistill.runs import RunFolder
-from rankdistill.teaching import check_student
 from rankdistill.tuning import goal as goals
 from rankdistill.tuning import outcome
 from rankdistill.tuning.final import settled
@@ -61,8 +60,7 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     extra("optuna", "tune")
     experiment = asked.experiment
     check_metric(goal.metric)
-    check_metrics(experiment)
-    check_student(experiment.student.model)
+    asked.check()
     goals.check_alone(goal, budget.jobs)
     check_lists_are_there(experiment)
     _check_teacher(experiment, goal)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rankdistill.checks import check_metrics
 from rankdistill.config import Experiment, TeacherLists, to_toml
 from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.evaluation.metrics import Metric
@@ -32,6 +31,7 @@ from rankdistill.tuning.trials import SEARCHED, Ledger, Trial, by_address
 from rankdistill.tuning.watching import median_bar
 from rankdistill.tuning.work import Job
 from rankdistill.types import Json
+from rankdistill.variants import Variant
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,17 @@ class Asked:
             )
         return found
 
+    def check(self) -> None:
+        """Refuses what could not be trained or measured, in the search or in the run of what it finds.
+
+        Raises:
+            RankDistillError: see `Variant.check`.
+        """
+        distilled = self.role == "distilled"
+        Variant(self.experiment, distilled).check()
+        if self.written is not None:
+            Variant(self.final(Path()), distilled).check()
+
     def final(self, out: Path) -> Experiment:
         """The experiment into which the settings are put that a search in a folder has found, see `taught`."""
         found, given = self.written or self.experiment, self.experiment.teacher
@@ -98,14 +109,14 @@ def tune(asked: Asked, metric: str | None, budget: Budget, out: Path) -> Json:
         What is also in `tune.json`.
 
     Raises:
-        ConfigError: Optuna is not installed, or a key is wrong.
+        ConfigError: Optuna is not installed, a key is wrong, or nothing can be distilled as the experiment says.
         StorageError: what an earlier call left is of another search, or cannot be read.
         TrainingError: every trial failed.
     """
     extra("optuna", "tune")
     experiment = asked.experiment
     chosen = metric or role_config(experiment, asked.role).train.validation_metric
-    check_metrics(experiment)
+    asked.check()
     check_metric(chosen)
     space = asked.space()
     ledger = Ledger.open(out / "trials.json", begun_with(asked, space, chosen))
