@@ -178,6 +178,20 @@ class TestSpace:
             changed({}, [key], [], own, "distilled")
         assert message in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("first", "second", "address"),
+        [
+            ("student.dim=5..8", "student.dim=2..3", "student.dim"),
+            ("student.dim=5..8", "student.dim=5..8", "student.dim"),
+            ("student.train.epochs=5..9", "train.epochs=5..6", "student.train.epochs"),
+        ],
+    )
+    def test_a_key_that_is_given_twice_is_refused(self, first: str, second: str, address: str) -> None:
+        own = experiment()
+        with pytest.raises(ConfigError) as caught:
+            changed({}, [first, second], [], own, "student")
+        assert str(caught.value) == f"--key {second!r}: {address} is given twice; drop one of the two"
+
     def test_what_is_set_is_kept(self) -> None:
         own = experiment()
         fixed = ["train.learning_rate=0.01", "distillation.alpha=1.0", "seed=3"]

@@ -110,10 +110,10 @@ def changed(space: Space, keys: Sequence[str], fixed: Sequence[str], experiment:
     """The space without what `fixed` names (`a.b=value`), and with the ranges that `keys` give.
 
     Raises:
-        ConfigError: a key is not known, its range is none, or a value of it is not allowed.
+        ConfigError: a key is not known or given twice, its range is none, or a value of it is not allowed.
     """
     held = {address_of(text.partition("=")[0].strip(), role) for text in fixed}
-    found = {address: each for address, each in space.items() if address not in held}
+    found, given = {address: each for address, each in space.items() if address not in held}, set[str]()
     sections = sections_of(experiment, role)
     for text in keys:
         name, equals, written = (part.strip() for part in text.partition("="))
@@ -121,6 +121,9 @@ def changed(space: Space, keys: Sequence[str], fixed: Sequence[str], experiment:
         place, dot, key = address.rpartition(".")
         if not equals or not dot or not written:
             raise ConfigError(f"--key {text!r}: write it as a.b=low..high, a.b=low..high:log or a.b=one,other")
+        if address in given:
+            raise ConfigError(f"--key {text!r}: {address} is given twice; drop one of the two")
+        given.add(address)
         section = sections.get(place)
         if section is None:
             others = ", ".join(f"[{each}]" for each in sections)
