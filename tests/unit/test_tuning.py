@@ -985,6 +985,30 @@ def test_lists_of_the_training_part_serve_no_student_that_learns_from_more(forei
     assert found["met"]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_beside_a_teacher_without_test_lists_the_two_students_are_compared(
+    foreign: Experiment, tmp_path: Path, several: bool
+) -> None:
+    one = {"rankings": str(foreign.teacher.rankings)}
+    own = experiment(split={"train_on_validation": False}, teacher=[one, one] if several else one)
+    asked = Asked(own, "distilled", sizes=True)
+    found = compress(asked, Goal(under_mb=0.002), Budget(trials=1), tmp_path / "small")
+    users = prepare(own).user_ids
+    roles = ("distilled", "student")
+    files = (tmp_path / "small" / "final" / role / "evaluation.parquet" for role in roles)
+    distilled, plain = (Evaluation.read(file, users).values["ndcg@10"] for file in files)
+    assert (found["sure"], found["plain"], found["looks"]) == (None, None, 1)
+    assert found["gained"]["difference"] == pytest.approx((distilled - plain).mean())
+    assert found["gained"]["low"] < found["gained"]["difference"] < found["gained"]["high"]
+    said = found["sentences"]
+    assert f"on the 60 test users, looked at once, its nDCG@10 is {figure(distilled.mean())}" in said
+    (line,) = (each for each in said if each.startswith("the plain student of that size, which has no teacher, has "))
+    assert f"has {figure(plain.mean())}: " in line
+    assert f" {figure((distilled - plain).mean(), sign=True)} [" in line
+    (page,) = (tmp_path / "small").glob("compress.md")
+    assert line in page.read_text()
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_lists_for_queries_of_the_validation_part_are_refused(foreign: Experiment, tmp_path: Path, apart: bool) -> None:
     whole = prepare(experiment())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rankdistill.evaluation.compare import bootstrap_means
+from rankdistill.evaluation.compare import bootstrap_means, compare
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
 from rankdistill.model_folder import load_card
+from rankdistill.report.numerals import interval, metric_name, p_value, percent
 from rankdistill.report.numerals import metric as figure
-from rankdistill.report.numerals import metric_name, percent
 from rankdistill.runs import EVALUATION
 from rankdistill.tuning.goal import MEGABYTE, Goal
 from rankdistill.tuning.output import differing, settings_in_words
@@ -65,6 +66,8 @@ def _row(trial: Trial, strategy: Smallest) -> Json:
 def of_run(folder: Path, goal: Goal, least: float | None, users: IdMap) -> Json:
     """The figures of the final run, and how sure it is that each of the two students is within the goal.
 
+    `sure` and `plain` are None where the test users have no lists of the teacher; `gained` is there always.
+
     Args:
         folder: of the run.
         goal: what the student is to be.
@@ -73,10 +76,10 @@ def of_run(folder: Path, goal: Goal, least: float | None, users: IdMap) -> Json:
     """
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     rows = [{key: row.get(key) for key in _KEPT} for row in report["rows"]]
-    files = {role: folder / role / EVALUATION for role in ("distilled", "student", "teacher")}
+    distilled, student = (Evaluation.read(folder / role / EVALUATION, users) for role in ("distilled", "student"))
     sure = plain = None
-    if all(path.exists() for path in files.values()):
-        distilled, student, teacher = (Evaluation.read(path, users) for path in files.values())
+    if (known := folder / "teacher" / EVALUATION).exists():
+        teacher = Evaluation.read(known, users)
         sure, plain = (sureness(each, teacher, goal) for each in (distilled, student))
     card = load_card(folder / "distilled")
     return {
@@ -84,6 +87,7 @@ def of_run(folder: Path, goal: Goal, least: float | None, users: IdMap) -> Json:
         "sha256": card["sha256"],
         "sure": sure,
         "plain": plain,
+        "gained": gained(distilled, student, goal.metric),
         "warnings": [*lacking(card, goal, least), *report["runs"][0]["warnings"]],
         "report": str(folder / "report.html"),
     }
@@ -130,6 +134,12 @@ def sureness(distilled: Evaluation, teacher: Evaluation, goal: Goal) -> Json:
     }
 
 
+def gained(distilled: Evaluation, student: Evaluation, metric: str) -> Json:
+    """How much better on the test users the student is that was distilled, from 10,000 paired resamples of them."""
+    means = {"distilled": distilled.mean()[metric], "plain": student.mean()[metric]}
+    return means | asdict(compare(distilled, student, metric, samples=_RESAMPLES))
+
+
 def sentences(found: Json, out: Path) -> list[str]:
     """What came of it, for somebody who reads nothing else."""
     name, chosen = metric_name(found["goal"]["metric"]), found["chosen"]
@@ -149,17 +159,33 @@ def sentences(found: Json, out: Path) -> list[str]:
         f"{sought} {found['goal']['asked']}: {size}, {quality} (trial {chosen['number']} of {len(found['trials'])})",
         _settings(chosen, found),
     ]
-    sure = found.get("sure")
-    if sure is not None:
-        times = "once" if found["looks"] == 1 else f"{found['looks']} times, for as many students"
-        lines.append(f"on the {sure['users']:,} test users, looked at {times}, its {name} is {_against(sure)}")
-        if sure["probability"] is not None:
-            lines.append(
-                f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
-                f"(10,000 paired resamples of these users alone: {_left_out(len(found['trials']))} left out)"
-            )
-        lines.append(_of_plain(found))
+    lines += _on_test(found)
     return [*lines, *(f"warning: {warning}" for warning in found.get("warnings", ()))]
+
+
+def _on_test(found: Json) -> list[str]:
+    """What the two students reach on the test users: beside the teacher, or each other where it is not known there."""
+    sure, gained, trials = found["sure"], found["gained"], len(found["trials"])
+    times = "once" if found["looks"] == 1 else f"{found['looks']} times, for as many students"
+    seen = f"on the {gained['users']:,} test users, looked at {times}, its {metric_name(gained['metric'])} is"
+    if sure is None:
+        return [f"{seen} {figure(gained['distilled'])}", _beside_plain(gained)]
+    lines = [f"{seen} {_against(sure)}"]
+    if sure["probability"] is not None:
+        lines.append(
+            f"it is within {100 * found['goal']['within']:.4g}% with a probability of {sure['probability']:.2f} "
+            f"(10,000 paired resamples of these users alone: {_left_out(trials)} left out)"
+        )
+    return [*lines, _of_plain(found)]
+
+
+def _beside_plain(gained: Json) -> str:
+    """How the student that was distilled differs from the one of the same size and settings that was not."""
+    difference, ends = figure(gained["difference"], sign=True), interval(gained["low"], gained["high"])
+    return (
+        f"the plain student of that size, which has no teacher, has {figure(gained['plain'])}: distilling makes a "
+        f"difference of {difference} {ends}, {p_value(gained['p_value'])}, paired over these users"
+    )
 
 
 def _settings(row: Json, found: Json) -> str:
