@@ -891,6 +891,28 @@ class TestSizes:
         hopeless = [trial(0, 0.4, point=point), trial(1, 0.4, point={**point, "student.dim": dims[1]})]
         assert small.first(hopeless, []) is None
 
+    @pytest.mark.parametrize("kind", ["matrix_factorization", "caser"])
+    def test_where_no_size_fits_the_own_settings_are_tried_in_the_first_form_that_does(self, kind: str) -> None:
+        own = experiment(student={"kind": kind, "dim": 4}, teacher={**FACTORS, "dim": 64})
+        space = space_of(own, "distilled", sizes=True)
+        point, sizes = point_of(own, space), self.sizes(own)
+        goal = Goal(under_mb=(sizes.of(own.student.model).bytes - 1) / 1e6)
+        best, within = (
+            Smallest.of(sizes, each, least, space, point, float("inf"))
+            for each, least in ((goal, None), (replace(goal, within=0.01), 0.5))
+        )
+        least, largest = within.first([], []), best.first([], [])
+        assert least is not None
+        assert largest is not None
+        own_others = {address: value for address, value in point.items() if not space[address].size}
+        for each in (least, largest):
+            model = sizes.at(each)
+            assert model is not None
+            assert model.bytes <= goal.most_bytes
+            assert {address: each[address] for address in own_others} == own_others
+        assert int(least["student.dim"]) == 4 < int(largest["student.dim"])
+        assert within.first([trial(1, 0.4, point=least, bytes=1)], []) == largest
+
     def test_a_student_is_called_by_all_that_decides_its_size(self) -> None:
         own = experiment(student={"kind": "caser", "dim": 4, "tied": True, "dropout": 0.1, "precision": "int8"})
         assert name_of(own.student.model) == 'caser with precision = "int8", dim = 4, tied = true'

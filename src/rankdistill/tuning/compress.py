@@ -25,7 +25,7 @@ from rankdistill.tuning.final import settled
 from rankdistill.tuning.goal import Goal, Model
 from rankdistill.tuning.inputs import fingerprints_of, prepare_data, prepare_teacher
 from rankdistill.tuning.search import Budget, Search
-from rankdistill.tuning.sizes import Sizes, ladder_of
+from rankdistill.tuning.sizes import Sizes
 from rankdistill.tuning.smallest import Smallest
 from rankdistill.tuning.space import Space, point_of
 from rankdistill.tuning.trials import Ledger, Trial
@@ -77,13 +77,12 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     quality = _quality_of_teacher(experiment, goal.metric, split, folder)
     goals.check_teacher(goal, quality)
     own = point_of(experiment, space)
-    ladder = ladder_of(experiment, space, own)
     most = float("inf") if teacher is None else teacher.bytes
-    strategy = Smallest(sizes, goal, goal.bar(quality), ladder, own, most)
+    strategy = Smallest.of(sizes, goal, goal.bar(quality), space, own, most)
     _log_goal(goal, quality, strategy.least)
     template = replace(template_of(asked, goal.metric, search), timed=sizes.timed)
     Search(space, experiment, strategy, experiment.seed, template).run(ledger, budget)
-    found = outcome.of_search(ledger, strategy, space, quality)
+    found = outcome.of_search(ledger, strategy, space, own, quality)
     chosen, written = strategy.chosen(ledger.trials), asked.final(search)
     closest = out / "closest.toml"
     if chosen is None:

@@ -18,7 +18,7 @@ from rankdistill.report.numerals import metric as figure
 from rankdistill.runs import EVALUATION
 from rankdistill.tuning.goal import MEGABYTE, Goal
 from rankdistill.tuning.output import differing, settings_in_words
-from rankdistill.tuning.space import Space
+from rankdistill.tuning.space import Point, Space
 from rankdistill.tuning.trials import Ledger, Trial
 from rankdistill.types import Json
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _RESAMPLES = 10_000
 
 
-def of_search(ledger: Ledger, strategy: Smallest, space: Space, teacher: float | None) -> Json:
+def of_search(ledger: Ledger, strategy: Smallest, space: Space, own: Point, teacher: float | None) -> Json:
     """The goal, the trials from the smallest student on, and what was chosen or came closest."""
     chosen = strategy.chosen(ledger.trials)
     finite = strategy.teacher_bytes < float("inf")
@@ -39,7 +39,7 @@ def of_search(ledger: Ledger, strategy: Smallest, space: Space, teacher: float |
         "teacher": {"validation": teacher, "bytes": int(strategy.teacher_bytes) if finite else None},
         "needed": strategy.least,
         "space": {address: str(tunable) for address, tunable in space.items()},
-        "given": strategy.own,
+        "given": own,
         "seconds": round(ledger.seconds, 1),
         "chosen": _row(chosen or strategy.closest(ledger.trials), strategy),
         "trials": [_row(trial, strategy) for trial in trials],

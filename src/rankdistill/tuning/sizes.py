@@ -79,11 +79,21 @@ class Sizes:
         return Model(name, sum(model.bytes for model in models), latency)
 
     def least(self, space: Space, own: Point) -> Iterator[Model]:
-        """The least students of the space: ranges at their low ends, each pick of the sizes that are chosen from.
+        """The least students of the space; the smallest is one of them, and so is the quickest."""
+        for point in self._least(space, own):
+            yield self.of(at(self.experiment, point).student.model)
+
+    def starts(self, space: Space, own: Point) -> Iterator[Point]:
+        """Where to begin if the own form fits in no size: the least students, first with the own other options."""
+        sized = {address for address, each in space.items() if each.size}
+        for point in self._least(space, own):
+            yield {**own, **{address: value for address, value in point.items() if address in sized}}
+            yield point
+
+    def _least(self, space: Space, own: Point) -> Iterator[Point]:
+        """The model's ranges at their low ends, with each pick of the sizes that are chosen from.
 
         Where the low ends do not go together, one of the ranges is as far above its end as they need.
-
-        The smallest is one of them, and so is the quickest.
         """
         of_model = {
             address: each for address, each in space.items() if address.count(".") == 1 and "student." in address
@@ -95,7 +105,7 @@ class Sizes:
             low = {**own, **_typed({**lows, **dict(zip(chosen, values, strict=True))}, own)}
             nearest = next((point for point in _raised(low, ranges) if is_valid(self.experiment, point)), None)
             if nearest is not None:
-                yield self.of(at(self.experiment, nearest).student.model)
+                yield nearest
 
     def largest_that(self, fits: Callable[[Model], bool], ladder: list[Point]) -> int:
         """The last step of a ladder whose student fits; -1 where none does. What fits makes all smaller ones fit."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rankdistill.errors import TrainingError
 from rankdistill.tuning.goal import Goal, Model
-from rankdistill.tuning.sizes import Sizes
-from rankdistill.tuning.space import Point
+from rankdistill.tuning.sizes import Sizes, ladder_of
+from rankdistill.tuning.space import Point, Space
 from rankdistill.tuning.trials import Trial
 from rankdistill.tuning.watching import lowest_bar, median_bar
 
@@ -21,15 +21,16 @@ class Smallest:
     """The smallest student that is good enough, or the best one that fits where no quality is asked.
 
     The experiment's own settings are tried first, and where they are not good enough, the same at the largest size that
-    fits; then the interval between what is enough and what is not is halved each time. Then comes whatever is proposed
-    that would be smaller than what met the goal. What cannot fit is never trained.
+    fits; then the interval between what is enough and what is not is halved each time. Where no size fits, all this is
+    done in another form of the model, the first whose smallest student does. Then comes whatever is proposed that would
+    be smaller than what met the goal. What cannot fit is never trained.
 
     Attributes:
         sizes: of the students.
         goal: what is asked.
         least: what the metric must reach on validation users; None where any will do.
         ladder: the experiment's own settings, from the smallest to the largest student.
-        own: the experiment's own point.
+        start: the point of the ladder that is begun with.
         teacher_bytes: a student is smaller than that, unless time alone is limited.
     """
 
@@ -37,8 +38,30 @@ class Smallest:
     goal: Goal
     least: float | None
     ladder: list[Point]
-    own: Point
+    start: Point
     teacher_bytes: float
+
+    @classmethod
+    def of(
+        cls, sizes: Sizes, goal: Goal, least: float | None, space: Space, own: Point, teacher_bytes: float
+    ) -> Smallest:
+        """The strategy for an experiment, in the form of the model that it has, or the first that fits.
+
+        Args:
+            sizes: of its students.
+            goal: what is asked.
+            least: see the attributes.
+            space: what is searched.
+            own: the experiment's own point.
+            teacher_bytes: see the attributes.
+        """
+        experiment = sizes.experiment
+        given = cls(sizes, goal, least, ladder_of(experiment, space, own), own, teacher_bytes)
+        if sizes.largest_that(given._fits, given.ladder) >= 0:
+            return given
+        fitting = (each for each in sizes.starts(space, own) if (model := sizes.at(each)) and given._fits(model))
+        start = next(fitting, own)
+        return replace(given, ladder=ladder_of(experiment, space, start), start=start)
 
     def meets(self, trial: Trial) -> bool:
         """Whether a trial is what is sought."""
@@ -76,7 +99,7 @@ class Smallest:
         if largest < 0:
             return None
         done = {self.ladder.index(trial.point): trial for trial in tried if trial.point in self.ladder}
-        starts = (largest,) if self.least is None else (min(largest, self.ladder.index(self.own)), largest)
+        starts = (largest,) if self.least is None else (min(largest, self.ladder.index(self.start)), largest)
         for step in starts:
             if step not in done:
                 return self.ladder[step]
