@@ -5,18 +5,25 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from rankdistill.checksums import sha256
 from rankdistill.files import read_object, write_json
 from rankdistill.types import Json
+
+logger = logging.getLogger(__name__)
 
 Role: TypeAlias = Literal["teacher", "student", "distilled"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "distilled")
 EVALUATION, RANKINGS = "evaluation.parquet", "rankings.parquet"
 """In a model's folder: the metrics of each test user, and her list."""
+_CARD = "model.json"
+_OF_A_MODEL = ("kind", "config", "fingerprint", "settings", "seed", "sha256")
+"""Keys of a card that tell which model it is; the others are figures, which are written later, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class RunFolder:
     """The paths of a run folder, and the stamps of its finished stages.
 
     A stage's stamp is a hash of all that its result depends on. A stage whose stamp has not changed and whose files
-    are there is skipped.
+    are as it left them is skipped.
     """
 
     path: Path
@@ -49,12 +56,22 @@ class RunFolder:
         return self.path / role
 
     def is_done(self, stage: str, stamp: str, *files: Path) -> bool:
-        """Whether a stage was finished with this stamp and its files are there."""
-        return self._stamps().get(stage) == stamp and all(file.exists() for file in files)
+        """Whether a stage was finished with this stamp, and its files are there and as it left them."""
+        known = self._stamps().get(stage)
+        kept = known if isinstance(known, dict) else {"stamp": known}  # of an earlier version, which kept no state
+        if kept.get("stamp") != stamp or not all(file.exists() for file in files):
+            return False
+        states = kept.get("files", {})
+        other = next((name for name, state in states.items() if not _is_as_left(self.path / name, state)), None)
+        if other is not None:
+            logger.warning("%s: made again: %s is gone or no longer what was written there", stage, self.path / other)
+        return other is None
 
-    def done(self, stage: str, stamp: str) -> None:
-        """Notes that a stage is finished."""
-        write_json(self.path / "stages.json", {**self._stamps(), stage: stamp})
+    def done(self, stage: str, stamp: str, *files: Path) -> None:
+        """Notes that a stage is finished, and in which state its files are, or those in its folders; see `is_done`."""
+        every = (inside for file in files for inside in ([file] if file.is_file() else sorted(file.rglob("*"))))
+        states = {file.relative_to(self.path).as_posix(): _state(file) for file in every if file.is_file()}
+        write_json(self.path / "stages.json", {**self._stamps(), stage: {"stamp": stamp, "files": states}})
 
     def forget(self, stage: str) -> None:
         """Notes that a stage's results are about to change."""
@@ -69,6 +86,29 @@ class RunFolder:
 
     def _stamps(self) -> Json:
         return read_object(self.path / "stages.json")
+
+
+def _state(file: Path) -> list[Any]:
+    """The size, time of change and content of a file."""
+    return [*_seen(file), _content(file)]
+
+
+def _is_as_left(file: Path, state: list[Any]) -> bool:
+    """Whether a file has the content that it had; read only where its size or time is another, as those of a copy."""
+    return file.is_file() and (_seen(file) == state[:2] or _content(file) == state[2])
+
+
+def _seen(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _content(file: Path) -> str:
+    """A hash of what is in a file; of a model's card, of what tells which model it is."""
+    if file.name != _CARD:
+        return sha256(file)
+    card = read_object(file)
+    return stamp_of(**{key: card.get(key) for key in _OF_A_MODEL})
 
 
 def peak_memory_bytes() -> int | None:

@@ -80,6 +80,12 @@ def _evaluation_of(stage: str) -> str:
     return f"{stage} evaluation"
 
 
+def _measured(model: Path) -> tuple[Path, ...]:
+    """What is found in a model's folder once it was measured on the test users."""
+    values = model / EVALUATION
+    return values, beside(values), model / RANKINGS
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
     """A teacher that was not trained here: a model, or lists and nothing else.
@@ -220,7 +226,7 @@ class Run:
         if "data" not in self.skipped:
             folder.forget("data")
             write_split(split, folder.data, stages.data_settings(experiment))
-            folder.done("data", self._data_stamp())
+            folder.done("data", self._data_stamp(), folder.data)
         write_json(folder.path / "data.json", stages.describe_data(split, experiment))
         stages.write_targets(split, experiment, folder.path / "targets.parquet")
 
@@ -291,7 +297,7 @@ class Run:
             self.folder.forget(_evaluation_of(stage))  # its figures go with the card of the model before
             train = stages.go_on_training if self.starts_over else stages.train_model
             ranker = train(task, split, lists, teacher)
-            self.folder.done(stage, trained)
+            self.folder.done(stage, trained, path / CARD)
         self._evaluate(stage, trained, path, ranker, split)
 
     def _evaluate(self, name: str, trained: str, path: Path, ranker: Ranker, split: Split) -> None:
@@ -299,13 +305,12 @@ class Run:
         settings = self.experiment.evaluate
         evaluated = stamp_of(trained=trained, evaluate=settings.model_dump(mode="json"))
         stage = _evaluation_of(name)
-        values, lists_file = path / EVALUATION, path / RANKINGS
-        files = (values, beside(values), lists_file)
+        values, files = path / EVALUATION, _measured(path)
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):
             return
         means = measuring.evaluate_model(path, ranker, split, settings).mean()
         stages.track_test(self.experiment, path)
-        self.folder.done(stage, evaluated)
+        self.folder.done(stage, evaluated, *files)
         logger.info("%-9s test  %s", name, "  ".join(f"{metric} {value:.4f}" for metric, value in means.items()))
 
     def _assemble(self, company: Company, split: Split) -> None:
@@ -318,7 +323,7 @@ class Run:
             if ranker is None:
                 self._clear_teacher()
                 ranker = company.join(split)
-                self.folder.done("teacher", stamp)
+                self.folder.done("teacher", stamp, path / CARD)
             self._evaluate("teacher", stamp, path, ranker, split)
             write_json(path / CARD, {**load_card(path), **company.about()})  # the members may have been measured anew
             return
@@ -327,7 +332,7 @@ class Run:
             measured = company.evaluate(split)
             self._clear_teacher()
             company.write_card(measured, split)
-            self.folder.done("teacher", stamp)
+            self.folder.done("teacher", stamp, path / CARD, *_measured(path))
 
     def _adopt(self, source: Path, model: Ranker, split: Split) -> None:
         """Takes the model of a folder that was trained on the same data as the teacher, and measures it.
@@ -343,7 +348,7 @@ class Run:
             about = {"role": "teacher", "from": str(source), **origin_of(card)}
             save_model(path, model, split.user_ids, split.item_ids, about)
         measuring.evaluate_model(path, model, split, settings)
-        self.folder.done("teacher", stamp)
+        self.folder.done("teacher", stamp, path / CARD, *_measured(path))
         logger.info("teacher: the %s of %s", type(model).__name__, source)
 
     def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:
@@ -393,7 +398,7 @@ class Run:
         begin = time.perf_counter()
         lists = make()
         lists.write(path, split.user_ids, split.item_ids, positions=not lists.per_user)
-        self.folder.done(path.stem, stamp)
+        self.folder.done(path.stem, stamp, path)
         logger.info(
             "%s: %s lists of %d in %.1f s", path.stem, f"{len(lists):,}", lists.depth, time.perf_counter() - begin
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import polars as pl
 import pytest
 
 import rankdistill as rd
-from rankdistill import plugins, single, workflow
+from rankdistill import measuring, plugins, single, workflow
 from rankdistill.config import Experiment, parse
+from rankdistill.data.storage import write_split
 from rankdistill.errors import ConfigError, EvaluationError, StorageError
 from rankdistill.files import replacing
 from rankdistill.folders import begun
-from rankdistill.pipeline import prepare
+from rankdistill.model_folder import load_model
+from rankdistill.pipeline import label, prepare
 from rankdistill.rankings import Rankings
 from rankdistill.workflow import run
 
@@ -265,6 +269,71 @@ def test_a_damaged_result_is_made_again(
     run(experiment(tmp_path), tmp_path / "run", resume=resume)
     assert figures(tmp_path / "run") == before
     assert file == "stages.json" or "made again" in caplog.text
+
+
+def other_teacher(folder: Path) -> None:
+    other = experiment(folder, teacher={**CASER, "dim": 3})
+    single.train(other, "teacher", prepare(other), folder / "run" / "teacher", resume=False)
+
+
+def other_data(folder: Path) -> None:
+    other = experiment(folder, data={"min_user_interactions": 12}, split={"fractions": [0.6, 0.2, 0.2]})
+    write_split(prepare(other), folder / "run" / "data")
+
+
+def other_lists(folder: Path) -> None:
+    split = prepare(experiment(folder))
+    lists = label(load_model(folder / "run" / "student")[0], split, k=4, exclude="seen")
+    lists.write(folder / "run" / "labels.parquet", split.user_ids, split.item_ids, positions=True)
+
+
+def other_figures(folder: Path) -> None:
+    path = folder / "run" / "student" / "evaluation.parquet"
+    pl.read_parquet(path).with_columns(map=0.5).write_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "file", "write"),
+    [
+        ("teacher", "teacher/model.json", other_teacher),
+        ("data", "data/activity.parquet", other_data),
+        ("labels", "labels.parquet", other_lists),
+        ("student evaluation", "student/evaluation.parquet", other_figures),
+    ],
+)
+def test_what_something_else_was_written_over_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, stage: str, file: str, write: Callable[[Path], None]
+) -> None:
+    log(tmp_path, 0, range(0, 30))
+    out = tmp_path / "run"
+    run(experiment(tmp_path), out)
+    before, labels = figures(out), (out / "labels.parquet").read_bytes()
+    write(tmp_path)
+    caplog.clear()
+    run(experiment(tmp_path), out)
+    assert f"{stage}: made again: {out / file} is gone or no longer what was written there" in caplog.messages
+    assert figures(out) == before
+    assert (out / "labels.parquet").read_bytes() == labels
+    skipped = json.loads((out / "run.json").read_text())["skipped"]
+    assert stage not in skipped
+    assert "distilled" in skipped
+
+
+def test_a_run_that_was_moved_or_measured_again_or_is_of_an_earlier_version_is_up_to_date(tmp_path: Path) -> None:
+    log(tmp_path, 0, range(0, 30))
+    run(experiment(tmp_path), tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)  # with other times of change
+    split = prepare(experiment(tmp_path))
+    for role in ("teacher", "distilled"):
+        folder = tmp_path / "copy" / role
+        measuring.evaluate_model(folder, load_model(folder)[0], split, experiment(tmp_path).evaluate)
+    run(experiment(tmp_path), tmp_path / "copy")
+    assert len(json.loads((tmp_path / "copy" / "run.json").read_text())["skipped"]) == 8
+    stages = json.loads((tmp_path / "run" / "stages.json").read_text())
+    earlier = {stage: known["stamp"] for stage, known in stages.items()}
+    (tmp_path / "run" / "stages.json").write_text(json.dumps(earlier))
+    run(experiment(tmp_path), tmp_path / "run")
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["skipped"]) == 8
 
 
 def test_a_run_where_another_one_is_at_work_is_refused_and_leaves_its_files_in_flight(tmp_path: Path) -> None:
