@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -31,7 +33,55 @@ _LISTS = "labels*.parquet"
 """What others can learn from in the folders of runs, sweeps and searches, and in those of models."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who keeps files and folders of its own in a folder.
+
+    Attributes:
+        name: what it is called.
+        kept: the folders in it that are its own.
+        anew: those that it makes anew where a model is trained over them.
+    """
+
+    name: str
+    kept: tuple[str, ...]
+    anew: tuple[str, ...] = ()
+
+
+_MODELS = ("teacher", "student", "distilled")
+_OWNERS: dict[str, Owner] = {
+    "reproduce.json": Owner("reproduction", ("data", "models", "results")),
+    "sweep.toml": Owner("sweep", ("data", "teacher", "students")),
+    "compress.json": Owner("compress", ("search", "final")),
+    "trials.json": Owner("search", ("data", "teacher", "trials")),
+    "run.json": Owner("run", ("data", *_MODELS), _MODELS),
+    "stages.json": Owner("run", ("data", *_MODELS), _MODELS),
+    "model.json": Owner("model", ("members", "epochs", "ids")),
+}
+"""By which file each is known; a folder that has several is that of the first."""
+
+
 def check_owner(out: Path, verb: Verb) -> None:
+    """Refuses a folder that another verb has made, or that lies where another one keeps its own.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    check_made_by(out, verb)
+    place = Path(os.path.realpath(out))
+    for above in place.parents:
+        inside = place.relative_to(above).as_posix()
+        for file, owner in _OWNERS.items():
+            made_anew = verb in ("train", "distill") and inside in owner.anew
+            if inside.partition("/")[0] in owner.kept and (above / file).is_file() and not made_anew:
+                shown = above.relative_to(Path.cwd()) if above.is_relative_to(Path.cwd()) else above
+                raise ConfigError(
+                    f"{out}: is part of a {owner.name} ({shown / file}), which goes by what it wrote there; name "
+                    f"another --out"
+                )
+
+
+def check_made_by(out: Path, verb: Verb) -> None:
     """Refuses a folder that another verb has made.
 
     Raises:

@@ -25,7 +25,7 @@ from rankdistill.folders import begun
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, origin_of, save_model
-from rankdistill.owners import check_owner
+from rankdistill.owners import check_made_by
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed, warn_of_few_queries
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -56,7 +56,7 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over:
             folder is taken away again.
     """
     begin = time.perf_counter()
-    check_owner(out, "run")
+    check_made_by(out, "run")
     check_metrics(experiment)
     check_student(experiment.student.model)
     check_climb(experiment)

@@ -11,6 +11,7 @@ from commands import Command, snapshot, visits, write_csv
 
 from rankdistill.files import replacing
 from rankdistill.folders import alone
+from rankdistill.owners import check_owner
 
 
 def cut(path: Path) -> None:
@@ -398,6 +399,9 @@ def test_a_student_does_not_take_the_place_of_what_it_learns_from(cli: Command, 
         (("sweep", "e.toml", "--student.dim", "2,3"), "stages.json"),
         (("sweep", "e.toml", "--student.dim", "2,3"), "model.json"),
         (("sweep", "e.toml", "--student.dim", "2,3"), "search"),
+        (("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"), "run.json"),
+        (("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"), "model.json"),
+        (("reproduce", "kdd18", "--dataset", "movielens-100k", "--dry-run"), "run.json"),
     ],
 )
 def test_the_folder_of_another_verb_is_refused(cli: Command, done: Path, verb: tuple[str, ...], foreign: str) -> None:
@@ -406,6 +410,44 @@ def test_the_folder_of_another_verb_is_refused(cli: Command, done: Path, verb: t
     line = cli.refusal(*verb, "--out", "theirs")
     assert line == f"theirs: holds {foreign}, which no {verb[0]} wrote; name another --out"
     assert list(Path("theirs").iterdir()) == [Path("theirs", foreign)]
+
+
+DISTILL = ("distill", "e.toml", "--teacher", "done/teacher")
+
+
+@pytest.mark.parametrize(
+    ("verb", "file", "place", "owner"),
+    [
+        (("run", "e.toml"), "sweep.toml", "students", "sweep"),
+        (("run", "e.toml"), "compress.json", "final", "compress"),
+        (("run", "e.toml"), "trials.json", "trials/9", "search"),
+        (("run", "e.toml"), "stages.json", "student", "run"),
+        (DISTILL, "model.json", "epochs/9", "model"),
+        (DISTILL, "sweep.toml", "students/caser-4", "sweep"),
+        (DISTILL, "compress.json", "final/distilled", "compress"),
+        (DISTILL, "run.json", "teacher/epochs/9", "run"),
+        (("train", "e.toml", "--role", "student"), "reproduce.json", "models/student/seed-1", "reproduction"),
+        (("sweep", "e.toml", "--student.dim", "2,3"), "run.json", "student", "run"),
+        (("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"), "run.json", "student", "run"),
+        (("demo",), "compress.json", "search", "compress"),
+    ],
+)
+def test_a_place_that_another_verb_keeps_as_its_own_is_refused(
+    cli: Command, done: Path, verb: tuple[str, ...], file: str, place: str, owner: str
+) -> None:
+    Path("theirs").mkdir()
+    Path("theirs", file).touch()
+    line = cli.refusal(*verb, "--out", f"theirs/{place}")
+    assert line == (
+        f"theirs/{place}: is part of a {owner} (theirs/{file}), which goes by what it wrote there; name another --out"
+    )
+    assert list(Path("theirs").iterdir()) == [Path("theirs", file)]
+
+
+def test_other_places_in_a_folder_and_the_models_of_a_run_may_be_written(done: Path) -> None:
+    check_owner(done / "another", "run")
+    check_owner(done / "teacher", "train")
+    check_owner(done / "distilled", "distill")
 
 
 def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:

@@ -12,6 +12,7 @@ from rankdistill.cli.inputs import load_experiment, use_processor
 from rankdistill.cli.options import Changes, Output, Resume
 from rankdistill.cli.results import print_run
 from rankdistill.errors import DataError
+from rankdistill.owners import check_owner
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def demo(
     """
     import json
 
+    check_owner(out, "run")
     experiment = load_experiment(EXPERIMENT, changes, *demo_data())
     from rankdistill import workflow
 

@@ -10,6 +10,7 @@ import typer
 from rankdistill.cli.inputs import load_experiment, use_processor
 from rankdistill.cli.options import Changes, Config, Output, Resume
 from rankdistill.cli.results import print_run
+from rankdistill.owners import check_owner
 
 
 def run(
@@ -34,11 +35,12 @@ def run(
     """
     import json
 
-    experiment = load_experiment(config, changes)
+    experiment, folder = load_experiment(config, changes), out or default_folder(config)
+    check_owner(folder, "run")
     from rankdistill import workflow
 
     use_processor(experiment)
-    page = workflow.run(experiment, out or default_folder(config), resume=resume)
+    page = workflow.run(experiment, folder, resume=resume)
     print_run(json.loads(page.with_suffix(".json").read_text(encoding="utf-8")), page, output)
 
 

@@ -70,6 +70,7 @@ def outlook(request: Request, out: Path, results: Path | None = None) -> list[Js
     """
     plan = request.plan()
     parts = request.parts(plan)
+    check_owner(out, "reproduce")
     work = _begun(request, plan, out, results)
     work.workshop.read()
     seconds = work.announce(parts)

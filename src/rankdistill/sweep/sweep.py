@@ -81,8 +81,9 @@ def outlook(plan: Plan, out: Path, threads: int) -> list[Json]:
     """What a sweep trains: which of it is done, and about how many seconds the rest takes. Writes nothing.
 
     Raises:
-        RankDistillError: data, teacher or lists do not fit.
+        RankDistillError: as `sweep` does.
     """
+    check_owner(out, "sweep")
     base, distilled = plan.base, any(each.distilled for each in plan.variants)
     split = Shared.check(base, plan.variants, out)
     shared = Shared.found(base, plan.variants, out)
