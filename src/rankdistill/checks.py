@@ -10,11 +10,10 @@ from rankdistill.config import EvaluateConfig, Experiment, RoleConfig, TeacherLi
 from rankdistill.errors import ConfigError, EvaluationError
 from rankdistill.evaluation.metrics import Metric
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD, WEIGHTS
-from rankdistill.owners import check_not_replaced
+from rankdistill.model_folder import CARD, check_model, is_model
+from rankdistill.owners import check_not_replaced, lists_in, owner_of
 from rankdistill.rankings.columns import files_of
 from rankdistill.runs import RunFolder
-from rankdistill.stages import is_model
 
 
 def check_climb(experiment: Experiment) -> None:
@@ -22,9 +21,12 @@ def check_climb(experiment: Experiment) -> None:
 
     Raises:
         ConfigError: nothing comes before its lists: no epochs are or will be kept, no other teachers or files named.
+        CheckpointError: what is given as a model is none.
     """
     teacher, method = experiment.teacher, experiment.distillation
     assert isinstance(method, DistillationConfig)
+    if isinstance(teacher, TeacherLists) and (teacher.rankings / CARD).is_file():
+        check_model(teacher.rankings)
     if not (isinstance(teacher, RoleConfig) and will_keep(teacher)):
         to_climb(experiment, Path(), method)  # what is trained is in no folder yet
 
@@ -88,7 +90,7 @@ def check_kept(experiment: Experiment, folder: RunFolder) -> None:
     own = folder.model("teacher").resolve()
     for teacher in teachers_given(experiment):
         for named in _named(teacher):
-            model = (named / CARD).is_file()
+            model = is_model(named)
             if not (model and named == teacher.rankings and named.resolve() == own):
                 for path in [named] if model else files_of(named):
                     check_not_replaced(folder.path, path)
@@ -103,7 +105,7 @@ def teachers_given(experiment: Experiment) -> list[TeacherLists]:
 
 def _named(teacher: TeacherLists) -> list[Path]:
     """The models, files or folders of lists that are read of a teacher."""
-    measured = () if is_model(teacher) else (teacher.validation_rankings, teacher.test_rankings)
+    measured = () if is_model(teacher.rankings) else (teacher.validation_rankings, teacher.test_rankings)
     return [path for path in (teacher.rankings, *measured, *teacher.easier) if path is not None]
 
 
@@ -112,24 +114,27 @@ def check_given(teachers: Iterable[Path]) -> None:
 
     Raises:
         ConfigError: one is the folder of a run.
+        CheckpointError: one is the folder of a teacher that is lists, and no model.
         RankingsError: one is not there.
     """
     for path in teachers:
-        if not (path / CARD).is_file():
+        if (path / CARD).is_file():
+            check_model(path)
+        else:
             refuse_run(path)
             files_of(path)
 
 
 def refuse_run(folder: Path) -> None:
-    """Refuses the folder of a run as a teacher, which it has and is not.
+    """Refuses the folder of a run, sweep or search as a teacher, which it has and is not.
 
     Raises:
         ConfigError: it is one.
     """
-    teacher, labels = folder / "teacher", RunFolder(folder).labels
+    teacher = folder / "teacher"
     if (folder / CARD).is_file() or not (teacher / CARD).is_file():
         return
-    own = f"its teacher, {teacher}"
-    if not (teacher / WEIGHTS).is_file():
-        own = f"its teacher's lists, {labels}" if labels.is_file() else "the lists that it was given as a teacher"
-    raise ConfigError(f"{folder}: is the folder of a run; name {own}")
+    own, lists = f"its teacher, {teacher}", ", ".join(map(str, lists_in(folder)))
+    if not is_model(teacher):
+        own = f"its teacher's lists, {lists}" if lists else "the lists that it was given as a teacher"
+    raise ConfigError(f"{folder}: is the folder of a {owner_of(folder) or 'run'}; name {own}")

@@ -13,7 +13,7 @@ from rankdistill.data.teacher_items import lists_for_windows, teacher_items
 from rankdistill.errors import ConfigError
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import members_of
-from rankdistill.model_folder import CARD, load_card
+from rankdistill.model_folder import is_model, load_card
 from rankdistill.pipeline import label
 from rankdistill.rankings import Rankings
 from rankdistill.runs import state_of
@@ -76,7 +76,7 @@ def before_given(teacher: TeacherLists) -> list[Source]:
     """
     if teacher.easier:
         return [
-            Source("easier", number, path, None if (path / CARD).is_file() else teacher)
+            Source("easier", number, path, None if is_model(path) else teacher)
             for number, path in enumerate(teacher.easier, start=1)
         ]
     return _epochs(teacher.rankings) if stages.is_model(teacher) else []

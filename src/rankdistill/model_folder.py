@@ -18,12 +18,15 @@ from rankdistill.ensemble import Ensemble
 from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.files import replacing, write_json
 from rankdistill.ids import IdMap
+from rankdistill.owners import lists_in
 from rankdistill.ranker import Catalogue, Ranker, device_named, model_state
 from rankdistill.rounding import packed, unpacked
 from rankdistill.types import Json
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
+_LISTS_ALONE = {"lists": "lists alone", "fusion": "several teachers' lists added up"}
+"""What a teacher is whose card is of this kind, and that has no model."""
 _OF_TRAINING = ("fingerprint", "settings", "seed", "distillation", "epoch", "epochs", "best_epoch", "train_seconds")
 _OF_MACHINE = ("device", "threads", "versions")
 _OF_MEMBER = ("number", "kind", "weight", "seed", "parameters", "bytes", "train_seconds")
@@ -92,6 +95,29 @@ def load_card(folder: Path) -> Json:
     return card
 
 
+def is_model(folder: Path) -> bool:
+    """Whether a folder is that of a model: of a teacher that is lists there is a card alone."""
+    return (folder / CARD).is_file() and (folder / WEIGHTS).is_file()
+
+
+def check_model(folder: Path) -> None:
+    """Refuses a folder without a model, and says what is there in its place.
+
+    Raises:
+        CheckpointError: there is no card, or a card alone.
+    """
+    card, weights = load_card(folder), folder / WEIGHTS
+    if weights.is_file():
+        return
+    if card.get("kind") not in _LISTS_ALONE:
+        raise CheckpointError(f"{weights}: no such file; train the model again")
+    lists = ", ".join(map(str, lists_in(folder.parent))) or card.get("config", {}).get("rankings")
+    raise CheckpointError(
+        f"{folder}: is a teacher that is {_LISTS_ALONE[card['kind']]}, and no model; "
+        + (f"its lists are in {lists}" if lists else "run its experiment again to have its lists")
+    )
+
+
 def origin_of(card: Json) -> Json:
     """How the model of a card was made, for the card of a copy: nothing of where it was, or of what was measured there.
 
@@ -112,10 +138,8 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Ranker, Json]:
             known. A class that the card names in full has to be imported beforehand: loading runs no other code.
     """
     folder = Path(folder)
-    card = load_card(folder)
-    weights = folder / WEIGHTS
-    if not weights.exists():
-        raise CheckpointError(f"{weights}: no such file; train the model again")
+    check_model(folder)
+    card, weights = load_card(folder), folder / WEIGHTS
     if sha256(weights) != card.get("sha256"):
         raise CheckpointError(f"{weights}: truncated or changed since it was written (SHA-256 differs); train it again")
     try:

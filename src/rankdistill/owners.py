@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -31,6 +32,8 @@ _REPLACED = ("data", "teacher", "student", "distilled", "students", "final", "se
 _OF_A_MODEL = ("members", "epochs", "ids", "rankings.parquet", "evaluation.parquet", "evaluation-halves.parquet")
 _LISTS = "labels*.parquet"
 """What others can learn from in the folders of runs, sweeps and searches, and in those of models."""
+_EASIER = re.compile(r"-(epoch|member|easier)-\d+$")
+"""How the names of lists end that come before a teacher's own; see `climbing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ _OWNERS: dict[str, Owner] = {
     "model.json": Owner("model", ("members", "epochs", "ids")),
 }
 """By which file each is known; a folder that has several is that of the first."""
+
+
+def owner_of(folder: Path) -> str | None:
+    """What a folder is the folder of, such as "sweep"; None where nothing says so."""
+    return next((owner.name for file, owner in _OWNERS.items() if (folder / file).is_file()), None)
 
 
 def check_owner(out: Path, verb: Verb) -> None:
@@ -91,6 +99,11 @@ def check_made_by(out: Path, verb: Verb) -> None:
     for name, verbs in _WRITTEN_BY.items():
         if (out / name).exists() and not (begun and verb in verbs):
             raise ConfigError(f"{out}: holds {name}, which no {verb} wrote; name another --out")
+
+
+def lists_in(folder: Path) -> list[Path]:
+    """The lists of the teacher itself, for the training queries, in the folder of a run, sweep or search."""
+    return sorted(path for path in folder.glob(_LISTS) if not _EASIER.search(path.stem))
 
 
 def replaces(out: Path, path: Path) -> bool:

@@ -15,7 +15,7 @@ from rankdistill.ensemble import Combine, Ensemble
 from rankdistill.errors import ConfigError
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
-from rankdistill.model_folder import CARD, load_card
+from rankdistill.model_folder import is_model, load_card
 from rankdistill.pipeline import label, warn_of_few_queries
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -82,7 +82,7 @@ def _taught_by(experiment: Experiment, teachers: Sequence[Path], split: Split) -
     if needs_of(method) == "several":
         climbed = given.model_copy(update={"rankings": teachers[-1], "easier": (*given.easier, *teachers[:-1])})
         return lists_to_climb(climbed, split, method, device), None
-    if all((each / CARD).is_file() for each in teachers):
+    if all(map(is_model, teachers)):
         model = load_teacher(teachers, split, device)
         return label(model, split, k=method.k, exclude=method.exclude), model
     if len(teachers) == 1:
@@ -125,6 +125,6 @@ def _warn_of(folder: Path, teacher: Path | None) -> None:
     """
     beside_it = [folder.parent / "student", *([] if teacher is None else [teacher])]
     data = load_card(folder)["fingerprint"]
-    known = [each for each in beside_it if (each / CARD).is_file() and load_card(each).get("fingerprint") == data]
+    known = [each for each in beside_it if is_model(each) and load_card(each).get("fingerprint") == data]
     for warning in together([folder, *known]).warnings:
         logger.warning(warning)

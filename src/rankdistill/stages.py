@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from rankdistill import model_folder
 from rankdistill.config import Experiment, RoleConfig, Section, TeacherLists, TrainConfig, flat, to_toml
 from rankdistill.data.popularity import popular_items
 from rankdistill.data.splitting import Split
@@ -116,7 +117,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
 
 def is_model(teacher: TeacherLists) -> bool:
     """Whether the `rankings` of a teacher are the folder of a model."""
-    return (teacher.rankings / CARD).is_file()
+    return model_folder.is_model(teacher.rankings)
 
 
 def go_on_training(task: Assignment, split: Split, lists: Rankings | None, teacher: Ranker | None = None) -> Ranker:
@@ -156,7 +157,7 @@ def kept_models(folder: Path) -> list[Path]:
     """
     best = load_card(folder).get("best_epoch", 0)
     models = [folder / EPOCHS / str(epoch) for epoch in kept_epochs(folder) if epoch < best]
-    return [model for model in models if (model / CARD).is_file()]
+    return [model for model in models if model_folder.is_model(model)]
 
 
 def _finished(task: Assignment, settings: Json) -> Ranker | None:

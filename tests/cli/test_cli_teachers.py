@@ -10,6 +10,9 @@ import polars as pl
 import pytest
 from commands import EXPERIMENT, Command
 
+import rankdistill as rd
+from rankdistill.errors import CheckpointError
+
 TWO = EXPERIMENT.replace("[teacher]", "[[teacher]]").replace(
     "[student]", '[[teacher]]\nkind = "matrix_factorization"\ndim = 3\nweight = 0.5\n[student]'
 )
@@ -85,6 +88,35 @@ def test_a_teacher_of_lists_alone_is_nothing_to_train(two: Path, cli: Command) -
         line
         == "two.toml: [teacher] is known by its lists alone; there is no one model to train, only to run or distill"
     )
+
+
+def test_teachers_that_are_lists_added_up_are_no_model_and_their_lists_are_named(two: Path, cli: Command) -> None:
+    climbing = ("--set", "distillation={kind='hetcomp',k=3}")
+    added_up = ("--set", "ensemble.combine=ranks", "--set", "distillation={kind='hetcomp',k=3}")
+    cli.done("run", two, "--out", "run", *added_up, "--set", "train.epochs=1")
+    line = (
+        "run/teacher: is a teacher that is several teachers' lists added up, and no model; its lists are in "
+        "run/labels.parquet"
+    )
+    for command in (
+        ("distill", "e.toml", "--teacher", "run/teacher", "--set", "distillation.kind=rrd", "--out", "x"),
+        ("distill", "e.toml", "--teacher", "run/teacher", *climbing, "--out", "x"),
+        ("sweep", "e.toml", "--student.dim", "2,3", "--teacher", "run/teacher", "--out", "x"),
+        ("label", "run/teacher", "--out", "x.parquet"),
+        ("label", "run/student", "run/teacher", "--out", "x.parquet"),
+        ("evaluate", "run/teacher"),
+        ("bench", "latency", "run/teacher"),
+    ):
+        assert cli.refusal(*command) == line
+    named = cli.refusal("run", "e.toml", "--set", "teacher={rankings='run/teacher'}", *climbing, "--out", "x")
+    assert named == line.replace("run/", f"{Path('run').absolute()}/")
+    with pytest.raises(CheckpointError, match="added up, and no model; its lists are in"):
+        rd.load_model("run/teacher")
+    Path("run/labels.parquet").rename("run/labels-targets-3.parquet")  # as a sweep has them
+    Path("run/sweep.toml").touch()
+    line = "run: is the folder of a sweep; name its teacher's lists, run/labels-targets-3.parquet"
+    assert cli.refusal("distill", "e.toml", "--teacher", "run", "--out", "x") == line
+    assert not Path("x").exists()
 
 
 @pytest.fixture

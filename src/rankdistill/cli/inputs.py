@@ -102,7 +102,7 @@ def experiment_of(folder: Path, config: Path | None, changes: Changes) -> Experi
     Raises:
         CheckpointError: there is no model in `folder`.
     """
-    from rankdistill.model_folder import load_card
+    from rankdistill.model_folder import check_model
 
-    load_card(folder)
+    check_model(folder)
     return load_experiment(config or folder / "config.toml", changes)

@@ -77,9 +77,11 @@ def label(
     if lists.combine is not None and len(models) == 1:
         raise ConfigError(f"--combine: says how several models become one, and {models[0]} is alone; leave it out")
     from rankdistill.checks import refuse_run
+    from rankdistill.model_folder import check_model
 
     for each in models:
         refuse_run(each)
+        check_model(each)
     experiment = experiment_of(models[0], lists.config, changes)
     check_parquet(out, experiment.data.path)
     from rankdistill import pipeline
