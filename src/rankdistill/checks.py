@@ -137,4 +137,5 @@ def refuse_run(folder: Path) -> None:
     own, lists = f"its teacher, {teacher}", ", ".join(map(str, lists_in(folder)))
     if not is_model(teacher):
         own = f"its teacher's lists, {lists}" if lists else "the lists that it was given as a teacher"
-    raise ConfigError(f"{folder}: is the folder of a {owner_of(folder) or 'run'}; name {own}")
+    owner = owner_of(folder)
+    raise ConfigError(f"{folder}: is the folder of a {owner.name if owner else 'run'}; name {own}")

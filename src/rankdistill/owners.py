@@ -44,19 +44,21 @@ class Owner:
         name: what it is called.
         kept: the folders in it that are its own.
         anew: those that it makes anew where a model is trained over them.
+        found: what says what it found, the best place first; none where `report` does.
     """
 
     name: str
     kept: tuple[str, ...]
     anew: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
 
 _MODELS = ("teacher", "student", "distilled")
 _OWNERS: dict[str, Owner] = {
-    "reproduce.json": Owner("reproduction", ("data", "models", "results")),
-    "sweep.toml": Owner("sweep", ("data", "teacher", "students")),
-    "compress.json": Owner("compress", ("search", "final")),
-    "trials.json": Owner("search", ("data", "teacher", "trials")),
+    "reproduce.json": Owner("reproduction", ("data", "models", "results"), found=("results/index.html",)),
+    "sweep.toml": Owner("sweep", ("data", "teacher", "students"), found=("sweep.html",)),
+    "compress.json": Owner("compress", ("search", "final"), found=("final", "compress.md")),
+    "trials.json": Owner("search", ("data", "teacher", "trials"), found=("trials.md",)),
     "run.json": Owner("run", ("data", *_MODELS), _MODELS),
     "stages.json": Owner("run", ("data", *_MODELS), _MODELS),
     "model.json": Owner("model", ("members", "epochs", "ids")),
@@ -64,9 +66,9 @@ _OWNERS: dict[str, Owner] = {
 """By which file each is known; a folder that has several is that of the first."""
 
 
-def owner_of(folder: Path) -> str | None:
-    """What a folder is the folder of, such as "sweep"; None where nothing says so."""
-    return next((owner.name for file, owner in _OWNERS.items() if (folder / file).is_file()), None)
+def owner_of(folder: Path) -> Owner | None:
+    """Whose folder one is; None where nothing says so."""
+    return next((owner for file, owner in _OWNERS.items() if (folder / file).is_file()), None)
 
 
 def check_owner(out: Path, verb: Verb) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from run_folder import FakeRun
 
-from rankdistill.errors import CheckpointError
+from rankdistill.errors import CheckpointError, ConfigError
 from rankdistill.report import build
 
 
@@ -37,6 +37,29 @@ def test_comparisons_of_another_form_are_refused_with_the_first_that_is_wrong(
     (folder / "comparisons.json").write_text(text)
     with pytest.raises(CheckpointError, match=f"comparisons.json: {words}"):
         build([folder])
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "there", "found"),
+    [
+        ("sweep.toml", "sweep", "sweep.html", "what it found is in {}/sweep.html"),
+        ("trials.json", "search", "trials.md", "what it found is in {}/trials.md"),
+        ("compress.json", "compress", "final", "what it found is in {}/final"),
+        ("compress.json", "compress", "compress.md", "what it found is in {}/compress.md"),
+        ("reproduce.json", "reproduction", "results/index.html", "what it found is in {}/results/index.html"),
+        ("sweep.toml", "sweep", "data", "its results are not in it: start it again to have them"),
+    ],
+)
+def test_a_folder_of_another_verb_is_no_run_and_where_its_results_are_is_said(
+    run: FakeRun, file: str, name: str, there: str, found: str
+) -> None:
+    folder = run.write()  # a sweep and a search have the teacher of a run, and its data
+    (folder / file).touch()
+    (folder / there).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(ConfigError) as caught:
+        build([folder])
+    assert str(caught.value) == f"{folder}: is the folder of a {name}, which is no run; {found.format(folder)}"
+    assert len(build([folder / "student"]).runs[0].models) == 1  # a model in it is reported
 
 
 def test_runs_of_one_name_are_told_apart_by_the_folders_above_them(tmp_path: Path) -> None:

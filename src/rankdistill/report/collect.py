@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from rankdistill.errors import CheckpointError, ConfigError
+from rankdistill.owners import owner_of
 from rankdistill.report.doubts import doubts
 from rankdistill.report.pairing import paired
 from rankdistill.report.run import LIST_DEPTH, ROLES, Comparison, Model, Report, Run, finite
@@ -26,7 +27,8 @@ def build(folders: Sequence[Path]) -> Report:
     is shown with that run's data and comparisons; model folders that lie elsewhere are shown together.
 
     Raises:
-        ConfigError: no folder was given, or one is neither a run folder nor a model folder.
+        ConfigError: no folder was given, or one is neither a run folder nor a model folder; that of another verb is
+            named with where it has what it found.
         CheckpointError: a file of a folder is damaged.
     """
     if not folders:
@@ -62,6 +64,13 @@ def _is_run(folder: Path) -> bool:
 def _model_folders(folder: Path) -> list[Path]:
     if (folder / "model.json").is_file():
         return [folder]
+    owner = owner_of(folder)
+    if owner is not None and owner.found:
+        found = next((folder / name for name in owner.found if (folder / name).exists()), None)
+        raise ConfigError(
+            f"{folder}: is the folder of a {owner.name}, which is no run; "
+            + (f"what it found is in {found}" if found else "its results are not in it: start it again to have them")
+        )
     inside = [folder / role for role in ROLES if (folder / role / "model.json").is_file()]
     if not inside:
         wrong = "no such folder" if not folder.exists() else "neither a run folder nor a model folder"
