@@ -58,7 +58,8 @@ class RunFolder:
     def is_done(self, stage: str, stamp: str, *files: Path) -> bool:
         """Whether a stage was finished with this stamp, and its files are there and as it left them."""
         known = self._stamps().get(stage)
-        kept = known if isinstance(known, dict) else {"stamp": known}  # of an earlier version, which kept no state
+        # an earlier version noted the stamp alone
+        kept: Json = known if isinstance(known, dict) else {"stamp": known}
         if kept.get("stamp") != stamp or not all(file.exists() for file in files):
             return False
         states = kept.get("files", {})
