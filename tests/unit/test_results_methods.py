@@ -247,7 +247,12 @@ def test_a_warm_up_leaves_most_of_a_training(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RANKDISTILL_DATA", str(tmp_path))
-    for data, trial, warmup in (("gowalla", False, 2), ("gowalla", True, 1), ("movielens-1m", True, 1)):
+    for data, trial, warmup in (
+        ("gowalla", False, 2),
+        ("gowalla", True, 1),
+        ("movielens-1m", False, 1),
+        ("movielens-1m", True, 0),
+    ):
         row = script.Row(data, PAIR, "ranking_distillation", 0.003, trial=trial)
         assert row.variant.method.warmup_epochs == warmup
 
