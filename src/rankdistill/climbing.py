@@ -79,7 +79,7 @@ def before_given(teacher: TeacherLists) -> list[Source]:
             Source("easier", number, path, None if is_model(path) else teacher)
             for number, path in enumerate(teacher.easier, start=1)
         ]
-    return _epochs(teacher.rankings) if stages.is_model(teacher) else []
+    return _epochs(teacher.rankings) if is_model(teacher.rankings) else []
 
 
 def to_climb(experiment: Experiment, folder: Path, method: DistillationConfig) -> list[Source]:
@@ -129,7 +129,7 @@ def lists_to_climb(teacher: TeacherLists, split: Split, method: DistillationConf
     if not before:
         raise ConfigError(lacks_easier(method, str(teacher.rankings), _advice(teacher, teacher.rankings)))
     easier = tuple(source.lists(split, method, device) for source in before)
-    read = None if stages.is_model(teacher) else teacher
+    read = None if is_model(teacher.rankings) else teacher
     lists = _lists_of(teacher.rankings, read, split, method, device)
     return replace(lists, easier=easier, on_missing=teacher.on_missing)
 
@@ -169,7 +169,7 @@ def _epochs(folder: Path) -> list[Source]:
 def _advice(teacher: RoleConfig | TeacherLists, folder: Path) -> str:
     """What gives a teacher easier lists that has none."""
     if isinstance(teacher, TeacherLists):
-        trained = stages.is_model(teacher) and load_card(teacher.rankings).get("epochs")
+        trained = is_model(teacher.rankings) and load_card(teacher.rankings).get("epochs")
         own = f"{_advice_on_model(teacher.rankings)}, " if trained else ""
         return f"{own}name files in [teacher] easier, give [[teacher]] or --teacher several times"
     if will_keep(teacher):

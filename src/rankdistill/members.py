@@ -20,7 +20,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import means_of
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD, load_card, load_model, save_model
+from rankdistill.model_folder import CARD, is_model, load_card, load_model, save_model
 from rankdistill.pipeline import label, longest_list
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
@@ -350,7 +350,7 @@ def kind_of(experiment: Experiment) -> Kind:
     if company is not None:
         return "ensemble" if company.is_model else "fusion"
     if isinstance(teacher, TeacherLists):
-        return "given" if stages.is_model(teacher) else "lists"
+        return "given" if is_model(teacher.rankings) else "lists"
     return "trained"
 
 

@@ -54,13 +54,14 @@ class Owner:
 
 
 _MODELS = ("teacher", "student", "distilled")
+_RUN = Owner("run", ("data", *_MODELS), _MODELS)
 _OWNERS: dict[str, Owner] = {
     "reproduce.json": Owner("reproduction", ("data", "models", "results"), found=("results/index.html",)),
     "sweep.toml": Owner("sweep", ("data", "teacher", "students"), found=("sweep.html",)),
     "compress.json": Owner("compress", ("search", "final"), found=("final", "compress.md")),
     "trials.json": Owner("search", ("data", "teacher", "trials"), found=("trials.md",)),
-    "run.json": Owner("run", ("data", *_MODELS), _MODELS),
-    "stages.json": Owner("run", ("data", *_MODELS), _MODELS),
+    "run.json": _RUN,
+    "stages.json": _RUN,  # before it has come to its end
     "model.json": Owner("model", ("members", "epochs", "ids")),
 }
 """By which file each is known; a folder that has several is that of the first."""

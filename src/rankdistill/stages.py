@@ -13,14 +13,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from rankdistill import model_folder
 from rankdistill.config import Experiment, RoleConfig, Section, TeacherLists, TrainConfig, flat, to_toml
 from rankdistill.data.popularity import popular_items
 from rankdistill.data.splitting import Split
 from rankdistill.errors import CheckpointError, DataError
 from rankdistill.files import replacing, write_text
 from rankdistill.loss import DistillationConfig, RankingLossConfig
-from rankdistill.model_folder import CARD, load_card, load_ids, load_model, save_model
+from rankdistill.model_folder import CARD, is_model, load_card, load_ids, load_model, save_model
 from rankdistill.pipeline import Settings, fit_model, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
@@ -115,11 +114,6 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
     return model
 
 
-def is_model(teacher: TeacherLists) -> bool:
-    """Whether the `rankings` of a teacher are the folder of a model."""
-    return model_folder.is_model(teacher.rankings)
-
-
 def go_on_training(task: Assignment, split: Split, lists: Rankings | None, teacher: Ranker | None = None) -> Ranker:
     """Takes a finished model as it is, goes on with an unfinished one, and starts one over that is of no use.
 
@@ -157,7 +151,7 @@ def kept_models(folder: Path) -> list[Path]:
     """
     best = load_card(folder).get("best_epoch", 0)
     models = [folder / EPOCHS / str(epoch) for epoch in kept_epochs(folder) if epoch < best]
-    return [model for model in models if model_folder.is_model(model)]
+    return [model for model in models if is_model(model)]
 
 
 def _finished(task: Assignment, settings: Json) -> Ranker | None:

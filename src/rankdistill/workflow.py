@@ -24,7 +24,7 @@ from rankdistill.files import write_json, write_text
 from rankdistill.folders import begun
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company
-from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model, origin_of, save_model
+from rankdistill.model_folder import CARD, WEIGHTS, is_model, load_card, load_model, origin_of, save_model
 from rankdistill.owners import check_made_by
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed, warn_of_few_queries
 from rankdistill.ranker import Ranker
@@ -252,7 +252,7 @@ class Run:
         teacher = self.experiment.teacher
         if not isinstance(teacher, TeacherLists):
             return None
-        if stages.is_model(teacher):
+        if is_model(teacher.rankings):
             device = self.experiment.student.train.device
             model = stages.load_ranker(teacher.rankings, split, device)
             for method in methods:

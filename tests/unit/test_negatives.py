@@ -62,6 +62,16 @@ def test_the_size_of_a_block_does_not_change_what_is_drawn(monkeypatch: pytest.M
     np.testing.assert_array_equal(sampler.draw(users, 7, np.random.default_rng(2)), whole)
 
 
+@given(st.integers(1, 40), st.lists(st.lists(st.integers(1, 30), max_size=20), min_size=1, max_size=6))
+def test_a_table_and_a_search_know_the_same(seed: int, lists: list[list[int]]) -> None:
+    generator = np.random.default_rng(seed)
+    users, items = generator.integers(len(lists), size=200), generator.integers(1, 31, size=200, dtype=np.int32)
+    sampler = sampler_of(lists, 30)
+    own = [item in lists[user] for user, item in zip(users, items, strict=True)]
+    np.testing.assert_array_equal(sampler._has(users, items), own)
+    np.testing.assert_array_equal(sampler.has(users, items), own)
+
+
 def test_many_negatives_need_little_memory_beside_themselves() -> None:
     sampler, users = sampler_of([[item] for item in range(1, 101)], 1_000), np.repeat(np.arange(100), 200)
     tracemalloc.start()

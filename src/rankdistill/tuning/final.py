@@ -65,7 +65,8 @@ def _best_epoch(table: TeacherConfig, folder: Path) -> int:
     """
     card = load_card(folder) if (folder / CARD).is_file() else {}
     best: int = card.get("best_epoch", 0)
-    known = {key.removeprefix(_TRAIN): value for key, value in card.get("settings", {}).items() if _TRAIN in key}
+    settings = card.get("settings", {})
+    known = {key.removeprefix(_TRAIN): value for key, value in settings.items() if key.startswith(_TRAIN)}
     if not best or card["kind"] != plugins.kind_of(table.model):
         return 0
     then = TrainConfig.model_validate({key: known[key] for key in TrainConfig.model_fields if key in known})

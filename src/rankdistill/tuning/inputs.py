@@ -14,12 +14,12 @@ from rankdistill.data.teacher_items import targets_within
 from rankdistill.errors import CheckpointError, ConfigError, DataError, RankingsError
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company, has_model, kind_of
-from rankdistill.model_folder import CARD, WEIGHTS, load_card
+from rankdistill.model_folder import WEIGHTS, is_model, load_card
 from rankdistill.pipeline import longest_list
 from rankdistill.rankings import ANY_POSITION, Rankings, unpack
 from rankdistill.rankings.columns import files_of
 from rankdistill.runs import Role, RunFolder, stamp_of
-from rankdistill.stages import is_model, read_teacher
+from rankdistill.stages import read_teacher
 from rankdistill.teaching import Distillation
 from rankdistill.tuning.space import Space, at, edges, limited
 from rankdistill.types import Json
@@ -61,7 +61,7 @@ def fingerprints_of(experiment: Experiment, role: Role, split: Split) -> Json:
 
 def _digest(path: Path) -> str:
     """A short hash of a model folder, or of one or several files of lists."""
-    files = [path / WEIGHTS] if (path / CARD).is_file() else files_of(path)
+    files = [path / WEIGHTS] if is_model(path) else files_of(path)
     return stamp_of(files=[sha256(file) for file in files])
 
 
@@ -80,11 +80,11 @@ def check_teachers_given(experiment: Experiment, methods: Sequence[DistillationC
     """
     for teacher in teachers_given(experiment):
         for path in (teacher.rankings, *teacher.easier):
-            if (path / CARD).is_file():
+            if is_model(path):
                 _check_model(path, split)
             else:
                 _check_reach(_read(path, teacher, split), split)
-        if is_model(teacher):
+        if is_model(teacher.rankings):
             continue
         lists = read_teacher(teacher, split)
         learning = methods if isinstance(experiment.teacher, TeacherLists) else ()
