@@ -44,8 +44,8 @@ what a method brings beyond it is more than that it learns faster.
 interactions, of the users who have such targets; a user with targets in both halves can rank higher in all than in
 either. `p` is that of the paired t-test over users against the plain student of the same seed, the largest of the
 seeds; ▲ and ▼ stand for better and worse at p < .05, of which among so many some come out by chance. At a figure with
-`°` alpha is not chosen yet: it is the method's own. `ms a query` is a median; compare it within a data
-set alone, for the two may have been timed on different processors."""
+`°` alpha is the method's own, as long as the best one of the trials is not trained to the end. `ms a query` is a
+median; compare it within a data set alone, for the two may have been timed on different processors."""
 STAGES = (
     "So far no method has been trained.",
     "So far each method has its own alpha and one seed: nothing but the learning rate is tuned.",
