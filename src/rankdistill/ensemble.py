@@ -16,6 +16,7 @@ from rankdistill.config import Section
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError
 from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.rankings import Scale
 from rankdistill.served import Served, served
 from rankdistill.shares import shares_of
 
@@ -151,6 +152,11 @@ class Ensemble(Ranker):
         ensemble = cls(config, members[0].catalogue, members)
         ensemble.fingerprint, ensemble.split = members[0].fingerprint, members[0].split
         return ensemble
+
+    @property
+    def score_scale(self) -> Scale:
+        """See `Ranker.score_scale`."""
+        return "log_probability" if self.config.combine == "log_sigmoid" else "relative"
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """The members' query vectors [B, D_1 + D_2 + ...], one behind the other."""

@@ -15,6 +15,7 @@ from rankdistill.config import LATER, Range, Section, Tunable
 from rankdistill.data.sequences import Sequences
 from rankdistill.listwise import best_columns
 from rankdistill.ranker import Ranker
+from rankdistill.rankings import Scale
 from rankdistill.seen import SeenItems
 
 
@@ -269,6 +270,8 @@ class Loss(nn.Module, ABC):
     Config: ClassVar[type[Section]]
     needs: ClassVar[Needs] = "lists"
     """Of the teacher; ranking losses need nothing of it."""
+    reads: ClassVar[Scale | None] = None
+    """What it takes the scores of the teacher's lists for, where that makes a difference."""
 
     def start_epoch(self, student: Ranker, epoch: int) -> None:
         """Called before each epoch, counted from 1."""

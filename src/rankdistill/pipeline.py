@@ -324,7 +324,8 @@ def label(
             items[place], scores[place] = lists.items, lists.scores
             advance()
     name = f"lists of the {type(teacher).__name__} teacher"
-    return Rankings(windows.ids[start:stop], items, scores, fingerprint=split.fingerprint, source=name)
+    ids = windows.ids[start:stop]
+    return Rankings(ids, items, scores, fingerprint=split.fingerprint, source=name, score_scale=teacher.score_scale)
 
 
 def check_list_length(split: Split, k: int, exclude: Literal["targets", "seen"]) -> None:

@@ -16,7 +16,7 @@ from rankdistill.data.queries import Exclude, Queries
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError, TrainingError
 from rankdistill.prefixes import encode_last, encode_together
-from rankdistill.rankings import Rankings, TargetRanks
+from rankdistill.rankings import Rankings, Scale, TargetRanks
 from rankdistill.rounding import packed, unpacked
 from rankdistill.rows import RowUpdates, read_rows, score_items
 from rankdistill.search import Asked, ItemIndex, Relevant
@@ -33,6 +33,14 @@ _QUERIES_A_BLOCK = 4096
 """Queries that are encoded at once when their items are searched."""
 _TYPICAL = 256
 """Queries whose mean says which items to look at first."""
+
+_SCALES: dict[str, Scale] = {
+    "pointwise": "log_odds",
+    "gbce": "log_odds",
+    "softmax": "relative",
+    "pairwise": "relative",
+}
+"""What each ranking loss makes the scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,11 @@ class Ranker(nn.Module):
         self.fingerprint: str | None = None  # of the data it was trained on, where that is known
         self.ranking_loss: str | None = None  # the kind that it learned by, where it did and that is known
         self.split: Split | None = None  # that data itself, where it was trained by this process
+
+    @property
+    def score_scale(self) -> Scale | None:
+        """What its scores are, which the loss that it learned by says; None where that is not known."""
+        return _SCALES.get(self.ranking_loss or "") if self.learns else "relative"
 
     def prepare(self, train: Sequences) -> None:
         """Sees the training sequences once, before the first epoch; buffers made here are saved with the model.
@@ -261,7 +274,7 @@ def rank(
     if (ids[1:] < ids[:-1]).any():
         order = np.argsort(ids, kind="stable")
         ids, items, scores = ids[order], items[order], scores[order]
-    return Rankings(ids, items, scores, exact, source=type(model).__name__.lower())
+    return Rankings(ids, items, scores, exact, source=type(model).__name__.lower(), score_scale=model.score_scale)
 
 
 _Block: TypeAlias = tuple[int, tuple[Items, Floats, Ints | None]]

@@ -15,6 +15,7 @@ from rankdistill.errors import ConfigError, RankingsError
 from rankdistill.loss import DistillationConfig, Needs
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
+from rankdistill.types import Floats
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Distillation:
             )
         lists = self.lists if needs == "scores" else replace(self.lists, scores=None)
         found = teacher_items(lists, split, config.k, config.exclude)
+        if needs == "scores":
+            found = _as_read(found, lists, config)
         if needs != "several":
             return found
         if not lists.easier:
@@ -79,6 +82,27 @@ class Distillation:
         listed = np.logical_and.reduce(known) if known else None
         notes = tuple(note for each in (*easier, found) for note in each.notes)
         return replace(found, easier=tuple(each.items for each in easier), listed=listed, notes=notes)
+
+
+def _as_read(found: TeacherItems, lists: Rankings, method: Section) -> TeacherItems:
+    """The teacher's items, with their scores as a method takes them, or with a warning where they cannot be had so."""
+    reads = plugins.behind("distillation", method).reads
+    if reads is None or lists.score_scale in (None, reads) or found.scores is None:
+        return found
+    if lists.score_scale == "log_probability":
+        return replace(found, scores=_log_odds(found.scores))
+    note = (
+        f"{lists.source}: scores that are no log-odds, which [distillation] kind = {plugins.kind_of(method)!r} takes "
+        f"them for; choose its scale and shift by trial, or take a teacher that learns by pointwise or gbce"
+    )
+    return replace(found, notes=(*found.notes, (logging.WARNING, note)))
+
+
+def _log_odds(scores: Floats) -> Floats:
+    """log(p / (1 - p)) [n, K] of log p; -inf stays."""
+    below = np.minimum(scores, -np.finfo(np.float32).tiny)
+    odds: Floats = below - np.log(-np.expm1(below))
+    return odds
 
 
 def needs_of(method: Section) -> Needs:

@@ -12,16 +12,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from rankdistill.config import Choice, Range
 from rankdistill.listwise import places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
+from rankdistill.rankings import Scale
 
 
 class CD(Loss):
     """L_D = - sum_i [ q_i log p_i + (1 - q_i) log(1 - p_i) ] with q = sigmoid((t + t2) / t1) and p = sigmoid(s).
 
     The items are drawn from the teacher's list, with replacement, the higher the likelier: by their places in it
-    (`guide = "teacher"`), or by their order among the student's scores (`"student"`).
+    (`guide = "teacher"`), or by their order among the student's scores (`"student"`; the paper draws from the whole
+    catalogue, by the student's own list). t is the log-odds of an item.
     """
 
     needs: ClassVar[Needs] = "scores"
+    reads: ClassVar[Scale | None] = "log_odds"
 
     class Config(DistillationConfig):
         """Options of collaborative distillation."""

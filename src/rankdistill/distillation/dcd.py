@@ -20,10 +20,11 @@ class DCD(Loss):
     """The loss of RRD over items that the student ranks too low (the head) and too high (the tail).
 
     The head is drawn from the teacher's list with weights tanh(max((r_S - r_T) / T, 0)) and stays in the teacher's
-    order; the tail from the student's own list with tanh(max((r_T - r_S) / T, 0)). An item that is not in a list of
-    length M counts as rank M + 1 there. The student's list is taken anew at each step, which scores the catalogue.
-    The loss is that of the users; the paper adds the same for the items, whose lists of users cannot be had from a
-    teacher's lists of items.
+    order; the tail from the student's own list with tanh(max((r_T - r_S) / T, 0)). An item that is not in the student's
+    list counts as rank M + 1 there, and one that is not in the teacher's as rank K + 1: of those, the ones that the
+    student has at K + 1 or further down are no part of the tail. The student's list is taken anew at each step, which
+    scores the catalogue. The loss is that of the users; the paper adds the same for the items, whose lists of users
+    cannot be had from a teacher's lists of items.
     """
 
     class Config(DistillationConfig):

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from rankdistill.errors import RankingsError
 from rankdistill.ids import IdMap
-from rankdistill.rankings.lists import ANY_POSITION, pack
+from rankdistill.rankings.lists import ANY_POSITION, Scale, pack
 from rankdistill.types import Bools, Floats, Ints, Items
 
 FINGERPRINT = b"rankdistill.fingerprint"
 """Where a file's metadata says which data its lists were made for."""
+SCALE = b"rankdistill.score_scale"
+"""Where it says what the scores are."""
 
 _ROWS_A_BLOCK = 1 << 17
 _COLUMNS = ("user_id", "position", "rank", "item_id", "score")
@@ -108,6 +110,12 @@ def columns_of(path: Path, files: Sequence[Path]) -> tuple[list[str], str | None
     if len(fingerprints) > 1:
         raise RankingsError(f"{path}: the {len(files)} files were made from different data sets; keep those of one")
     return columns[0], fingerprints.pop()
+
+
+def scale_of(files: Sequence[Path]) -> Scale | None:
+    """What the scores of files are, where all of them say the same."""
+    found = {(pq.read_schema(file).metadata or {}).get(SCALE, b"").decode() for file in files}
+    return next((scale for scale in get_args(Scale) if found == {scale}), None)
 
 
 def users_of(files: Sequence[Path]) -> IdMap:

@@ -70,7 +70,7 @@ def fuse(
         items[rows, : best.shape[1]], scores[rows, : best.shape[1]] = best, totals
     name = f"{len(teachers)} teachers by their {by}"
     own = scores if by == "scores" else None
-    fused = Rankings(queries, items, own, fingerprint=_fingerprint(teachers), source=name)
+    fused = Rankings(queries, items, own, fingerprint=_fingerprint(teachers), source=name, score_scale="relative")
     return fused.cut(int(fused.lengths.max()))  # as a file of them is read back
 
 

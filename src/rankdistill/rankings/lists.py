@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 ANY_POSITION = (1 << 31) - 1
 """The position of a list that serves every query of its user."""
+
+Scale: TypeAlias = Literal["log_odds", "log_probability", "relative"]
+"""What scores are: log-odds, whose sigmoid is a probability; log-probabilities; or numbers that are one above the other
+and no more, such as those of models that compare items, or scores that were stretched."""
 
 
 def pack(users: NDArray[Any], positions: NDArray[Any] | int) -> Ints:
@@ -62,6 +66,7 @@ class Rankings:
             epochs, or of weaker teachers.
         on_missing: what to do with training queries that have no list here: refuse them, or leave them out of the
             distillation.
+        score_scale: what the scores are, where that is known.
     """
 
     query_ids: Ints
@@ -73,6 +78,7 @@ class Rankings:
     source: str = "rankings"
     easier: tuple[Rankings, ...] = ()
     on_missing: Literal["error", "skip"] = "error"
+    score_scale: Scale | None = None
 
     def __len__(self) -> int:
         return len(self.query_ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,17 @@ import pyarrow.parquet as pq
 from rankdistill.errors import RankingsError
 from rankdistill.files import replacing
 from rankdistill.ids import IdMap
-from rankdistill.rankings.columns import FINGERPRINT, Rows, columns_of, files_of, raw_ids, read_rows, users_of
+from rankdistill.rankings.columns import (
+    FINGERPRINT,
+    SCALE,
+    Rows,
+    columns_of,
+    files_of,
+    raw_ids,
+    read_rows,
+    scale_of,
+    users_of,
+)
 from rankdistill.rankings.lists import Rankings, unpack
 from rankdistill.types import PAD, UNKNOWN, Bools, Floats, Ints, Items
 
@@ -73,6 +83,8 @@ def write(lists: Rankings, path: Path, user_ids: IdMap, item_ids: IdMap, *, posi
             table = _frame(lists, rows, user_ids, item_ids, positions).to_arrow()
             if writer is None:
                 metadata = {FINGERPRINT: (lists.fingerprint or "").encode()}
+                if lists.scores is not None and lists.score_scale is not None:
+                    metadata[SCALE] = lists.score_scale.encode()
                 writer = pq.ParquetWriter(temporary, table.schema.with_metadata(metadata), compression="zstd")
             writer.write_table(table.replace_schema_metadata(writer.schema.metadata))
         if writer is not None:
@@ -133,7 +145,8 @@ def read(
         scores[filled] = rows.scores
         _check_scores(rows, scores, starts)
     user_map = own if user_ids is None else None
-    return Rankings(keys[starts], items, scores, user_ids=user_map, fingerprint=fingerprint, source=path.name)
+    lists = Rankings(keys[starts], items, scores, user_ids=user_map, fingerprint=fingerprint, source=path.name)
+    return lists if scores is None else replace(lists, score_scale=scale_of(files))
 
 
 def read_together(paths: Sequence[Path]) -> tuple[list[Rankings], IdMap, IdMap]:
