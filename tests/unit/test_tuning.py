@@ -891,6 +891,20 @@ class TestSizes:
         hopeless = [trial(0, 0.4, point=point), trial(1, 0.4, point={**point, "student.dim": dims[1]})]
         assert small.first(hopeless, []) is None
 
+    def test_the_closest_misses_least_of_what_is_asked_whatever_that_is(self) -> None:
+        def closest(goal: Goal, least: float | None, *tried: Trial) -> int:
+            return Smallest(self.sizes(experiment()), goal, least, [], {}, 1e9).closest(tried).number
+
+        slow, slower = trial(0, 0.50, bytes=10, latency_ms=1.1), trial(1, 0.90, bytes=10, latency_ms=3.0)
+        assert closest(Goal(under_ms=1.0), None, slow, slower) == 0
+        large, larger = trial(0, 0.50, bytes=1_100_000), trial(1, 0.90, bytes=3_000_000)
+        assert closest(Goal(under_mb=1.0), None, larger, large) == 0
+        small = trial(2, 0.46, bytes=10)
+        assert closest(Goal(within=0.01, under_mb=1.0), 0.5, large, small) == 2  # 8 % and 10 %
+        assert closest(Goal(within=0.01, under_mb=1.0), 0.6, large, small) == 0  # 17 %, and 23 %
+        assert closest(Goal(within=0.01), 0.95, slow, slower) == 1
+        assert closest(Goal(under_ms=2.0), None, slow, trial(3, 0.6, bytes=10, latency_ms=1.2)) == 3
+
     @pytest.mark.parametrize("kind", ["matrix_factorization", "caser"])
     def test_where_no_size_fits_the_own_settings_are_tried_in_the_first_form_that_does(self, kind: str) -> None:
         own = experiment(student={"kind": kind, "dim": 4}, teacher={**FACTORS, "dim": 64})

@@ -58,6 +58,17 @@ class Goal:
         slow = self.under_ms is not None and latency_ms is not None and latency_ms > self.under_ms
         return size <= self.most_bytes and not slow
 
+    def excess(self, size: int, latency_ms: float | None) -> float:
+        """How far a student is from being small and quick enough, as a share of the limit it misses most; 0 if it is.
+
+        >>> Goal(under_mb=2, under_ms=0.5).excess(3_000_000, 0.6)
+        0.5
+        """
+        over = [size / self.most_bytes - 1]
+        if self.under_ms is not None and latency_ms is not None:
+            over.append(latency_ms / self.under_ms - 1)
+        return max(0.0, *over)
+
     def bar(self, teacher: float | None) -> float | None:
         """What the student's metric must reach, for that of its teacher; None where any will do."""
         return None if self.within is None or teacher is None else (1 - self.within) * teacher

@@ -80,7 +80,7 @@ class Smallest:
         return min(met, key=lambda trial: (trial.bytes or 0, -(trial.value or 0.0)))
 
     def closest(self, tried: Sequence[Trial]) -> Trial:
-        """The best of those that do not meet the goal.
+        """The one that misses the goal least, by the largest share that lacks of what is asked; of several, the best.
 
         Raises:
             TrainingError: no trial has a value.
@@ -89,7 +89,11 @@ class Smallest:
         if not able:
             why = tried[0].note if tried else "no trial was begun; give more --minutes or --trials"
             raise TrainingError(f"no trial came to an end: {why}")
-        return max(able, key=lambda trial: trial.value or 0.0)
+        return max(able, key=lambda trial: (-self._missed(trial), trial.value or 0.0))
+
+    def _missed(self, trial: Trial) -> float:
+        lacking = 0.0 if self.least is None else 1 - (trial.value or 0.0) / self.least
+        return max(lacking, self.goal.excess(trial.bytes or 0, trial.latency_ms))
 
     def first(self, tried: Sequence[Trial], running: Sequence[Point]) -> Point | None:
         """See `Strategy.first`."""
