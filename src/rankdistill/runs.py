@@ -63,7 +63,7 @@ class RunFolder:
         if kept.get("stamp") != stamp or not all(file.exists() for file in files):
             return False
         states = kept.get("files", {})
-        other = next((name for name, state in states.items() if not _is_as_left(self.path / name, state)), None)
+        other = next((name for name, state in states.items() if not is_as_left(self.path / name, state)), None)
         if other is not None:
             logger.warning("%s: made again: %s is gone or no longer what was written there", stage, self.path / other)
         return other is None
@@ -71,7 +71,7 @@ class RunFolder:
     def done(self, stage: str, stamp: str, *files: Path) -> None:
         """Notes that a stage is finished, and in which state its files are, or those in its folders; see `is_done`."""
         every = (inside for file in files for inside in ([file] if file.is_file() else sorted(file.rglob("*"))))
-        states = {file.relative_to(self.path).as_posix(): _state(file) for file in every if file.is_file()}
+        states = {file.relative_to(self.path).as_posix(): content_of(file) for file in every if file.is_file()}
         write_json(self.path / "stages.json", {**self._stamps(), stage: {"stamp": stamp, "files": states}})
 
     def forget(self, stage: str) -> None:
@@ -89,12 +89,12 @@ class RunFolder:
         return read_object(self.path / "stages.json")
 
 
-def _state(file: Path) -> list[Any]:
-    """The size, time of change and content of a file."""
+def content_of(file: Path) -> list[Any]:
+    """The size, time of change and content of a file; see `is_as_left`."""
     return [*_seen(file), _content(file)]
 
 
-def _is_as_left(file: Path, state: list[Any]) -> bool:
+def is_as_left(file: Path, state: list[Any]) -> bool:
     """Whether a file has the content that it had; read only where its size or time is another, as those of a copy."""
     return file.is_file() and (_seen(file) == state[:2] or _content(file) == state[2])
 

@@ -171,6 +171,15 @@ def test_every_student_is_trained_once_and_listed(finished_sweep: Path, finished
     ).read_bytes()
 
 
+def test_what_speaks_against_a_sweep_is_told_and_kept(desk: Path, cli: Command) -> None:
+    told = cli.done("sweep", "e.toml", "--seeds", "1,2", "--out", "told", "--json")
+    assert isinstance(json.loads(told.out), list)
+    kept = json.loads(Path("told/sweep.json").read_text())["warnings"]
+    assert kept[-1].startswith("There is no validation part: whoever picks a student here picks it by the test data")
+    assert all(f"warning: {each}" in told.err for each in kept)
+    assert all(each in Path("told/sweep.html").read_text() for each in kept[-1:])
+
+
 def test_two_jobs_give_the_figures_of_one(desk: Path, cli: Command, finished_sweep: Path) -> None:
     rows = json.loads(cli.done(*SWEEP, "--out", "two", "--jobs", "2", "--json").out)
     assert rows == json.loads(Path("two/sweep.json").read_text())["rows"]

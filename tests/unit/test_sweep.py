@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rankdistill import console
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
+from rankdistill.files import write_json
 from rankdistill.measuring import validate_model
 from rankdistill.model_folder import load_card, load_model
 from rankdistill.models.popularity import Popularity
@@ -30,7 +31,7 @@ from rankdistill.sweep.plan import Plan, plan
 from rankdistill.sweep.request import Request
 from rankdistill.sweep.students import Students
 from rankdistill.sweep.sweep import outlook
-from rankdistill.variants import Shared
+from rankdistill.variants import Shared, train_variant
 
 SECTIONS: dict[str, Any] = {
     "data": {"kind": "synthetic"},
@@ -288,6 +289,27 @@ class TestPage:
         found["rows"][3]["bytes"] = 0.96 * found["rows"][0]["bytes"]
         assert "Students that are as large as their teacher, or larger: 1 of 3." in facts.summary(found)
 
+    def test_the_plain_student_that_validates_best_says_whether_the_teacher_is_any_better(
+        self, found: dict[str, Any]
+    ) -> None:
+        found["rows"][1]["metrics"] = {"ndcg@10": 0.9}  # the best on the test part has no say
+
+        def warned(difference: float, p_value: float) -> list[str]:
+            made = {"difference": difference, "low": difference - 0.01, "high": difference + 0.01, "p_value": p_value}
+            found["rows"][3]["against"]["teacher"] = {"ndcg@10": made}
+            found["rows"][3]["metrics"] = {"ndcg@10": 0.3 + difference}
+            return [each for each in facts.warnings(found) if "little to learn" in each]
+
+        assert warned(-0.02, 0.01) == []
+        (unsure,) = warned(-0.02, 0.2)
+        assert unsure.startswith(
+            "The teacher is not significantly better than the best plain student (dim 8, plain) on the test part, "
+            "nDCG@10 .3000 against .2800 (difference +.0200"
+        )
+        (worse,) = warned(0.02, 0.01)
+        assert worse.startswith("The teacher is worse than the best plain student")
+        assert worse in facts.summary(found)
+
     def test_where_no_halves_are_known_there_is_no_table_of_them(self, found: dict[str, Any], tmp_path: Path) -> None:
         for each in found["rows"]:
             each["halves"] = {"head": {}, "tail": {}}
@@ -375,6 +397,42 @@ def test_a_dry_run_lists_each_model_that_the_teacher_is_made_of(
     solved = {"teacher 3"} if isinstance(teacher, list) else set()  # is not timed
     assert all((row["seconds"] > 0) != (row["name"] in solved) for row in rows)
     assert not (tmp_path / "out").exists()
+
+
+def test_where_one_latency_is_missing_all_are_measured_anew_also_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"data": {"kind": "synthetic", "users": 40, "items": 30, "length": 12}, "train": {"epochs": 1}}
+    made = plan(lambda keys: parse({**SECTIONS, **small}, "e.toml", keys), axes(student__dim="2,3"), (1,))
+    students = Students(made, Shared.make(made.base, made.variants, tmp_path))
+    for variant in made.variants:
+        train_variant(variant, students.shared, students.folder(variant))
+    folders = [students.shared.folder.model("teacher"), *map(students.folder, made.variants)]
+    timed: list[Path] = []
+
+    def timing(folder: Path, *_: Any) -> None:
+        if stop and timed:
+            raise KeyboardInterrupt
+        timed.append(folder)
+        write_json(folder / "model.json", {**load_card(folder), "latency_ms": {"p50": float(len(timed)), "p99": 9.0}})
+
+    monkeypatch.setattr("rankdistill.measuring.time_model", timing)
+    stop = False
+    students.measure()
+    assert sorted(timed) == sorted(folders)
+    timed.clear()
+    students.measure()
+    assert timed == []
+    card = load_card(folders[1])
+    del card["latency_ms"]
+    write_json(folders[1] / "model.json", card)
+    stop = True
+    with pytest.raises(KeyboardInterrupt):
+        students.measure()
+    stop = False
+    timed.clear()
+    students.measure()
+    assert sorted(timed) == sorted(folders)
 
 
 @pytest.mark.parametrize("given", [False, True])

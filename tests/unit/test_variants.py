@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import rankdistill as rd
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import CheckpointError, ConfigError, RankingsError
+from rankdistill.files import write_json
 from rankdistill.model_folder import load_card, load_model
 from rankdistill.pipeline import label, prepare
 from rankdistill.variants import Shared, Variant, is_done, train_variant
@@ -134,6 +136,38 @@ def test_what_is_done_is_taken_as_it_is_and_what_changed_is_done_again(shared: S
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
     longer = replace(variant, experiment=experiment("train.epochs=3"))
     assert train_variant(longer, shared, folder)["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "evaluation.parquet", "evaluation-halves.parquet", "rankings.parquet"]
+)
+def test_a_student_whose_files_were_replaced_is_made_again(shared: Shared, tmp_path: Path, name: str) -> None:
+    mine, other = (replace(variants()[1], experiment=experiment(f"seed={seed}")) for seed in (1, 2))
+    folder, stamp = tmp_path / "mine", shared.stamp(mine, tmp_path / "mine")
+    train_variant(mine, shared, folder)
+    train_variant(other, shared, tmp_path / "other")
+    right = (folder / name).read_bytes()
+    copied = tmp_path / "copied"
+    shutil.copytree(folder, copied, copy_function=shutil.copyfile)  # with other times
+    assert is_done(copied, shared.stamp(mine, copied))
+    shutil.copyfile(tmp_path / "other" / name, folder / name)
+    assert (folder / name).read_bytes() != right
+    assert not is_done(folder, stamp)
+    train_variant(mine, shared, folder)
+    assert is_done(folder, stamp)
+    assert (folder / name).read_bytes() == right
+
+
+def test_a_student_of_an_earlier_version_is_done_where_its_weights_are_those_of_its_card(
+    shared: Shared, tmp_path: Path
+) -> None:
+    variant, folder = variants()[1], tmp_path / "student"
+    card = train_variant(variant, shared, folder)
+    del card["files"]
+    write_json(folder / "model.json", card)
+    assert is_done(folder, card["stamp"])
+    (folder / "model.safetensors").write_bytes(b"other")
+    assert not is_done(folder, card["stamp"])
 
 
 def test_a_name_tells_settings_apart_but_not_devices_and_methods_of_a_plain_student() -> None:

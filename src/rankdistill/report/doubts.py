@@ -34,12 +34,25 @@ def evidence(made: Comparison | None) -> str:
 
 
 def _teacher_no_better(run: Run, name: str) -> str:
-    """Whether there was anything to learn from the teacher."""
     teacher, student = run.model("teacher"), run.model("student")
     base, best = (model.metric(name) if model else None for model in (teacher, student))
+    return teacher_no_better(name, base, best, run.comparison("student", "teacher", name))
+
+
+def teacher_no_better(
+    name: str, base: float | None, best: float | None, made: Comparison | None, student: str = "the plain student"
+) -> str:
+    """Whether there was anything to learn from the teacher.
+
+    Args:
+        name: of a metric.
+        base: the teacher's.
+        best: the plain student's.
+        made: the student's against the teacher's.
+        student: what to call the student.
+    """
     if base is None or best is None:
         return ""
-    made = run.comparison("student", "teacher", name)
     proven = made is not None and made.significant
     tested = made is not None and made.p_value is not None
     if best < base and (proven or not tested):
@@ -48,7 +61,7 @@ def _teacher_no_better(run: Run, name: str) -> str:
     if proven and best > base:
         words = "worse"
     return (
-        f"The teacher is {words} than the plain student, {metric_name(name)} {metric(base)} against {metric(best)}"
+        f"The teacher is {words} than {student}, {metric_name(name)} {metric(base)} against {metric(best)}"
         f"{evidence(made.turned()) if made else ''}: there was little to learn from it."
     )
 

@@ -73,20 +73,25 @@ class Students:
         return Training(variant.experiment, self.shared.split, variant.distilled, labels=False)
 
     def measure(self) -> None:
-        """Measures what is not measured yet, one model after another: latencies, and the teacher's validation metrics.
+        """Measures what is not measured yet: the teacher's validation metrics, and latencies.
 
-        Of a student with several seeds, the first one that is done is timed.
+        Where one latency is missing, all are measured anew, one model after another, so that they can be compared. Of a
+        student with several seeds, the first one that is done is timed.
         """
-        settings = self.plan.base.evaluate
         if self.shared.teacher is not None:
             self._validate(self.shared.teacher)
-        for point in self.plan.points:
-            done = [variant for variant in point.variants if self.is_done(variant)]
-            folder = self.folder(done[0]) if done else None
-            if folder is not None and "latency_ms" not in load_card(folder):
-                model, _ = load_model(folder, done[0].experiment.student.train.device)
-                measuring.time_model(folder, model, self.shared.split, settings)
-                logger.info("%s: %.3f ms a query", folder.name, load_card(folder)["latency_ms"]["p50"])
+        done = [next(filter(self.is_done, point.variants), None) for point in self.plan.points]
+        models = {self.folder(each): each.experiment.student.train.device for each in done if each is not None}
+        if all("latency_ms" in load_card(folder) for folder in models):
+            return
+        if self.shared.teacher is not None:
+            models[self.shared.teacher] = self.plan.base.student.train.device
+        for folder in models:  # so that a sweep that is stopped here measures all of them again
+            write_json(folder / CARD, {key: value for key, value in load_card(folder).items() if key != "latency_ms"})
+        for folder, device in models.items():
+            model, _ = load_model(folder, device)
+            measuring.time_model(folder, model, self.shared.split, self.plan.base.evaluate)
+            logger.info("%s: %.3f ms a query", folder.name, load_card(folder)["latency_ms"]["p50"])
 
     def _validate(self, teacher: Path) -> None:
         """Writes the validation metrics of the teacher's model into its card, where those there are not the same."""

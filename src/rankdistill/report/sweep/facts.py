@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rankdistill.report.doubts import ALIKE, head_alone
+from rankdistill.report.doubts import ALIKE, head_alone, teacher_no_better
 from rankdistill.report.numerals import (
     HALF_NAMES,
     MISSING,
@@ -194,19 +194,30 @@ def headline(found: Json) -> str:
 
 
 def summary(found: Json) -> list[str]:
-    """What was found, in sentences."""
-    name = found["quality"]["metric"]
-    made = [one for row in found["rows"] if (one := comparison(row, "plain", name))]
+    """What was found, in sentences, and `warnings`."""
+    made = _against_plain(found)
     better = sum(one.significant and (one.difference or 0) > 0 for one in made)
     worse = sum(one.significant and (one.difference or 0) < 0 for one in made)
     told = [
         f"Distilled students that rank significantly better than the same student without a teacher: {better} of "
         f"{len(made)}; significantly worse: {worse} (p < .05 each; of many comparisons, some come out so by chance)."
     ]
-    measure = _half_metric(found)
+    if _validated(found):
+        told.append("Students are compared by the validation part; the test part had no say in which ones are marked.")
+    return [*told, *warnings(found)]
+
+
+def _against_plain(found: Json) -> list[Comparison]:
+    name = found["quality"]["metric"]
+    return [one for row in found["rows"] if (one := comparison(row, "plain", name))]
+
+
+def warnings(found: Json) -> list[str]:
+    """What speaks against the result, in sentences."""
+    measure, made = _half_metric(found), _against_plain(found)
     halves = [[comparison(row, "plain", f"{half}/{measure}") for half in HALF_NAMES] for row in found["rows"]]
     found_alone = [head_alone(*both) for both in halves]
-    told += [
+    told = [
         f"Distilled students whose gain over the plain one {does} popular items alone: {popular} of {len(made)}."
         for does in ("sits in", "is shown for")
         if (popular := found_alone.count(does))
@@ -214,20 +225,18 @@ def summary(found: Json) -> list[str]:
     size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
     if size and (large := sum(row["bytes"] >= size * (1 - ALIKE) for row in sized)):
         told.append(f"Students that are as large as their teacher, or larger: {large} of {len(sized)}.")
-    plain = [value for row in found["rows"] if row["role"] == "student" and (value := test_of(found, row)) is not None]
-    teacher = test_of(found, found["rows"][0])
-    if teacher is not None and plain and max(plain) >= teacher:
-        told.append(
-            f"The teacher ranks no better than the best plain student on the test part, {metric(teacher)} against "
-            f"{metric(max(plain))}: there was little to learn from it."
-        )
+    plain = [row for row in found["rows"] if row["role"] == "student" and quality_of(found, row) is not None]
+    if plain:
+        best = max(plain, key=lambda row: quality_of(found, row) or 0.0)
+        name, base = found["quality"]["metric"], test_of(found, found["rows"][0])
+        who = f"the best plain student ({name_of(best)}) on the test part"
+        told.append(teacher_no_better(name, base, test_of(found, best), comparison(best, "teacher", name), who))
     if not _validated(found):
-        return [
-            *told,
+        told.append(
             "There is no validation part: whoever picks a student here picks it by the test data, and its figures are "
-            "too good. Set [split] train_on_validation = false to choose by validation figures.",
-        ]
-    return [*told, "Students are compared by the validation part; the test part had no say in which ones are marked."]
+            "too good. Set [split] train_on_validation = false to choose by validation figures."
+        )
+    return [one for one in told if one]
 
 
 def caption(found: Json) -> str:
@@ -238,8 +247,9 @@ def caption(found: Json) -> str:
         f"Differences on the test part, paired by user, with 95 % intervals: ▲ better and ▼ worse at p < .05, "
         f"≈ no significant difference.{several} On the front: no other student is as small (or as "
         f"quick) and as good by {metric_name(found['quality']['metric'])} on the {part} part. Latency of one query on "
-        f"one thread, measured one model after another when nothing else was running; for the front, students that "
-        f"compute the same count with the lowest of their medians, and two digits count."
+        f"one thread, each query with the quickest of three passes, measured one model after another when none was "
+        f"being trained; for the front, students that compute the same count with the lowest of their medians, and two "
+        f"digits count."
     )
 
 
