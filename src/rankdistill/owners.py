@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from rankdistill.errors import ConfigError
 
-Verb: TypeAlias = Literal["train", "distill", "run", "sweep", "tune", "compress", "reproduce"]
+Verb: TypeAlias = Literal["prepare", "train", "distill", "run", "sweep", "tune", "compress", "reproduce", "export"]
 _WRITTEN_BY: dict[str, set[Verb]] = {
     "reproduce.json": {"reproduce"},
     "sweep.toml": {"sweep"},
@@ -23,6 +24,8 @@ _WRITTEN_BY: dict[str, set[Verb]] = {
     "model.json": {"train", "distill"},
     "checkpoint.safetensors": {"train", "distill"},
     "stages.json": {"run", "sweep", "tune"},
+    "split.json": {"prepare"},
+    "manifest.json": {"export"},
 }
 """By which a folder is known, also an unfinished one, and the verbs that write it there."""
 _FIRST: dict[Verb, str] = {"sweep": "sweep.toml"}
@@ -43,18 +46,18 @@ class Owner:
     Attributes:
         name: what it is called.
         kept: the folders in it that are its own.
-        anew: those that it makes anew where a model is trained over them.
+        anew: those that it makes anew where a verb has written over them.
         found: what says what it found, the best place first; none where `report` does.
     """
 
     name: str
     kept: tuple[str, ...]
-    anew: tuple[str, ...] = ()
+    anew: Mapping[Verb, tuple[str, ...]] = field(default_factory=dict)
     found: tuple[str, ...] = ()
 
 
 _MODELS = ("teacher", "student", "distilled")
-_RUN = Owner("run", ("data", *_MODELS), _MODELS)
+_RUN = Owner("run", ("data", *_MODELS), {"prepare": ("data",), "train": _MODELS, "distill": _MODELS})
 _OWNERS: dict[str, Owner] = {
     "reproduce.json": Owner("reproduction", ("data", "models", "results"), found=("results/index.html",)),
     "sweep.toml": Owner("sweep", ("data", "teacher", "students"), found=("sweep.html",)),
@@ -83,7 +86,7 @@ def check_owner(out: Path, verb: Verb) -> None:
     for above in place.parents:
         inside = place.relative_to(above).as_posix()
         for file, owner in _OWNERS.items():
-            made_anew = verb in ("train", "distill") and inside in owner.anew
+            made_anew = inside in owner.anew.get(verb, ())
             if inside.partition("/")[0] in owner.kept and (above / file).is_file() and not made_anew:
                 shown = above.relative_to(Path.cwd()) if above.is_relative_to(Path.cwd()) else above
                 raise ConfigError(

@@ -402,13 +402,35 @@ def test_a_student_does_not_take_the_place_of_what_it_learns_from(cli: Command, 
         (("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"), "run.json"),
         (("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"), "model.json"),
         (("reproduce", "kdd18", "--dataset", "movielens-100k", "--dry-run"), "run.json"),
+        *[
+            (verb, file)
+            for file in ("split.json", "manifest.json")
+            for verb in (
+                ("train", "e.toml", "--role", "student"),
+                ("distill", "e.toml", "--teacher", "done/teacher"),
+                ("run", "e.toml"),
+                ("demo",),
+                ("sweep", "e.toml", "--student.dim", "2,3"),
+                ("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"),
+                ("tune", "e.toml", "--role", "student", "--trials", "1"),
+                ("compress", "e.toml", "--within", "5%", "--trials", "1"),
+                ("reproduce", "kdd18", "--dataset", "movielens-100k", "--dry-run"),
+            )
+        ],
+        (("prepare", "e.toml"), "stages.json"),
+        (("prepare", "e.toml"), "model.json"),
+        (("prepare", "e.toml"), "manifest.json"),
+        (("export", "done/student"), "stages.json"),
+        (("export", "done/student"), "model.json"),
+        (("export", "done/student"), "split.json"),
     ],
 )
 def test_the_folder_of_another_verb_is_refused(cli: Command, done: Path, verb: tuple[str, ...], foreign: str) -> None:
     Path("theirs").mkdir()
     Path("theirs", foreign).touch()
     line = cli.refusal(*verb, "--out", "theirs")
-    assert line == f"theirs: holds {foreign}, which no {verb[0]} wrote; name another --out"
+    written = "run" if verb[0] == "demo" else verb[0]
+    assert line == f"theirs: holds {foreign}, which no {written} wrote; name another --out"
     assert list(Path("theirs").iterdir()) == [Path("theirs", foreign)]
 
 
@@ -430,6 +452,10 @@ DISTILL = ("distill", "e.toml", "--teacher", "done/teacher")
         (("sweep", "e.toml", "--student.dim", "2,3"), "run.json", "student", "run"),
         (("sweep", "e.toml", "--student.dim", "2,3", "--dry-run"), "run.json", "student", "run"),
         (("demo",), "compress.json", "search", "compress"),
+        (("prepare", "e.toml"), "run.json", "teacher", "run"),
+        (("prepare", "e.toml"), "reproduce.json", "data/test", "reproduction"),
+        (("export", "done/student"), "run.json", "data", "run"),
+        (("export", "done/student"), "model.json", "epochs", "model"),
     ],
 )
 def test_a_place_that_another_verb_keeps_as_its_own_is_refused(
@@ -448,6 +474,27 @@ def test_other_places_in_a_folder_and_the_models_of_a_run_may_be_written(done: P
     check_owner(done / "another", "run")
     check_owner(done / "teacher", "train")
     check_owner(done / "distilled", "distill")
+    check_owner(done / "data", "prepare")
+    check_owner(done / "exported", "export")
+
+
+@pytest.mark.parametrize("verb", [("train", "--role", "student"), ("distill", "--teacher", "done/teacher")])
+def test_the_data_that_a_model_is_trained_from_is_not_where_it_is_written(
+    cli: Command, done: Path, verb: tuple[str, ...]
+) -> None:
+    cli.done("prepare", "e.toml", "--out", "prepared")
+    for data in ("prepared", "done/data"):
+        before = snapshot(Path(data))
+        line = cli.refusal(verb[0], "e.toml", *verb[1:], "--data", data, "--out", data)
+        assert line == f"{data}: holds split.json, which no {verb[0]} wrote; name another --out"
+        assert snapshot(Path(data)) == before
+
+
+def test_prepared_data_and_an_export_may_be_written_again(cli: Command, done: Path) -> None:
+    for command in (("prepare", "e.toml", "--out", "prepared"), ("export", done / "student", "--out", "exported")):
+        cli.done(*command)
+        cli.done(*command)
+    cli.done("prepare", "e.toml", "--out", done / "data")
 
 
 def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:

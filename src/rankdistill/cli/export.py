@@ -12,6 +12,7 @@ import typer
 from rankdistill.cli.inputs import experiment_of, load_data, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData
 from rankdistill.extras import extra
+from rankdistill.owners import check_owner
 
 if TYPE_CHECKING:
     from rankdistill.config import Precision as Kept
@@ -69,6 +70,7 @@ def export(
     Its lists are compared with the model's own for real users; size, quality and speed are measured in every
     precision. The data is that of the model's own config.toml, unless --config or --data names it.
     """
+    check_owner(out, "export")
     for name in ("onnx", "onnxscript", "onnxruntime"):
         extra(name, "export")
     if kind.index is not None:

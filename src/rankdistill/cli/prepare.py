@@ -9,6 +9,7 @@ import typer
 
 from rankdistill.cli.inputs import load_experiment
 from rankdistill.cli.options import Changes, Config, Folder, Output, check_parquet
+from rankdistill.owners import check_owner
 
 _COUNTS = (
     "users",
@@ -43,6 +44,7 @@ def prepare(
 
     The folder is what train, label, distill and evaluate take as --data.
     """
+    check_owner(out, "prepare")
     experiment = load_experiment(config, changes)
     if training_rows is not None:
         check_parquet(training_rows, experiment.data.path, option="--training-rows")
