@@ -523,6 +523,31 @@ def test_parquet_is_written_to_parquet_files_alone(cli: Command, done: Path) -> 
     assert snapshot(Path()) == before
 
 
+def test_lists_replace_lists_for_training_queries_alone(cli: Command, done: Path) -> None:
+    cli.done("prepare", "e.toml", "--out", "prepared", "--training-rows", "prepared/train.parquet")
+    Path("damaged.parquet").write_bytes(b"PAR1")
+    before = snapshot(Path())
+    for path in (
+        "prepared/train.parquet",
+        "prepared/items.parquet",
+        "done/data/activity.parquet",
+        "done/targets.parquet",
+        "done/student/evaluation.parquet",
+        "done/student/rankings.parquet",
+        "done/student/ids/users.parquet",
+        "damaged.parquet",
+    ):
+        assert cli.refusal("label", done / "teacher", "--out", path) == (
+            f"--out {path}: is there already and holds no lists for training queries (user_id, position, rank, "
+            f"item_id); name another one to write"
+        )
+    assert snapshot(Path()) == before
+    for path in ("prepared/labels.parquet", "done/labels.parquet", "done/student/labels-2.parquet", "lists.parquet"):
+        for k in ("3", "2"):
+            cli.done("label", done / "teacher", "--k", k, "--out", path)
+        assert pl.read_parquet(path)["rank"].max() == 2
+
+
 def test_the_log_itself_is_never_written_over(desk: Path, cli: Command, done: Path) -> None:
     pl.read_csv("events.csv").write_parquet("events.parquet")
     before = snapshot(desk)

@@ -11,7 +11,7 @@ import typer
 
 from rankdistill.cli.inputs import experiment_of, load_data, use_processor
 from rankdistill.cli.options import Changes, OtherConfig, Output, PreparedData, check_parquet
-from rankdistill.errors import ConfigError
+from rankdistill.errors import ConfigError, RankingsError
 
 if TYPE_CHECKING:
     from rankdistill.ensemble import Combine
@@ -84,6 +84,7 @@ def label(
         check_model(each)
     experiment = experiment_of(models[0], lists.config, changes)
     check_parquet(out, experiment.data.path)
+    _check_replaced(out)
     from rankdistill import pipeline
     from rankdistill.loss import DistillationConfig
     from rankdistill.single import load_teacher
@@ -101,6 +102,27 @@ def label(
     about = {"file": out, "lists": len(made), "k": k, "exclude": exclude, "fingerprint": split.fingerprint}
     rows = [(f"{len(made):,}", k, exclude, str(out))]
     output.show(about, ("lists", "k", "without", "file"), rows)
+
+
+def _check_replaced(out: Path) -> None:
+    """Refuses to replace a file that holds anything but a teacher's lists for training queries.
+
+    Raises:
+        ConfigError: it does.
+    """
+    from rankdistill.rankings.columns import columns_of
+
+    if not out.is_file():
+        return
+    try:
+        columns, _ = columns_of(out, [out])
+    except RankingsError:  # no lists, or not to be read
+        columns = []
+    if "position" not in columns:
+        raise ConfigError(
+            f"--out {out}: is there already and holds no lists for training queries (user_id, position, rank, "
+            f"item_id); name another one to write"
+        )
 
 
 def _shard(text: str) -> tuple[int, int]:
