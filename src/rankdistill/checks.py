@@ -97,9 +97,9 @@ def check_kept(experiment: Experiment, folder: RunFolder) -> None:
 
 
 def teachers_given(experiment: Experiment) -> list[TeacherLists]:
-    """The teachers that are not trained here: files of lists, or the folder of a model."""
+    """The teachers that take part and are not trained here: files of lists, or the folder of a model."""
     teacher = experiment.teacher
-    every = teacher.each if isinstance(teacher, Teachers) else (teacher,)
+    every = teacher.taking_part.values() if isinstance(teacher, Teachers) else (teacher,)
     return [each for each in every if isinstance(each, TeacherLists)]
 
 

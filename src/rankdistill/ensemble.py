@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -19,6 +20,8 @@ from rankdistill.ranker import Catalogue, Ranker
 from rankdistill.rankings import Scale
 from rankdistill.served import Served, served
 from rankdistill.shares import shares_of
+
+logger = logging.getLogger(__name__)
 
 Combine: TypeAlias = Literal["log_sigmoid", "log_softmax", "z_score"]
 """How the scores of models are made comparable before they are added up."""
@@ -125,7 +128,7 @@ class Ensemble(Ranker):
     def of(
         cls, members: Sequence[Ranker], weights: Sequence[float] | None = None, combine: Combine | None = None
     ) -> Ensemble:
-        """The ensemble of trained models.
+        """The ensemble of trained models; one of weight 0 takes no part.
 
         Args:
             members: trained models; they become part of the ensemble.
@@ -139,16 +142,19 @@ class Ensemble(Ranker):
         """
         if not members:
             raise ConfigError("an ensemble of no models; give one or more")
-        _check_alike(members)
         given = [1.0] * len(members) if weights is None else [float(each) for each in weights]
         if len(given) != len(members) or not all(0 <= each < math.inf for each in given) or not any(given):
             raise ConfigError(f"weights {weights}: give one number from 0 on for each of the {len(members)} models")
+        if out := [type(each).__name__ for each, weight in zip(members, given, strict=True) if not weight]:
+            logger.info("left out for a weight of 0: %s", ", ".join(out))
+        members = [each for each, weight in zip(members, given, strict=True) if weight]
+        _check_alike(members)
         who = [
             EnsembleMember(kind=plugins.kind_of(each.config), options=each.config.model_dump(mode="json"))
             for each in members
         ]
         combine = combine or summed_as(each.ranking_loss for each in members)
-        config = cls.Config(members=tuple(who), weights=tuple(given), combine=combine)
+        config = cls.Config(members=tuple(who), weights=tuple(filter(None, given)), combine=combine)
         ensemble = cls(config, members[0].catalogue, members)
         ensemble.fingerprint, ensemble.split = members[0].fingerprint, members[0].split
         return ensemble

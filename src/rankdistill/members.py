@@ -72,7 +72,20 @@ class Member:
 
 
 def members_of(experiment: Experiment) -> list[Member]:
-    """The members of an experiment's teacher; none where it is one model or one file of lists."""
+    """The members of an experiment's teacher, those of weight 0 left out; none where it is one model or file of lists.
+
+    Raises:
+        ConfigError: all weights are 0.
+    """
+    named = _named(experiment)
+    members = [member for member in named if member.weight]
+    if named and not members:
+        raise ConfigError("[[teacher]] weight: is 0 for all of them; give one of them a weight above 0")
+    return members
+
+
+def _named(experiment: Experiment) -> list[Member]:
+    """What an experiment names as members, of whatever weight, numbered by their places."""
     teacher = experiment.teacher
     if not isinstance(teacher, Teachers) and (isinstance(teacher, TeacherLists) or teacher.members == 1):
         return []
@@ -100,7 +113,7 @@ def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine
 
     Raises:
         ConfigError: scores of models are asked for and a member has none; or the method needs what lists that are
-            added up have not; or all weights are 0; or a member is to lack lists.
+            added up have not; or a member is to lack lists.
     """
     for member in members:
         if isinstance(member.role, TeacherLists) and member.role.on_missing == "skip":
@@ -108,8 +121,6 @@ def combination_of(experiment: Experiment, members: Sequence[Member]) -> Combine
                 f"[[teacher]] on_missing = 'skip': {member.name} is one of several teachers, each of which has to have "
                 f"a list for every training query; `rankdistill fuse` their lists and name that file as [teacher]"
             )
-    if not any(member.weight for member in members):
-        raise ConfigError("[[teacher]] weight: is 0 for all of them; give one of them a weight above 0")
     asked = experiment.ensemble.combine
     without = [member for member in members if not _has_scores(member)]
     chosen: Combine | By = asked or _fitting(experiment, members)
@@ -148,7 +159,7 @@ class Company:
     Attributes:
         experiment: as a whole.
         folder: the teacher's, which holds those of the members.
-        members: who they are.
+        members: who they are, without those of weight 0.
         combine: how they become one.
     """
 
@@ -162,7 +173,7 @@ class Company:
         """The members of an experiment's teacher; None where it is one model or one file of lists.
 
         Raises:
-            ConfigError: they cannot be combined as the experiment says.
+            ConfigError: all weights are 0, or they cannot be combined as the experiment says.
         """
         members = members_of(experiment)
         return cls(experiment, folder, members, combination_of(experiment, members)) if members else None
@@ -179,6 +190,9 @@ class Company:
 
     def train(self, train: Train, *, resume: bool) -> None:
         """Trains the members one after the other, each into its folder, by `train`."""
+        out = ", ".join(member.name for member in _named(self.experiment) if not member.weight)
+        if out:
+            logger.info("left out for a weight of 0: %s", out)
         for member in self.models:
             assert isinstance(member.role, RoleConfig)
             task = stages.Assignment("teacher", member.role, member.alone(self.experiment), self._of(member), resume)
@@ -255,7 +269,7 @@ class Company:
         given = [(member, member.role) for member in self.members if isinstance(member.role, TeacherLists)]
         for member, role in given:
             lists = stages.read_teacher(role, split)
-            self._check_alone(member, lists)
+            check([replace(lists, source=member.name)], self._by)
             for exclude in longest:
                 lists_for_windows(lists, split, exclude)
             for method in climbed:
@@ -266,12 +280,7 @@ class Company:
             self.evaluate(split)
         elif all(role.test_rankings for _, role in given):
             for member, role in given:
-                self._check_alone(member, self._recommended(role, split))
-
-    def _check_alone(self, member: Member, lists: Rankings) -> None:
-        """Refuses a member's lists that cannot be added up to any others."""
-        if member.weight:
-            check([replace(lists, source=member.name)], self._by)
+                check([replace(self._recommended(role, split), source=member.name)], self._by)
 
     def _recommended(self, given: TeacherLists, split: Split) -> Rankings:
         """A file's lists for the test users."""

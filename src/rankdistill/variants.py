@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rankdistill import measuring, plugins, stages
-from rankdistill.checks import check_climb, check_metrics
+from rankdistill.checks import check_climb, check_metrics, teachers_given
 from rankdistill.climbing import read_labels
-from rankdistill.config import Experiment, TeacherLists, Teachers
+from rankdistill.config import Experiment, TeacherLists
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
 from rankdistill.errors import RankDistillError
@@ -248,9 +248,7 @@ def _stamp(experiment: Experiment) -> str:
     dump = experiment.model_dump(
         mode="json", exclude={**others, **free, "teacher": {**free, "each": {"__all__": free}}}
     )
-    teacher = experiment.teacher
-    each = teacher.each if isinstance(teacher, Teachers) else (teacher,)
-    files = [path for one in each if isinstance(one, TeacherLists) for path in (one.rankings, *one.easier)]
+    files = [path for each in teachers_given(experiment) for path in (each.rankings, *each.easier)]
     given = [state for path in files for state in state_of(path)] or None
     return stamp_of(experiment=dump, data=state_of(experiment.data.path), teacher=given)
 

@@ -108,6 +108,20 @@ def test_it_is_labelled_and_distilled_from_like_any_teacher(members: list[rd.Ran
     rd.distill(lists, rd.Caser.Config(dim=2), split, rd.RankingDistillation.Config(k=4), rd.Settings(train=train))
 
 
+def test_a_model_of_weight_0_takes_no_part(
+    members: list[rd.Ranker], split: rd.Split, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = rd.read("synthetic", users=40, items=30, length=12).split("leave_last_out")
+    unfit = [build(rd.Fossil.Config(dim=2), split, 0), build(rd.Caser.Config(dim=4), other, 0)]
+    with caplog.at_level("INFO", "rankdistill"):
+        found = rd.Ensemble.of([unfit[0], *members, unfit[1]], [0.0, 1.0, 2.0, 0.5, 0.0]).eval()
+    assert caplog.messages == ["left out for a weight of 0: Fossil, Caser"]
+    wanted = rd.Ensemble.of(members, [1.0, 2.0, 0.5]).eval()
+    assert found.config == wanted.config
+    assert found.parameters_count == sum(each.parameters_count for each in members)
+    np.testing.assert_array_equal(everything(found, split, 3), everything(wanted, split, 3))
+
+
 def test_what_cannot_be_one_teacher_is_refused(members: list[rd.Ranker], split: rd.Split) -> None:
     with pytest.raises(ConfigError, match="an ensemble of no models"):
         rd.Ensemble.of([])

@@ -70,6 +70,40 @@ def test_members_are_numbered_and_share_the_weight_of_their_table(here: Path) ->
     assert len(members_of(experiment(here, teacher={**CASER, "members": 3}))) == 3
 
 
+def test_a_teacher_of_weight_0_takes_no_part_and_the_others_stay_who_they_are(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(several(here, [CASER, {**MF, "dim": 2}, MF]), here / "run")
+    before = members_of(several(here, [CASER, {**MF, "dim": 2}, MF]))
+    unfit = {"kind": "fossil", "weight": 0.0, "members": 1, "train": {"validation_metric": "coverage@10"}}
+    nowhere = {"rankings": str(here / "nowhere.parquet"), "weight": 0.0}
+    for left_out, name in ((unfit, "fossil"), (nowhere, "nowhere.parquet")):
+        made = several(here, [CASER, left_out, MF])
+        assert [(each.number, each.seed) for each in members_of(made)] == [
+            (each.number, each.seed) for each in before[::2]
+        ]
+        caplog.clear()
+        with caplog.at_level("INFO", "rankdistill"):
+            run(made, here / "run")
+            run(made, here / "new")
+        assert caplog.messages.count(f"left out for a weight of 0: member 2 ({name})") == 2
+        assert {"member 1", "member 3"} <= set(skipped(here / "run"))
+        assert figures(here / "run") == figures(here / "new")
+        assert not (here / "new" / "teacher" / "members" / "2").exists()
+        card = card_of(here / "new" / "teacher")
+        assert (card["combine"], [each["number"] for each in card["members"]]) == ("log_sigmoid", [1, 3])
+        assert card["parameters"] == sum(each["parameters"] for each in card["members"])
+
+
+def test_of_two_teachers_one_of_weight_0_leaves_what_the_other_is(here: Path) -> None:
+    run(several(here, [CASER, {**MF, "weight": 0.0}], distillation={"kind": "hetcomp", "k": 3}), here / "run")
+    split, teacher = prepare(experiment(here)), here / "run" / "teacher"
+    found, wanted = (load_model(folder)[0] for folder in (teacher, teacher / "members" / "1"))
+    assert rd.label(found, split, k=3).items.tolist() == rd.label(wanted, split, k=3).items.tolist()
+    assert found.parameters_count == wanted.parameters_count
+    assert [path.name for path in sorted((here / "run").glob("labels-member-*"))] == ["labels-member-1.parquet"]
+
+
 @pytest.mark.parametrize(
     ("teachers", "loss", "combine"),
     [

@@ -100,6 +100,8 @@ def test_each_of_several_teachers_ends_at_its_best_epoch_and_trainings_of_one_ta
     assert load(tmp_path / "best.toml") == found
     assert epochs_of(taught(experiment(teacher={**table, "members": 3}), tmp_path)) == [4]
     assert epochs_of(taught(experiment(teacher={**table, "members": 4}), tmp_path)) == [6]  # between 4 and 7
+    without = experiment(teacher=[{**table, "members": 2, "weight": 0.0}, table, table])
+    assert epochs_of(taught(without, tmp_path)) == [12, 4, 7]
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,11 @@ class Teachers(Section):
 
     each: tuple[TeacherConfig | TeacherLists, ...] = Field(min_length=1, description="the tables in their order")
 
+    @property
+    def taking_part(self) -> dict[int, TeacherConfig | TeacherLists]:
+        """Those with a weight above 0, by their place from 1."""
+        return {place: table for place, table in enumerate(self.each, start=1) if table.weight}
+
 
 class EnsembleConfig(Section):
     """`[ensemble]`: how several teachers become one."""
@@ -362,7 +367,7 @@ class Experiment(Section):
     def roles(self) -> list[tuple[str, RoleConfig]]:
         """The models that are trained, each with the section that it is written in; of several teachers `teacher.2`."""
         if isinstance(self.teacher, Teachers):
-            teachers = [(f"teacher.{number}", each) for number, each in enumerate(self.teacher.each, start=1)]
+            teachers = [(f"teacher.{place}", each) for place, each in self.teacher.taking_part.items()]
         else:
             teachers = [("teacher", self.teacher)]
         return [(name, each) for name, each in (*teachers, ("student", self.student)) if isinstance(each, RoleConfig)]

@@ -45,6 +45,9 @@ def taught(experiment: Experiment, teacher: Path) -> Experiment:
     given, members = experiment.teacher, iter(members_of(experiment))
     several, tables = isinstance(given, Teachers), list[TeacherConfig | TeacherLists]()
     for table in given.each if isinstance(given, Teachers) else (given,):
+        if several and not table.weight:
+            tables.append(table)  # none of the members is of it
+            continue
         copies = table.members if isinstance(table, TeacherConfig) else 1
         folders = [member.folder(teacher) for member in islice(members, copies)] or [teacher]
         tables.append(table if isinstance(table, TeacherLists) else _ended_as(table, folders))

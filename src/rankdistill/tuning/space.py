@@ -71,7 +71,7 @@ def sections_of(experiment: Experiment, role: Role) -> dict[str, Section]:
 def _teaches_with(experiment: Experiment) -> bool:
     """Whether a teacher is trained with `[ranking_loss]`."""
     teacher = experiment.teacher
-    every = teacher.each if isinstance(teacher, Teachers) else (teacher,)
+    every = teacher.taking_part.values() if isinstance(teacher, Teachers) else (teacher,)
     return any(isinstance(each, TeacherConfig) and each.ranking_loss is None for each in every)
 
 
