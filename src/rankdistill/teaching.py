@@ -63,10 +63,11 @@ class Distillation:
                 f"({', '.join(_methods_that_need('lists'))})"
             )
         if needs == "model" and self.teacher is None:
+            served: tuple[Needs, ...] = ("lists",) if self.lists.scores is None else ("lists", "scores")
             raise ConfigError(
                 f"[distillation] kind = {plugins.kind_of(config)!r} asks the teacher itself while the student learns; "
                 f"give its model folder in place of its lists, or take another method "
-                f"({', '.join(_methods_that_need('lists', 'scores'))})"
+                f"({', '.join(_methods_that_need(*served))})"
             )
         lists = self.lists if needs == "scores" else replace(self.lists, scores=None)
         found = teacher_items(lists, split, config.k, config.exclude)

@@ -46,6 +46,16 @@ def test_a_method_gets_what_it_needs_of_lists_or_is_refused(kind: str, done: Pat
             assert not Path(f"from {given}").exists()
 
 
+@pytest.mark.parametrize("served", [("lists",), ("lists", "scores")])
+def test_a_method_that_asks_the_teacher_itself_is_refused_with_those_that_its_lists_can_serve(
+    served: tuple[str, ...], done: Path, cli: Command
+) -> None:
+    path = done / "labels.parquet" if "scores" in served else without_scores(done)
+    line = cli.refusal("distill", "e.toml", "--teacher", path, "--out", "model", *options("margin_mse"))
+    able = ", ".join(kind for kind, needs in METHODS.items() if needs in served)
+    assert line.endswith(f"give its model folder in place of its lists, or take another method ({able})")
+
+
 def test_a_teacher_that_is_given_itself_makes_its_lists_first(done: Path, cli: Command) -> None:
     cli.done("distill", "e.toml", "--teacher", done / "teacher", "--out", "model")
     assert Path("model/model.safetensors").read_bytes() == (done / "distilled" / "model.safetensors").read_bytes()
