@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -20,7 +21,7 @@ from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.evaluation.halves import means_of
 from rankdistill.files import write_json, write_text
 from rankdistill.loss import DistillationConfig
-from rankdistill.model_folder import CARD, is_model, load_card, load_model, save_model
+from rankdistill.model_folder import CARD, clear_model, is_model, load_card, load_model, save_model
 from rankdistill.pipeline import label, longest_list
 from rankdistill.ranker import Ranker, rank
 from rankdistill.rankings import Rankings
@@ -97,6 +98,16 @@ def _named(experiment: Experiment) -> list[Member]:
             number = len(members) + 1
             members.append(Member(number, alone, each.weight / copies, _seed(experiment.seed, number)))
     return members
+
+
+def clear_members(experiment: Experiment, teacher: Path) -> None:
+    """Removes from a teacher's folder the models of members that the experiment does not name."""
+    named = {member.folder(teacher) for member in _named(experiment) if isinstance(member.role, RoleConfig)}
+    for folder in (teacher / "members").glob("*"):
+        if folder.name.isdecimal() and folder not in named:
+            clear_model(folder)
+    with suppress(OSError):  # it is not there, or there is something in it
+        (teacher / "members").rmdir()
 
 
 def _seed(seed: int, number: int) -> int:

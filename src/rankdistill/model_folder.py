@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +26,12 @@ from rankdistill.types import Json
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 
+_OF_A_MODEL = (
+    *(WEIGHTS, CARD, "ids/users.parquet", "ids/items.parquet", "config.toml"),
+    *("metrics.jsonl", "checkpoint.safetensors", "mlflow.json", "tensorboard/events.*"),
+    *("rankings.parquet", "evaluation.parquet", "evaluation-halves.parquet"),
+)
+"""What the training and the measuring of a model leave in its folder, beside `epochs/`."""
 _LISTS_ALONE = {"lists": "lists alone", "fusion": "several teachers' lists added up"}
 """What a teacher is whose card is of this kind, and that has no model."""
 _OF_TRAINING = ("fingerprint", "settings", "seed", "distillation", "epoch", "epochs", "best_epoch", "train_seconds")
@@ -70,6 +77,19 @@ def save_model(folder: Path, model: Ranker, user_ids: IdMap, item_ids: IdMap, ab
 def weights_of(model: Ranker) -> dict[str, Tensor]:
     """The numbers that a model's file holds."""
     return packed(model_state(model), model.precision)
+
+
+def clear_model(folder: Path) -> None:
+    """Removes a model, its earlier epochs and its figures; what else is in its folder stays, and the folder with it."""
+    for epoch in folder.glob("epochs/*"):
+        if epoch.name.isdecimal():
+            clear_model(epoch)
+    for pattern in _OF_A_MODEL:
+        for file in folder.glob(pattern):
+            file.unlink()
+    for inside in ("ids", "tensorboard", "epochs", ""):
+        with suppress(OSError):  # it is not there, or there is something in it
+            (folder / inside).rmdir()
 
 
 def bytes_of(model: Ranker) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,8 +22,8 @@ from rankdistill.evaluation.halves import beside, means_of
 from rankdistill.files import write_json, write_text
 from rankdistill.folders import begun
 from rankdistill.loss import DistillationConfig
-from rankdistill.members import Company
-from rankdistill.model_folder import CARD, WEIGHTS, is_model, load_card, load_model, origin_of, save_model
+from rankdistill.members import Company, clear_members
+from rankdistill.model_folder import CARD, clear_model, is_model, load_card, load_model, origin_of, save_model
 from rankdistill.owners import check_made_by
 from rankdistill.pipeline import check_list_length, label, prepare, training_seed, warn_of_few_queries
 from rankdistill.ranker import Ranker
@@ -159,6 +158,7 @@ class Run:
         else:
             assert isinstance(self.experiment.teacher, RoleConfig)
             self.train("teacher", self.experiment.teacher, split)
+            clear_members(self.experiment, self.folder.model("teacher"))
         return split, None if given is None else given.lists
 
     def check(self, methods: Sequence[DistillationConfig]) -> tuple[Split, Given | None]:
@@ -437,16 +437,8 @@ class Run:
         """What an earlier teacher left in the folder speaks of another one."""
         for stage in ("teacher", "teacher evaluation", "labels"):
             self.folder.forget(stage)
-        for name in (
-            WEIGHTS,
-            EVALUATION,
-            "evaluation-halves.parquet",
-            RANKINGS,
-            "metrics.jsonl",
-            "config.toml",
-        ):
-            (self.folder.model("teacher") / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder.model("teacher") / stages.EPOCHS, ignore_errors=True)
+        clear_members(self.experiment, self.folder.model("teacher"))
+        clear_model(self.folder.model("teacher"))
         for lists in (self.folder.labels, *all_easier_labels(self.folder.labels)):
             lists.unlink(missing_ok=True)
 

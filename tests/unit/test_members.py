@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,47 @@ def test_from_several_to_one_and_back_gives_what_new_folders_give(here: Path) ->
     for made, wanted in ((two, "two"), (lists, "lists"), (one, "one"), (two, "two")):
         run(made, here / "run")
         assert figures(here / "run") == figures(here / wanted)
+
+
+ONE: dict[str, dict[str, Any]] = {
+    "a model": {"teacher": CASER},
+    "a file of lists": {"teacher": {"rankings": "lists.parquet"}},
+    "another model": {"teacher": {"rankings": "two/student"}},
+}
+
+
+@pytest.mark.parametrize("change", ONE)
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_belongs_to_a_former_teacher_of_several_goes_and_what_a_user_put_there_stays(
+    here: Path, monkeypatch: pytest.MonkeyPatch, change: str, resume: bool
+) -> None:
+    monkeypatch.chdir(here)
+    kept = {"train": {"epochs": 2, "checkpoints": 1}}
+    run(several(here, [{**CASER, **kept}, {**MF, **kept}]), here / "two")
+    (here / "lists.parquet").write_bytes((here / "two" / "labels.parquet").read_bytes())
+    theirs = [
+        here / "run" / "teacher" / "members" / name for name in ("notes.txt", "own/model.json", "2/labels.parquet")
+    ]
+    shutil.copytree(here / "two", here / "run")
+    run(experiment(here, **ONE[change]), here / "run", resume=resume)
+    assert not (here / "run" / "teacher" / "members").exists()
+    shutil.rmtree(here / "run")
+    shutil.copytree(here / "two", here / "run")
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    run(experiment(here, **ONE[change]), here / "run", resume=resume)
+    assert sorted(snapshot(here / "run" / "teacher" / "members")) == sorted(theirs)
+
+
+def test_members_that_are_named_no_longer_go_and_those_of_weight_0_stay(here: Path) -> None:
+    three, members = several(here, [CASER, MF, {**MF, "dim": 2}]), here / "run" / "teacher" / "members"
+    run(three, here / "run")
+    run(several(here, [{**CASER, "weight": 0.0}, MF]), here / "run")
+    assert sorted(path.name for path in members.iterdir()) == ["1", "2"]
+    run(three, here / "run")
+    assert {"member 1", "member 2"} <= set(skipped(here / "run"))
+    assert "member 3" not in skipped(here / "run")
 
 
 def test_models_that_have_no_scores_in_common_are_fused_by_their_lists(here: Path) -> None:
