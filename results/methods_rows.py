@@ -52,6 +52,8 @@ RATES = {"gowalla": (0.002, 0.003, 0.005), "movielens-1m": (0.003, 0.005, 0.01)}
 """The learning rates that plain students try, on each data set."""
 FACTORS = (1.0, 0.1, 10.0)
 """By what each method multiplies its own alpha."""
+FIRST = {"rankdistil": 0.01, "margin_mse": 1.0}
+"""The own alpha of methods when the first rows were made, where it is another since, for what these show."""
 KEY = ("pair", "method", "learning_rate", "factor", "seed", "trial")
 
 
@@ -97,7 +99,8 @@ class Row:
         if self.method in UNTAUGHT:
             return Variant(experiment_of(self.data, self.teacher, [*student, *run]), distilled=False)
         config = plugins.find("distillation", self.method).Config
-        method = [f"kind='{self.method}'", f"alpha={config().alpha * self.factor:.6g}"]
+        alpha = FIRST.get(self.method, config().alpha) * self.factor
+        method = [f"kind='{self.method}'", f"alpha={alpha:.6g}"]
         if self.method in SHARES:
             method.append(f"query_share={SHARES[self.method]}")
         if "warmup_epochs" in config.model_fields:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from rankdistill.config import Range
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
 from rankdistill.types import PAD
 
@@ -24,6 +26,9 @@ class MarginMSE(Loss):
         """Options of Margin-MSE."""
 
         kind: Literal["margin_mse"] = "margin_mse"
+        alpha: Annotated[float, Range(1e-3, 1.0, log=True)] = Field(
+            0.1, ge=0, description="the weight of the distillation loss"
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class RankDistil(Loss):
         kind: Literal["rankdistil"] = "rankdistil"
         k: Annotated[int, Range(10, 100, log=True)] = Field(40, ge=1, description="K, the length of the teacher's list")
         alpha: Annotated[float, Range(1e-4, 1.0, log=True)] = Field(
-            0.01, ge=0, description="the weight of the distillation loss"
+            0.1, ge=0, description="the weight of the distillation loss"
         )
         orders: int = Field(8, ge=1, description="orders drawn of each list")
         temperature: Annotated[float, Range(0.1, 10.0, log=True)] = Field(
