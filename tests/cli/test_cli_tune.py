@@ -296,6 +296,28 @@ class TestWithOptuna:
         assert "teacher: the Caser of " in outcome.err
         assert (desk / "run" / "teacher" / "model.safetensors").read_bytes() == kept[0].read_bytes()
 
+    def test_a_given_model_without_a_teacher_to_train_in_the_end_is_refused_with_what_to_do(
+        self, desk: Path, cli: Command
+    ) -> None:
+        apart = ("--set", "split.train_on_validation=false")
+        cli.done("train", "e.toml", "--role", "teacher", "--out", "teacher", *apart)
+        (desk / "bare.toml").write_text(
+            (desk / "e.toml").read_text().replace('[teacher]\nkind = "caser"\ndim = 4\n', "")
+        )
+        compress = ("compress", "bare.toml", "--teacher", "teacher", *SMALLER, "--under-mb", "0.002", "--trials", "1")
+        tune = ("tune", "bare.toml", "--role", "distilled", "--teacher", "teacher", "--trials", "1")
+        for command in (compress, tune):
+            line = cli.refusal(*command, "--out", "small")
+            assert line.startswith(
+                "teacher: the final run trains [teacher] with the validation part, too, and there is none to train "
+                "(bare.toml: [teacher]: is missing; "
+            )
+            assert line.endswith(
+                "); make [teacher] what the model is, or set split.train_on_validation=false, and the run has the "
+                "model itself"
+            )
+        cli.done(*compress, *apart, "--out", "small")
+
     def test_a_larger_budget_finds_the_work_of_a_smaller_one(
         self, desk: Path, cli: Command, monkeypatch: pytest.MonkeyPatch
     ) -> None:

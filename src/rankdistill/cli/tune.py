@@ -99,7 +99,7 @@ def with_teacher(config: Path, changes: Changes, teacher: Path | None) -> tuple[
     It is where final models learn from the validation part, too: their teacher is then trained anew.
 
     Raises:
-        ConfigError: the given model is not what would be trained.
+        ConfigError: the given model is not what would be trained, or nothing would be.
         RankDistillError: what is given is no teacher.
     """
     if teacher is None:
@@ -111,6 +111,13 @@ def with_teacher(config: Path, changes: Changes, teacher: Path | None) -> tuple[
         return named, None
     from rankdistill.tuning.inputs import check_trained_again
 
-    written = load_experiment(config, changes)
+    try:
+        written = load_experiment(config, changes)
+    except ConfigError as error:  # in [teacher], for the rest was read above
+        raise ConfigError(
+            f"{teacher}: the final run trains [teacher] with the validation part, too, and there is none to train "
+            f"({error}); make [teacher] what the model is, or set split.train_on_validation=false, and the run has the "
+            f"model itself"
+        ) from error
     check_trained_again(teacher, written)
     return named, written
