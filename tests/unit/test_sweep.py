@@ -298,7 +298,7 @@ class TestPage:
             made = {"difference": difference, "low": difference - 0.01, "high": difference + 0.01, "p_value": p_value}
             found["rows"][3]["against"]["teacher"] = {"ndcg@10": made}
             found["rows"][3]["metrics"] = {"ndcg@10": 0.3 + difference}
-            return [each for each in facts.warnings(found) if "little to learn" in each]
+            return [each for each in facts.doubts(found) if "little to learn" in each]
 
         assert warned(-0.02, 0.01) == []
         (unsure,) = warned(-0.02, 0.2)

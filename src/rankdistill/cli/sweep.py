@@ -172,5 +172,5 @@ def _print(page: Path, output: Output) -> None:
         return
     from rankdistill.report.sweep import brief, facts
 
-    told = [*brief.differences(found), *brief.fronts(found), *facts.failures(found), f"report: {page}"]
-    output.show(found["rows"], brief.heads(found), brief.rows(found), *told, folded=True)
+    told = [*brief.differences(found), *facts.findings(found), *brief.fronts(found), *facts.failures(found)]
+    output.show(found["rows"], brief.heads(found), brief.rows(found), *told, f"report: {page}", folded=True)

@@ -34,25 +34,24 @@ def evidence(made: Comparison | None) -> str:
 
 
 def _teacher_no_better(run: Run, name: str) -> str:
+    """Whether there was anything to learn from the teacher."""
     teacher, student = run.model("teacher"), run.model("student")
     base, best = (model.metric(name) if model else None for model in (teacher, student))
-    return teacher_no_better(name, base, best, run.comparison("student", "teacher", name))
-
-
-def teacher_no_better(
-    name: str, base: float | None, best: float | None, made: Comparison | None, student: str = "the plain student"
-) -> str:
-    """Whether there was anything to learn from the teacher.
-
-    Args:
-        name: of a metric.
-        base: the teacher's.
-        best: the plain student's.
-        made: the student's against the teacher's.
-        student: what to call the student.
-    """
     if base is None or best is None:
         return ""
+    return teacher_no_better("the plain student", name, base, best, run.comparison("student", "teacher", name))
+
+
+def teacher_no_better(student: str, name: str, base: float, best: float, made: Comparison | None) -> str:
+    """That there was little to learn from a teacher; nothing where it is better, significantly if that was tested.
+
+    Args:
+        student: what to call the plain student.
+        name: the metric.
+        base: the teacher's value of it.
+        best: the plain student's.
+        made: the plain student less the teacher.
+    """
     proven = made is not None and made.significant
     tested = made is not None and made.p_value is not None
     if best < base and (proven or not tested):

@@ -16,7 +16,7 @@ from rankdistill.parallel import Processors, execute
 from rankdistill.processor import cores, processor_name
 from rankdistill.report.numerals import duration
 from rankdistill.report.sweep import write_sweep
-from rankdistill.report.sweep.facts import warnings
+from rankdistill.report.sweep.facts import doubts
 from rankdistill.stages import describe_data
 from rankdistill.sweep.gather import gather
 from rankdistill.sweep.plan import Plan
@@ -63,10 +63,10 @@ def sweep(request: Request, plan: Plan, out: Path, processors: Processors) -> Pa
             **gather(students),
             "machine": {"processor": processor_name(), "cores": cores(), "versions": versions()},
         }
-        found["warnings"] = warnings(found)
-        for warning in found["warnings"]:
-            logger.warning("%s", warning)
-        return write_sweep(found, out)
+        page = write_sweep(found, out)
+    for warning in doubts(found):
+        logger.warning("%s", warning)
+    return page
 
 
 def _announced(students: Students, todo: list[Variant], processors: Processors) -> str:

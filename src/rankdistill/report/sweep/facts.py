@@ -194,8 +194,14 @@ def headline(found: Json) -> str:
 
 
 def summary(found: Json) -> list[str]:
-    """What was found, in sentences, and `warnings`."""
-    made = _against_plain(found)
+    """What was found and what speaks against it, in sentences."""
+    return [*findings(found), *doubts(found)]
+
+
+def findings(found: Json) -> list[str]:
+    """How many students distillation made better, and by what they are compared."""
+    name = found["quality"]["metric"]
+    made = [one for row in found["rows"] if (one := comparison(row, "plain", name))]
     better = sum(one.significant and (one.difference or 0) > 0 for one in made)
     worse = sum(one.significant and (one.difference or 0) < 0 for one in made)
     told = [
@@ -204,39 +210,45 @@ def summary(found: Json) -> list[str]:
     ]
     if _validated(found):
         told.append("Students are compared by the validation part; the test part had no say in which ones are marked.")
-    return [*told, *warnings(found)]
+    return told
 
 
-def _against_plain(found: Json) -> list[Comparison]:
-    name = found["quality"]["metric"]
-    return [one for row in found["rows"] if (one := comparison(row, "plain", name))]
-
-
-def warnings(found: Json) -> list[str]:
-    """What speaks against the result, in sentences."""
-    measure, made = _half_metric(found), _against_plain(found)
-    halves = [[comparison(row, "plain", f"{half}/{measure}") for half in HALF_NAMES] for row in found["rows"]]
-    found_alone = [head_alone(*both) for both in halves]
-    told = [
-        f"Distilled students whose gain over the plain one {does} popular items alone: {popular} of {len(made)}."
-        for does in ("sits in", "is shown for")
-        if (popular := found_alone.count(does))
-    ]
-    size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
-    if size and (large := sum(row["bytes"] >= size * (1 - ALIKE) for row in sized)):
-        told.append(f"Students that are as large as their teacher, or larger: {large} of {len(sized)}.")
-    plain = [row for row in found["rows"] if row["role"] == "student" and quality_of(found, row) is not None]
-    if plain:
-        best = max(plain, key=lambda row: quality_of(found, row) or 0.0)
-        name, base = found["quality"]["metric"], test_of(found, found["rows"][0])
-        who = f"the best plain student ({name_of(best)}) on the test part"
-        told.append(teacher_no_better(name, base, test_of(found, best), comparison(best, "teacher", name), who))
+def doubts(found: Json) -> list[str]:
+    """What speaks against the result, in sentences; the `warnings` of `sweep.json`."""
+    told = [_teacher_no_better(found), *_popular_alone(found), _as_large(found)]
     if not _validated(found):
         told.append(
             "There is no validation part: whoever picks a student here picks it by the test data, and its figures are "
             "too good. Set [split] train_on_validation = false to choose by validation figures."
         )
     return [one for one in told if one]
+
+
+def _teacher_no_better(found: Json) -> str:
+    name, students = found["quality"]["metric"], [row for row in found["rows"] if row["role"] == "student"]
+    best = max(students, key=lambda row: quality_of(found, row) or 0.0)
+    base, value = test_of(found, found["rows"][0]), test_of(found, best)
+    if base is None or value is None:
+        return ""
+    student = f"the best plain student ({name_of(best)}) on the test part"
+    return teacher_no_better(student, name, base, value, comparison(best, "teacher", name))
+
+
+def _popular_alone(found: Json) -> list[str]:
+    measure = _half_metric(found)
+    rows = [row for row in found["rows"] if comparison(row, "plain", found["quality"]["metric"])]
+    gains = [head_alone(*(comparison(row, "plain", f"{half}/{measure}") for half in HALF_NAMES)) for row in rows]
+    return [
+        f"Distilled students whose gain over the plain one {does} popular items alone: {popular} of {len(rows)}."
+        for does in ("sits in", "is shown for")
+        if (popular := gains.count(does))
+    ]
+
+
+def _as_large(found: Json) -> str:
+    size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
+    large = sum(row["bytes"] >= size * (1 - ALIKE) for row in sized) if size else 0
+    return f"Students that are as large as their teacher, or larger: {large} of {len(sized)}." if large else ""
 
 
 def caption(found: Json) -> str:

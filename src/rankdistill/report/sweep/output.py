@@ -21,7 +21,7 @@ def write_sweep(found: Json, out: Path) -> Path:
     Raises:
         StorageError: a file could not be written.
     """
-    write_json(out / "sweep.json", found)
+    write_json(out / "sweep.json", found | {"warnings": facts.doubts(found)})
     write_text(out / "sweep.md", document(found))
     write_text(out / "sweep.html", page(found))
     return out / "sweep.html"
