@@ -54,6 +54,11 @@ def evaluate_model(
     return evaluation
 
 
+def measured_files(folder: Path) -> tuple[Path, ...]:
+    """What `evaluate_model` writes into a model's folder, beside the figures of the card."""
+    return folder / EVALUATION, halves.beside(folder / EVALUATION), folder / RANKINGS
+
+
 def write_evaluation(evaluation: Evaluation, parts: Evaluation, path: Path, user_ids: IdMap) -> None:
     """Writes an evaluation, and beside it that of its popular and unpopular halves."""
     evaluation.write(path, user_ids)

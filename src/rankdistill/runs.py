@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -62,16 +63,12 @@ class RunFolder:
         kept: Json = known if isinstance(known, dict) else {"stamp": known}
         if kept.get("stamp") != stamp or not all(file.exists() for file in files):
             return False
-        states = kept.get("files", {})
-        other = next((name for name, state in states.items() if not is_as_left(self.path / name, state)), None)
-        if other is not None:
-            logger.warning("%s: made again: %s is gone or no longer what was written there", stage, self.path / other)
-        return other is None
+        return are_as_left(stage, self.path, kept.get("files", {}))
 
     def done(self, stage: str, stamp: str, *files: Path) -> None:
         """Notes that a stage is finished, and in which state its files are, or those in its folders; see `is_done`."""
         every = (inside for file in files for inside in ([file] if file.is_file() else sorted(file.rglob("*"))))
-        states = {file.relative_to(self.path).as_posix(): content_of(file) for file in every if file.is_file()}
+        states = noted(self.path, (file for file in every if file.is_file()))
         write_json(self.path / "stages.json", {**self._stamps(), stage: {"stamp": stamp, "files": states}})
 
     def forget(self, stage: str) -> None:
@@ -89,12 +86,20 @@ class RunFolder:
         return read_object(self.path / "stages.json")
 
 
-def content_of(file: Path) -> list[Any]:
-    """The size, time of change and content of a file; see `is_as_left`."""
-    return [*_seen(file), _content(file)]
+def noted(folder: Path, files: Iterable[Path]) -> Json:
+    """The size, time of change and content of files of a folder, by their names in it; see `are_as_left`."""
+    return {file.relative_to(folder).as_posix(): [*_seen(file), _content(file)] for file in files}
 
 
-def is_as_left(file: Path, state: list[Any]) -> bool:
+def are_as_left(what: str, folder: Path, states: Json) -> bool:
+    """Whether the files of a folder have the content that was noted; of the first that has not, a warning says so."""
+    other = next((name for name, state in states.items() if not _is_as_left(folder / name, state)), None)
+    if other is not None:
+        logger.warning("%s: made again: %s is gone or no longer what was written there", what, folder / other)
+    return other is None
+
+
+def _is_as_left(file: Path, state: list[Any]) -> bool:
     """Whether a file has the content that it had; read only where its size or time is another, as those of a copy."""
     return file.is_file() and (_seen(file) == state[:2] or _content(file) == state[2])
 

@@ -14,14 +14,13 @@ from rankdistill.config import Experiment, TeacherLists
 from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split
 from rankdistill.errors import RankDistillError
-from rankdistill.evaluation.halves import beside
 from rankdistill.files import read_object, write_json
 from rankdistill.loss import DistillationConfig
 from rankdistill.members import Company, has_model, kind_of
 from rankdistill.model_folder import CARD, WEIGHTS, load_card, load_model
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
-from rankdistill.runs import EVALUATION, RANKINGS, Role, RunFolder, content_of, is_as_left, stamp_of, state_of
+from rankdistill.runs import EVALUATION, RANKINGS, Role, RunFolder, are_as_left, noted, stamp_of, state_of
 from rankdistill.teaching import check_student, needs_of
 from rankdistill.types import Json
 from rankdistill.workflow import Run
@@ -29,7 +28,6 @@ from rankdistill.workflow import Run
 _SHARED = "shared"
 _DIGITS = 8
 """Of a hash, in the name of a folder."""
-_MEASURED = (EVALUATION, beside(Path(EVALUATION)).name, RANKINGS)
 _OPENED: dict[tuple[Path, str, str | None], Shared] = {}
 """What was opened last in this process: by its folder, the state of that, and the name of the lists."""
 
@@ -311,7 +309,7 @@ def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
 
     Returns:
         The content of `model.json`: parameters, bytes, seconds, `metrics` on the test part, `validation` metrics or
-        None, and a `stamp` of all that they depend on.
+        None, a `stamp` of all that they depend on, and in which state the `files` are.
     """
     stamp = shared.stamp(variant, folder)
     if is_done(folder, stamp):
@@ -321,7 +319,7 @@ def train_variant(variant: Variant, shared: Shared, folder: Path) -> Json:
     settings = variant.experiment.evaluate
     measuring.evaluate_model(folder, model, shared.split, settings, timed=False)
     validation = measuring.validate_model(model, shared.split, settings)
-    files = {name: content_of(folder / name) for name in (WEIGHTS, *_MEASURED)}
+    files = noted(folder, (folder / WEIGHTS, *measuring.measured_files(folder)))
     card = {**load_card(folder), "validation": validation, "stamp": stamp, "files": files}
     write_json(folder / CARD, card)
     stages.track_test(variant.experiment, folder)
@@ -334,5 +332,4 @@ def is_done(folder: Path, stamp: str) -> bool:
     if card.get("stamp") != stamp or not all((folder / name).exists() for name in (WEIGHTS, EVALUATION, RANKINGS)):
         return False
     # an earlier version noted the content of the weights alone
-    files = card.get("files") or {WEIGHTS: [None, None, card.get("sha256")]}
-    return all(is_as_left(folder / name, state) for name, state in files.items())
+    return are_as_left(folder.name, folder, card.get("files") or {WEIGHTS: [None, None, card.get("sha256")]})

@@ -18,7 +18,7 @@ from rankdistill.data.splitting import Split
 from rankdistill.data.storage import read_split, write_split
 from rankdistill.errors import RankDistillError
 from rankdistill.evaluation.evaluate import Evaluation
-from rankdistill.evaluation.halves import beside, means_of
+from rankdistill.evaluation.halves import means_of
 from rankdistill.files import write_json, write_text
 from rankdistill.folders import begun
 from rankdistill.loss import DistillationConfig
@@ -77,12 +77,6 @@ def run(experiment: Experiment, out: Path, *, resume: bool = False, starts_over:
 def _evaluation_of(stage: str) -> str:
     """What the evaluation of a stage's model is called."""
     return f"{stage} evaluation"
-
-
-def _measured(model: Path) -> tuple[Path, ...]:
-    """What is found in a model's folder once it was measured on the test users."""
-    values = model / EVALUATION
-    return values, beside(values), model / RANKINGS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -305,7 +299,7 @@ class Run:
         settings = self.experiment.evaluate
         evaluated = stamp_of(trained=trained, evaluate=settings.model_dump(mode="json"))
         stage = _evaluation_of(name)
-        values, files = path / EVALUATION, _measured(path)
+        values, files = path / EVALUATION, measuring.measured_files(path)
         if self._result(stage, evaluated, lambda: Evaluation.read(values, split.user_ids), *files):
             return
         means = measuring.evaluate_model(path, ranker, split, settings).mean()
@@ -332,7 +326,7 @@ class Run:
             measured = company.evaluate(split)
             self._clear_teacher()
             company.write_card(measured, split)
-            self.folder.done("teacher", stamp, path / CARD, *_measured(path))
+            self.folder.done("teacher", stamp, path / CARD, *measuring.measured_files(path))
 
     def _adopt(self, source: Path, model: Ranker, split: Split) -> None:
         """Takes the model of a folder that was trained on the same data as the teacher, and measures it.
@@ -348,7 +342,7 @@ class Run:
             about = {"role": "teacher", "from": str(source), **origin_of(card)}
             save_model(path, model, split.user_ids, split.item_ids, about)
         measuring.evaluate_model(path, model, split, settings)
-        self.folder.done("teacher", stamp, path / CARD, *_measured(path))
+        self.folder.done("teacher", stamp, path / CARD, *measuring.measured_files(path))
         logger.info("teacher: the %s of %s", type(model).__name__, source)
 
     def label(self, split: Split, method: DistillationConfig, path: Path) -> Rankings:

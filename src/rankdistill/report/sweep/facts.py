@@ -225,6 +225,7 @@ def doubts(found: Json) -> list[str]:
 
 
 def _teacher_no_better(found: Json) -> str:
+    """Whether there was anything to learn from the teacher, by the plain student that would be chosen."""
     name, students = found["quality"]["metric"], [row for row in found["rows"] if row["role"] == "student"]
     best = max(students, key=lambda row: quality_of(found, row) or 0.0)
     base, value = test_of(found, found["rows"][0]), test_of(found, best)
@@ -235,6 +236,7 @@ def _teacher_no_better(found: Json) -> str:
 
 
 def _popular_alone(found: Json) -> list[str]:
+    """How many distilled students gain in popular items and nowhere else."""
     measure = _half_metric(found)
     rows = [row for row in found["rows"] if comparison(row, "plain", found["quality"]["metric"])]
     gains = [head_alone(*(comparison(row, "plain", f"{half}/{measure}") for half in HALF_NAMES)) for row in rows]
@@ -246,6 +248,7 @@ def _popular_alone(found: Json) -> list[str]:
 
 
 def _as_large(found: Json) -> str:
+    """How many students are no smaller than their teacher."""
     size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
     large = sum(row["bytes"] >= size * (1 - ALIKE) for row in sized) if size else 0
     return f"Students that are as large as their teacher, or larger: {large} of {len(sized)}." if large else ""
