@@ -73,10 +73,15 @@ def validate_model(model: Ranker, split: Split, config: EvaluateConfig) -> dict[
     return measured(model, queries, config.metrics, config.depth, split.num_items).mean()
 
 
-def time_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig) -> None:
-    """Writes the latency of a model into its `model.json`; to be called with nothing else running."""
-    queries = split.queries("test", exclude_seen=config.exclude_seen)
-    write_json(folder / CARD, {**load_card(folder), **_speed(model, queries)})
+def time_model(folder: Path, model: Ranker, split: Split, config: EvaluateConfig, call: str | None = None) -> None:
+    """Writes the latency of a model into its `model.json`; to be called with nothing else running.
+
+    A `call` is noted with it: what tells the models that are timed one after another from those of another time.
+    """
+    speed = _speed(model, split.queries("test", exclude_seen=config.exclude_seen))
+    if call is not None:
+        speed["latency_ms"]["call"] = call
+    write_json(folder / CARD, {**load_card(folder), **speed})
 
 
 def _speed(model: Ranker, queries: Queries) -> Json:

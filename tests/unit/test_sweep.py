@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankdistill import console
+from rankdistill import console, measuring
 from rankdistill.config import Experiment, parse
 from rankdistill.errors import ConfigError
 from rankdistill.files import write_json
+from rankdistill.latency import Latency
 from rankdistill.measuring import validate_model
 from rankdistill.model_folder import load_card, load_model
 from rankdistill.models.popularity import Popularity
@@ -25,7 +26,7 @@ from rankdistill.pipeline import label, prepare, train
 from rankdistill.report.sweep import brief, facts, write_sweep
 from rankdistill.report.sweep.plot import figures
 from rankdistill.sweep.axes import Axis, parse_all, product
-from rankdistill.sweep.gather import _latencies
+from rankdistill.sweep.gather import _latencies, gather
 from rankdistill.sweep.pareto import front
 from rankdistill.sweep.plan import Plan, plan
 from rankdistill.sweep.request import Request
@@ -374,6 +375,58 @@ def test_students_that_compute_the_same_have_one_latency_and_noise_is_rounded_aw
     assert math.isnan(_latencies(rows)[3])
 
 
+class Sweep:
+    """Sweeps of small students in one folder; each call times every model with the number of the call."""
+
+    def __init__(self, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.out, self.call, self.timed, self.stopped_before = out, 0, 0, -1
+        monkeypatch.setattr(measuring, "measure_latency", self._latency)
+
+    def _latency(self, *_: object) -> Latency:
+        if self.timed == self.stopped_before:
+            raise KeyboardInterrupt
+        self.timed += 1
+        return Latency(self.call, self.call, self.call)
+
+    def measure(self, dims: str) -> tuple[int, set[float]]:
+        """Trains what is missing and measures; how many models were timed, and the latencies in the report."""
+        small = {"data": {"kind": "synthetic", "users": 40, "items": 30, "length": 12}, "train": {"epochs": 1}}
+        made = plan(lambda changes: parse({**SECTIONS, **small}, "e.toml", changes), axes(student__dim=dims))
+        students = Students(made, Shared.make(made.base, made.variants, self.out))
+        for variant in made.variants:
+            train_variant(variant, students.shared, students.folder(variant))
+        self.call, self.timed = self.call + 1, 0
+        students.measure()
+        return self.timed, {row["latency_ms"]["p50"] for row in gather(students)["rows"]}
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    return Sweep(tmp_path / "out", monkeypatch)
+
+
+def test_all_models_of_a_sweep_are_timed_in_one_call(small: Sweep) -> None:
+    assert small.measure("2,3") == (5, {1})
+    assert small.measure("2,3") == (0, {1})
+    assert small.measure("2,3,4") == (7, {3})
+    assert small.measure("2,3") == (0, {3})
+    assert small.measure("4,5") == (5, {5})
+    assert small.measure("3,4") == (5, {6})  # those of 4 were timed beside those of 5
+    card = load_card(small.out / "teacher")
+    write_json(small.out / "teacher" / "model.json", card | {"latency_ms": {"p50": 9, "p99": 9}})  # of `evaluate`
+    assert small.measure("3,4") == (5, {7})
+
+
+def test_a_sweep_that_is_stopped_while_it_times_ends_with_latencies_of_one_call(small: Sweep) -> None:
+    small.measure("3,4")
+    for timed in range(7):
+        small.stopped_before = timed
+        with pytest.raises(KeyboardInterrupt):
+            small.measure("2,3,4")
+    small.stopped_before = -1
+    assert small.measure("2,3,4") == (7, {9})
+
+
 @pytest.mark.parametrize(
     ("teacher", "names"),
     [
@@ -397,42 +450,6 @@ def test_a_dry_run_lists_each_model_that_the_teacher_is_made_of(
     solved = {"teacher 3"} if isinstance(teacher, list) else set()  # is not timed
     assert all((row["seconds"] > 0) != (row["name"] in solved) for row in rows)
     assert not (tmp_path / "out").exists()
-
-
-def test_where_one_latency_is_missing_all_are_measured_anew_also_after_a_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = {"data": {"kind": "synthetic", "users": 40, "items": 30, "length": 12}, "train": {"epochs": 1}}
-    made = plan(lambda keys: parse({**SECTIONS, **small}, "e.toml", keys), axes(student__dim="2,3"), (1,))
-    students = Students(made, Shared.make(made.base, made.variants, tmp_path))
-    for variant in made.variants:
-        train_variant(variant, students.shared, students.folder(variant))
-    folders = [students.shared.folder.model("teacher"), *map(students.folder, made.variants)]
-    timed: list[Path] = []
-
-    def timing(folder: Path, *_: Any) -> None:
-        if stop and timed:
-            raise KeyboardInterrupt
-        timed.append(folder)
-        write_json(folder / "model.json", {**load_card(folder), "latency_ms": {"p50": float(len(timed)), "p99": 9.0}})
-
-    monkeypatch.setattr("rankdistill.measuring.time_model", timing)
-    stop = False
-    students.measure()
-    assert sorted(timed) == sorted(folders)
-    timed.clear()
-    students.measure()
-    assert timed == []
-    card = load_card(folders[1])
-    del card["latency_ms"]
-    write_json(folders[1] / "model.json", card)
-    stop = True
-    with pytest.raises(KeyboardInterrupt):
-        students.measure()
-    stop = False
-    timed.clear()
-    students.measure()
-    assert sorted(timed) == sorted(folders)
 
 
 @pytest.mark.parametrize("given", [False, True])

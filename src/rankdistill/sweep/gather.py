@@ -111,11 +111,12 @@ def _row(students: Students, point: Point) -> Json:
 def _costs(cards: Sequence[Json]) -> Json:
     """Sizes and speeds, of the model that was timed; the seconds of training of all of them on average."""
     timed = next((card for card in cards if "latency_ms" in card), cards[0] if cards else {})
+    latency = timed.get("latency_ms", {})
     seconds = [card["train_seconds"] for card in cards if "train_seconds" in card]
     return {
         "parameters": timed.get("parameters"),
         "bytes": timed.get("bytes"),
-        "latency_ms": timed.get("latency_ms") or {"p50": None, "p99": None},
+        "latency_ms": {name: latency.get(name) for name in ("p50", "p99")},
         "users_per_second": timed.get("users_per_second"),
         "train_seconds": float(np.mean(seconds)) if seconds else None,
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rankdistill import measuring
@@ -32,6 +34,7 @@ class Students:
     plan: Plan
     shared: Shared
     _stamps: dict[str, str] = field(default_factory=dict)
+    _done: set[str] = field(default_factory=set)
 
     @property
     def out(self) -> Path:
@@ -48,8 +51,10 @@ class Students:
         return self._stamps[variant.name]
 
     def is_done(self, variant: Variant) -> bool:
-        """Whether a student was trained and measured with what it depends on now."""
-        return is_done(self.folder(variant), self._stamp(variant))
+        """Whether a student was trained and measured with what it depends on now; its files are looked at once."""
+        if variant.name not in self._done and is_done(self.folder(variant), self._stamp(variant)):
+            self._done.add(variant.name)
+        return variant.name in self._done
 
     def failed(self, variant: Variant) -> str | None:
         """Why a student cannot be trained; None where that is not known."""
@@ -73,24 +78,30 @@ class Students:
         return Training(variant.experiment, self.shared.split, variant.distilled, labels=False)
 
     def measure(self) -> None:
-        """Measures what is not measured yet: the teacher's validation metrics, and latencies.
-
-        Where one latency is missing, all are measured anew, one model after another, so that they can be compared. Of a
-        student with several seeds, the first one that is done is timed.
-        """
+        """Measures the teacher's validation metrics and all latencies, unless they are known, these from one call."""
         if self.shared.teacher is not None:
             self._validate(self.shared.teacher)
-        done = [next(filter(self.is_done, point.variants), None) for point in self.plan.points]
-        models = {self.folder(each): each.experiment.student.train.device for each in done if each is not None}
-        if all("latency_ms" in load_card(folder) for folder in models):
-            return
-        if self.shared.teacher is not None:
-            models[self.shared.teacher] = self.plan.base.student.train.device
-        for folder in models:  # so that a sweep that is stopped here measures all of them again
-            write_json(folder / CARD, {key: value for key, value in load_card(folder).items() if key != "latency_ms"})
+        models = self._timed()
+        calls = {load_card(folder).get("latency_ms", {}).get("call") for folder in models}
+        if None in calls or len(calls) > 1:
+            self._time(models)
+
+    def _timed(self) -> dict[Path, str]:
+        """The models whose latencies are shown, with their devices: of several seeds, the first one that is done."""
+        device, teacher = self.plan.base.student.train.device, self.shared.teacher
+        models = {} if teacher is None else {teacher: device}
+        for point in self.plan.points:
+            done = next((variant for variant in point.variants if self.is_done(variant)), None)
+            if done is not None:
+                models[self.folder(done)] = done.experiment.student.train.device
+        return models
+
+    def _time(self, models: Mapping[Path, str]) -> None:
+        """Times models one after another: latencies of different calls, or beside other work, do not compare."""
+        call = datetime.now(UTC).isoformat()
         for folder, device in models.items():
             model, _ = load_model(folder, device)
-            measuring.time_model(folder, model, self.shared.split, self.plan.base.evaluate)
+            measuring.time_model(folder, model, self.shared.split, self.plan.base.evaluate, call)
             logger.info("%s: %.3f ms a query", folder.name, load_card(folder)["latency_ms"]["p50"])
 
     def _validate(self, teacher: Path) -> None:
