@@ -104,7 +104,7 @@ def clear_members(experiment: Experiment, teacher: Path) -> None:
     """Removes from a teacher's folder the models of members that the experiment does not name."""
     named = {member.folder(teacher) for member in _named(experiment) if isinstance(member.role, RoleConfig)}
     for folder in (teacher / "members").glob("*"):
-        if folder.name.isdecimal() and folder not in named:
+        if folder.name.isdecimal() and folder not in named and not folder.is_symlink():
             clear_model(folder)
     with suppress(OSError):  # it is not there, or there is something in it
         (teacher / "members").rmdir()

@@ -82,7 +82,7 @@ def weights_of(model: Ranker) -> dict[str, Tensor]:
 def clear_model(folder: Path) -> None:
     """Removes a model, its earlier epochs and its figures; what else is in its folder stays, and the folder with it."""
     for epoch in folder.glob("epochs/*"):
-        if epoch.name.isdecimal():
+        if epoch.name.isdecimal() and not epoch.is_symlink():
             clear_model(epoch)
     for pattern in _OF_A_MODEL:
         for file in folder.glob(pattern):

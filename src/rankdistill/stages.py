@@ -24,7 +24,7 @@ from rankdistill.pipeline import Settings, fit_model, training_seed
 from rankdistill.ranker import Ranker
 from rankdistill.rankings import Rankings
 from rankdistill.runs import Role, stamp_of, state_of
-from rankdistill.teaching import Distillation, needs_of
+from rankdistill.teaching import Distillation, are_converted, needs_of
 from rankdistill.tracker import tracker_of
 from rankdistill.training import Checkpoint, Keep
 from rankdistill.types import Json
@@ -201,6 +201,8 @@ def digest_of(lists: Rankings, method: Section) -> str:
     digest.update(np.ascontiguousarray(lists.items).data)
     if needs_of(method) in ("scores", "model") and lists.scores is not None:
         digest.update(np.ascontiguousarray(lists.scores).data)
+        if are_converted(lists, method):
+            digest.update(b"log_odds")
     for easier in lists.easier if needs_of(method) == "several" else ():
         digest.update(np.ascontiguousarray(easier.items).data)
     return digest.hexdigest()[:16]

@@ -90,13 +90,18 @@ def _as_read(found: TeacherItems, lists: Rankings, method: Section) -> TeacherIt
     reads = plugins.behind("distillation", method).reads
     if reads is None or lists.score_scale in (None, reads) or found.scores is None:
         return found
-    if lists.score_scale == "log_probability":
+    if are_converted(lists, method):
         return replace(found, scores=_log_odds(found.scores))
     note = (
         f"{lists.source}: scores that are no log-odds, which [distillation] kind = {plugins.kind_of(method)!r} takes "
         f"them for; choose its scale and shift by trial, or take a teacher that learns by pointwise or gbce"
     )
     return replace(found, notes=(*found.notes, (logging.WARNING, note)))
+
+
+def are_converted(lists: Rankings, method: Section) -> bool:
+    """Whether a method learns from other scores than those of the lists: the log-odds of log-probabilities."""
+    return lists.score_scale == "log_probability" and plugins.behind("distillation", method).reads == "log_odds"
 
 
 def _log_odds(scores: Floats) -> Floats:

@@ -17,7 +17,7 @@ import rankdistill as rd
 from rankdistill.climbing import read_labels
 from rankdistill.config import EnsembleConfig, Experiment, in_place_of_teacher, load, parse, to_toml
 from rankdistill.errors import ConfigError, EvaluationError, RankingsError
-from rankdistill.members import combination_of, members_of
+from rankdistill.members import clear_members, combination_of, members_of
 from rankdistill.model_folder import load_model
 from rankdistill.pipeline import prepare
 from rankdistill.rankings import ANY_POSITION, Rankings
@@ -314,6 +314,19 @@ def test_members_that_are_named_no_longer_go_and_those_of_weight_0_stay(here: Pa
     run(three, here / "run")
     assert {"member 1", "member 2"} <= set(skipped(here / "run"))
     assert "member 3" not in skipped(here / "run")
+
+
+def test_what_a_link_leads_to_stays_where_former_members_go(here: Path) -> None:
+    teacher, elsewhere = here / "teacher", here / "elsewhere"
+    for folder in (teacher / "members" / "3" / "epochs", elsewhere):
+        folder.mkdir(parents=True)
+        (folder.parent / "model.json").write_text("{}")
+        (folder / "model.json").write_text("{}")
+    (teacher / "members" / "9").symlink_to(elsewhere)
+    (teacher / "members" / "3" / "epochs" / "2").symlink_to(elsewhere)
+    clear_members(several(here, [CASER, MF]), teacher)
+    assert not (teacher / "members" / "3" / "model.json").exists()
+    assert (elsewhere / "model.json").exists()
 
 
 def test_models_that_have_no_scores_in_common_are_fused_by_their_lists(here: Path) -> None:

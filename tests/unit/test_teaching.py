@@ -16,6 +16,7 @@ from rankdistill.distillation.cd import CD
 from rankdistill.pipeline import build
 from rankdistill.rankings import Rankings
 from rankdistill.rankings.fusion import fuse
+from rankdistill.stages import digest_of
 from rankdistill.teaching import Distillation
 
 K = 6
@@ -73,6 +74,17 @@ def test_the_probability_is_the_geometric_mean_of_the_members(split: rd.Split) -
     wanted = np.exp(lists.scores.astype(np.float64))
     odds = taken(lists, split).astype(np.float64)
     np.testing.assert_allclose(1 / (1 + np.exp(-odds)), wanted, rtol=1e-5)
+
+
+def test_what_is_learnt_from_tells_converted_scores_apart_and_no_others(split: rd.Split) -> None:
+    lists = rd.label(rd.Ensemble.of([teacher(split, "pointwise")]), split, k=K)
+    other = rd.plugins.find("distillation", "rankdistil").Config(k=K)
+    scales = ("log_odds", "log_probability", "relative", None)
+    for method, digests in ((METHOD, 2), (other, 1)):
+        assert len({digest_of(replace(lists, score_scale=scale), method) for scale in scales}) == digests
+    assert digest_of(replace(lists, score_scale=None), METHOD) == digest_of(
+        replace(lists, score_scale="log_odds"), METHOD
+    )
 
 
 def test_a_certain_item_and_the_end_of_a_short_list_stay_numbers(split: rd.Split) -> None:

@@ -903,6 +903,9 @@ class TestSizes:
         assert closest(Goal(within=0.01, under_mb=1.0), 0.5, large, small) == 2  # 8 % and 10 %
         assert closest(Goal(within=0.01, under_mb=1.0), 0.6, large, small) == 0  # 17 %, and 23 %
         assert closest(Goal(within=0.01), 0.95, slow, slower) == 1
+        cut_short = trial(4, 0.1, bytes=10, latency_ms=0.9, state="pruned")
+        assert closest(Goal(under_ms=1.0), None, cut_short, slow) == 0
+        assert closest(Goal(under_ms=1.0), None, cut_short) == 4
         assert closest(Goal(under_ms=2.0), None, slow, trial(3, 0.6, bytes=10, latency_ms=1.2)) == 3
 
     @pytest.mark.parametrize("kind", ["matrix_factorization", "caser"])

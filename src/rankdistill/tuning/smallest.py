@@ -82,6 +82,8 @@ class Smallest:
     def closest(self, tried: Sequence[Trial]) -> Trial:
         """The one that misses the goal least, by the largest share that lacks of what is asked; of several, the best.
 
+        One that was cut short is taken where there is no other.
+
         Raises:
             TrainingError: no trial has a value.
         """
@@ -89,7 +91,7 @@ class Smallest:
         if not able:
             why = tried[0].note if tried else "no trial was begun; give more --minutes or --trials"
             raise TrainingError(f"no trial came to an end: {why}")
-        return max(able, key=lambda trial: (-self._missed(trial), trial.value or 0.0))
+        return max(able, key=lambda trial: (trial.counts, -self._missed(trial), trial.value or 0.0))
 
     def _missed(self, trial: Trial) -> float:
         lacking = 0.0 if self.least is None else 1 - (trial.value or 0.0) / self.least
