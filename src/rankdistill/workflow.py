@@ -152,6 +152,7 @@ class Run:
         else:
             assert isinstance(self.experiment.teacher, RoleConfig)
             self.train("teacher", self.experiment.teacher, split)
+        if given is None:
             clear_members(self.experiment, self.folder.model("teacher"))
         return split, None if given is None else given.lists
 

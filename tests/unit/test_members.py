@@ -314,6 +314,10 @@ def test_members_that_are_named_no_longer_go_and_those_of_weight_0_stay(here: Pa
     run(three, here / "run")
     assert {"member 1", "member 2"} <= set(skipped(here / "run"))
     assert "member 3" not in skipped(here / "run")
+    run(several(here, [CASER, MF, {**MF, "dim": 2, "weight": 0.0}]), here / "run")
+    run(several(here, [CASER, MF]), here / "run")
+    assert "teacher" in skipped(here / "run")
+    assert sorted(path.name for path in members.iterdir()) == ["1", "2"]
 
 
 def test_what_a_link_leads_to_stays_where_former_members_go(here: Path) -> None:
