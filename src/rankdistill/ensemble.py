@@ -16,7 +16,7 @@ from rankdistill import plugins
 from rankdistill.config import Section
 from rankdistill.data.sequences import Sequences
 from rankdistill.errors import ConfigError
-from rankdistill.ranker import Catalogue, Ranker
+from rankdistill.ranker import Catalogue, Ranker, scale_of
 from rankdistill.rankings import Scale
 from rankdistill.served import Served, served
 from rankdistill.shares import shares_of
@@ -68,11 +68,14 @@ class ServedEnsemble(Served):
         return [member for member in self.members if isinstance(member, Served)]
 
 
-_PROBABILITIES: dict[str, Combine] = {"pointwise": "log_sigmoid", "gbce": "log_sigmoid", "softmax": "log_softmax"}
-"""Ranking losses that make scores log-probabilities, and of which function.
-
-Not that of pairs: it knows differences alone, and a user's scores are what they are but for a constant.
-"""
+_ADDED_UP: dict[Scale | None, Combine] = {"log_odds": "log_sigmoid", "shifted_log_probability": "log_softmax"}
+"""Scores of which a function is a log-probability."""
+_SUMS: dict[Combine, Scale] = {
+    "log_sigmoid": "log_probability",
+    "log_softmax": "shifted_log_probability",
+    "z_score": "relative",
+}
+"""What the sums are."""
 
 
 def summed_as(losses: Iterable[str | None]) -> Combine:
@@ -83,7 +86,7 @@ def summed_as(losses: Iterable[str | None]) -> Combine:
     >>> summed_as(["pointwise", "gbce"]), summed_as(["pointwise", "softmax"]), summed_as(["pointwise", None])
     ('log_sigmoid', 'z_score', 'z_score')
     """
-    first, *others = {_PROBABILITIES.get(loss or "", "z_score") for loss in losses}
+    first, *others = {_ADDED_UP.get(scale_of(loss), "z_score") for loss in losses}
     return "z_score" if others else first
 
 
@@ -162,7 +165,7 @@ class Ensemble(Ranker):
     @property
     def score_scale(self) -> Scale:
         """See `Ranker.score_scale`."""
-        return "log_probability" if self.config.combine == "log_sigmoid" else "relative"
+        return _SUMS[self.config.combine]
 
     def encode(self, users: Tensor, history: Tensor) -> Tensor:
         """The members' query vectors [B, D_1 + D_2 + ...], one behind the other."""

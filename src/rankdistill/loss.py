@@ -15,7 +15,6 @@ from rankdistill.config import LATER, Range, Section, Tunable
 from rankdistill.data.sequences import Sequences
 from rankdistill.listwise import best_columns
 from rankdistill.ranker import Ranker
-from rankdistill.rankings import Scale
 from rankdistill.seen import SeenItems
 
 
@@ -270,8 +269,8 @@ class Loss(nn.Module, ABC):
     Config: ClassVar[type[Section]]
     needs: ClassVar[Needs] = "lists"
     """Of the teacher; ranking losses need nothing of it."""
-    reads: ClassVar[Scale | None] = None
-    """What it takes the scores of the teacher's lists for, where that makes a difference."""
+    reads_log_odds: ClassVar[bool] = False
+    """Whether it takes the scores of the teacher's lists for log-odds."""
 
     def start_epoch(self, student: Ranker, epoch: int) -> None:
         """Called before each epoch, counted from 1."""

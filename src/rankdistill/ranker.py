@@ -34,13 +34,18 @@ _QUERIES_A_BLOCK = 4096
 _TYPICAL = 256
 """Queries whose mean says which items to look at first."""
 
-_SCALES: dict[str, Scale] = {
+_SCALES: dict[str | None, Scale] = {
     "pointwise": "log_odds",
     "gbce": "log_odds",
-    "softmax": "relative",
+    "softmax": "shifted_log_probability",
     "pairwise": "relative",
 }
-"""What each ranking loss makes the scores."""
+"""What each ranking loss makes the scores. That of pairs knows differences alone."""
+
+
+def scale_of(loss: str | None) -> Scale | None:
+    """What scores are that were learned by a ranking loss of this kind; None where nobody knows."""
+    return _SCALES.get(loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class Ranker(nn.Module):
     @property
     def score_scale(self) -> Scale | None:
         """What its scores are, which the loss that it learned by says; None where that is not known."""
-        return _SCALES.get(self.ranking_loss or "") if self.learns else "relative"
+        return scale_of(self.ranking_loss) if self.learns else "relative"
 
     def prepare(self, train: Sequences) -> None:
         """Sees the training sequences once, before the first epoch; buffers made here are saved with the model.

@@ -87,11 +87,11 @@ class Distillation:
 
 def _as_read(found: TeacherItems, lists: Rankings, method: Section) -> TeacherItems:
     """The teacher's items, with their scores as a method takes them, or with a warning where they cannot be had so."""
-    reads = plugins.behind("distillation", method).reads
-    if reads is None or lists.score_scale in (None, reads) or found.scores is None:
-        return found
     if are_converted(lists, method):
+        assert found.scores is not None
         return replace(found, scores=_log_odds(found.scores))
+    if lists.score_scale in (None, "log_odds") or not _reads_log_odds(method):
+        return found
     note = (
         f"{lists.source}: scores that are no log-odds, which [distillation] kind = {plugins.kind_of(method)!r} takes "
         f"them for; choose its scale and shift by trial, or take a teacher that learns by pointwise or gbce"
@@ -101,7 +101,11 @@ def _as_read(found: TeacherItems, lists: Rankings, method: Section) -> TeacherIt
 
 def are_converted(lists: Rankings, method: Section) -> bool:
     """Whether a method learns from other scores than those of the lists: the log-odds of log-probabilities."""
-    return lists.score_scale == "log_probability" and plugins.behind("distillation", method).reads == "log_odds"
+    return lists.score_scale == "log_probability" and _reads_log_odds(method)
+
+
+def _reads_log_odds(method: Section) -> bool:
+    return bool(plugins.behind("distillation", method).reads_log_odds)
 
 
 def _log_odds(scores: Floats) -> Floats:

@@ -152,7 +152,7 @@ class Run:
         else:
             assert isinstance(self.experiment.teacher, RoleConfig)
             self.train("teacher", self.experiment.teacher, split)
-        if given is None:
+        if given is None or given.teacher.rankings.resolve() != self.folder.model("teacher").resolve():
             clear_members(self.experiment, self.folder.model("teacher"))
         return split, None if given is None else given.lists
 
@@ -432,7 +432,6 @@ class Run:
         """What an earlier teacher left in the folder speaks of another one."""
         for stage in ("teacher", "teacher evaluation", "labels"):
             self.folder.forget(stage)
-        clear_members(self.experiment, self.folder.model("teacher"))
         clear_model(self.folder.model("teacher"))
         for lists in (self.folder.labels, *all_easier_labels(self.folder.labels)):
             lists.unlink(missing_ok=True)

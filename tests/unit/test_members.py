@@ -320,6 +320,13 @@ def test_members_that_are_named_no_longer_go_and_those_of_weight_0_stay(here: Pa
     assert sorted(path.name for path in members.iterdir()) == ["1", "2"]
 
 
+def test_a_teacher_that_is_read_from_its_own_place_keeps_its_members(here: Path) -> None:
+    run(several(here, [CASER, MF]), here / "run")
+    before = snapshot(here / "run" / "teacher" / "members")
+    run(experiment(here, teacher={"rankings": str(here / "run" / "teacher")}), here / "run", resume=True)
+    assert snapshot(here / "run" / "teacher" / "members") == before
+
+
 def test_what_a_link_leads_to_stays_where_former_members_go(here: Path) -> None:
     teacher, elsewhere = here / "teacher", here / "elsewhere"
     for folder in (teacher / "members" / "3" / "epochs", elsewhere):

@@ -107,7 +107,7 @@ def test_scores_that_are_no_log_odds_are_named(split: rd.Split, what: str, caplo
         lists = rd.label(rd.train(rd.EASE.Config(), split), split, k=K)
     else:
         lists = rd.label(teacher(split, what), split, k=K)
-    assert lists.score_scale == "relative"
+    assert lists.score_scale == ("shifted_log_probability" if what == "softmax" else "relative")
     [line] = warnings_of(lists, split)
     assert line.startswith(
         f"{lists.source}: scores that are no log-odds, which [distillation] kind = 'cd' takes them for"

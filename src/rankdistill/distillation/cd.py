@@ -12,7 +12,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from rankdistill.config import Choice, Range
 from rankdistill.listwise import places_in
 from rankdistill.loss import DistillationConfig, Loss, Needs, Step
-from rankdistill.rankings import Scale
 
 
 class CD(Loss):
@@ -24,7 +23,7 @@ class CD(Loss):
     """
 
     needs: ClassVar[Needs] = "scores"
-    reads: ClassVar[Scale | None] = "log_odds"
+    reads_log_odds = True
 
     class Config(DistillationConfig):
         """Options of collaborative distillation."""

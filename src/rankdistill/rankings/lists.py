@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 ANY_POSITION = (1 << 31) - 1
 """The position of a list that serves every query of its user."""
 
-Scale: TypeAlias = Literal["log_odds", "log_probability", "relative"]
-"""What scores are: log-odds, whose sigmoid is a probability; log-probabilities; or numbers that are one above the other
-and no more, such as those of models that compare items, or scores that were stretched."""
+Scale: TypeAlias = Literal["log_odds", "log_probability", "shifted_log_probability", "relative"]
+"""What scores are: log-odds, whose sigmoid is a probability; log-probabilities; those but for a constant for each
+query; or numbers that are one above the other and no more, such as those of models that compare items."""
 
 
 def pack(users: NDArray[Any], positions: NDArray[Any] | int) -> Ints:
