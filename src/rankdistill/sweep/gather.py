@@ -111,7 +111,7 @@ def _row(students: Students, point: Point) -> Json:
 def _costs(cards: Sequence[Json]) -> Json:
     """Sizes and speeds, of the model that was timed; the seconds of training of all of them on average."""
     timed = next((card for card in cards if "latency_ms" in card), cards[0] if cards else {})
-    latency = timed.get("latency_ms", {})
+    latency = timed.get("latency_ms") or {}
     seconds = [card["train_seconds"] for card in cards if "train_seconds" in card]
     return {
         "parameters": timed.get("parameters"),

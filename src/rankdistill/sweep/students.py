@@ -82,7 +82,7 @@ class Students:
         if self.shared.teacher is not None:
             self._validate(self.shared.teacher)
         models = self._timed()
-        calls = {load_card(folder).get("latency_ms", {}).get("call") for folder in models}
+        calls = {(load_card(folder).get("latency_ms") or {}).get("call") for folder in models}
         if None in calls or len(calls) > 1:
             self._time(models)
 
