@@ -233,6 +233,10 @@ class TestWithOptuna:
         outcome = cli(*COMPRESS, "--within", "1%", "--under-mb", "0.0012", "--trials", "2", "--out", "small")
         assert outcome.status == NOT_MET
         assert "no student met --within 1% --under-mb 0.0012 in 2 trials; the closest is trial " in outcome.out
+        closest = json.loads((desk / "small" / "compress.json").read_text())["chosen"]
+        share = 1 - closest["validation"] / 2
+        assert closest["missed"] == {"--within": pytest.approx(share)}
+        assert f"it misses --within by {100 * share:.1f} %" in outcome.out
         assert load(desk / "small" / "closest.toml").student.model.dim < 8
         assert not (desk / "small" / "final").exists()
 

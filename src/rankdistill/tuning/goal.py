@@ -58,16 +58,20 @@ class Goal:
         slow = self.under_ms is not None and latency_ms is not None and latency_ms > self.under_ms
         return size <= self.most_bytes and not slow
 
-    def excess(self, size: int, latency_ms: float | None) -> float:
-        """How far a student is from being small and quick enough, as a share of the limit it misses most; 0 if it is.
+    def missed(self, size: int, latency_ms: float | None, lacking: float = 0.0) -> dict[str, float]:
+        """By how much a student misses each part of the goal that it does not meet, as a share of what is asked.
 
-        >>> Goal(under_mb=2, under_ms=0.5).excess(3_000_000, 0.6)
-        0.5
+        Args:
+            size: of its weights' file, in bytes.
+            latency_ms: that a query takes it; None where that does not matter.
+            lacking: the share that it lacks of what its metric must reach.
+
+        >>> Goal(within=0.01, under_mb=2, under_ms=0.5).missed(3_000_000, 0.625)
+        {'--under-mb': 0.5, '--under-ms': 0.25}
         """
-        over = [size / self.most_bytes - 1]
-        if self.under_ms is not None and latency_ms is not None:
-            over.append(latency_ms / self.under_ms - 1)
-        return max(0.0, *over)
+        slow = 0.0 if self.under_ms is None or latency_ms is None else latency_ms / self.under_ms - 1
+        shares = {"--within": lacking, "--under-mb": size / self.most_bytes - 1, "--under-ms": slow}
+        return {option: share for option, share in shares.items() if share > 0}
 
     def bar(self, teacher: float | None) -> float | None:
         """What the student's metric must reach, for that of its teacher; None where any will do."""

@@ -59,6 +59,7 @@ def _row(trial: Trial, strategy: Smallest) -> Json:
         "best_epoch": trial.best_epoch,
         "seconds": trial.seconds,
         "met": strategy.meets(trial),
+        "missed": strategy.missed(trial),
         "settings": trial.point,
     }
 
@@ -150,6 +151,7 @@ def sentences(found: Json, out: Path) -> list[str]:
         return [
             f"no student met {found['goal']['asked']} in {trials}; the closest is trial {chosen['number']}: "
             f"{size}, {quality}" + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
+            _missed(chosen),
             _settings(chosen, found),
             "give it more --minutes or --trials, a larger student, another method, or a goal that is less tight",
             f"`rankdistill run {out / 'closest.toml'}` makes it",
@@ -161,6 +163,12 @@ def sentences(found: Json, out: Path) -> list[str]:
     ]
     lines += _on_test(found)
     return [*lines, *(f"warning: {warning}" for warning in found.get("warnings", ()))]
+
+
+def _missed(row: Json) -> str:
+    """Which part of the goal a trial misses, and by how much."""
+    parts = [f"{option} by {percent(share, decimals=1)}" for option, share in row["missed"].items()]
+    return f"it misses {' and '.join(parts)}" if parts else "it was cut short, and so does not count"
 
 
 def _on_test(found: Json) -> list[str]:

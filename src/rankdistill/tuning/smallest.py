@@ -91,11 +91,14 @@ class Smallest:
         if not able:
             why = tried[0].note if tried else "no trial was begun; give more --minutes or --trials"
             raise TrainingError(f"no trial came to an end: {why}")
-        return max(able, key=lambda trial: (trial.counts, -self._missed(trial), trial.value or 0.0))
+        return max(
+            able, key=lambda trial: (trial.counts, -max(self.missed(trial).values(), default=0.0), trial.value or 0.0)
+        )
 
-    def _missed(self, trial: Trial) -> float:
+    def missed(self, trial: Trial) -> dict[str, float]:
+        """By how much a trial misses each part of the goal that it does not meet, as a share of what is asked."""
         lacking = 0.0 if self.least is None else 1 - (trial.value or 0.0) / self.least
-        return max(lacking, self.goal.excess(trial.bytes or 0, trial.latency_ms))
+        return self.goal.missed(trial.bytes or 0, trial.latency_ms, lacking)
 
     def first(self, tried: Sequence[Trial], running: Sequence[Point]) -> Point | None:
         """See `Strategy.first`."""
