@@ -106,6 +106,7 @@ def train_model(task: Assignment, split: Split, lists: Rankings | None = None, t
         "device": str(model.device),
         "threads": torch.get_num_threads(),
         "seed": experiment.seed,
+        "warnings": result.warnings,
         "distillation": None if distillation is None else experiment.distillation.model_dump(mode="json"),
         "settings": made_with,
     }

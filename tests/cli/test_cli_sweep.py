@@ -180,6 +180,14 @@ def test_what_speaks_against_a_sweep_is_told_and_kept(desk: Path, cli: Command) 
     assert all(each in Path("told/sweep.html").read_text() for each in kept[-1:])
 
 
+def test_a_sweep_says_what_spoke_against_the_lists(desk: Path, cli: Command) -> None:
+    taught = ("--set", "distillation={kind='cd',k=3}", "--set", "ranking_loss.kind=softmax", "--student.dim", "2,3")
+    told = cli.done("sweep", "e.toml", *taught, "--out", "told")
+    (said,) = [each for each in json.loads(Path("told/sweep.json").read_text())["warnings"] if "log-odds" in each]
+    assert said.endswith("learns by pointwise or gbce (2 of 4 students).")
+    assert f"warning: {said}" in told.err
+
+
 def test_two_jobs_give_the_figures_of_one(desk: Path, cli: Command, finished_sweep: Path) -> None:
     rows = json.loads(cli.done(*SWEEP, "--out", "two", "--jobs", "2", "--json").out)
     assert rows == json.loads(Path("two/sweep.json").read_text())["rows"]

@@ -435,6 +435,22 @@ def test_a_run_ends_with_the_warnings_of_its_report(tmp_path: Path, caplog: pyte
     assert [warning for warning in about["warnings"] if warning.startswith("The student is larger than its teacher: ")]
 
 
+def test_what_speaks_against_the_lists_stays_in_the_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log(tmp_path, 0, range(0, 30))
+    changes = {"ranking_loss": {"kind": "softmax"}, "distillation": {"kind": "cd", "k": 3}}
+    for _ in range(2):  # also where all is up to date, and no student learns
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "rankdistill"):
+            run(experiment(tmp_path, **changes), tmp_path / "run")
+        (about,) = json.loads((tmp_path / "run" / "report.json").read_text())["runs"]
+        (said,) = [warning for warning in about["warnings"] if "scores that are no log-odds" in warning]
+        assert said in caplog.messages
+    cards = {
+        role: json.loads((tmp_path / "run" / role / "model.json").read_text()) for role in ("student", "distilled")
+    }
+    assert {role: card["warnings"] for role, card in cards.items()} == {"student": [], "distilled": [said[:-1]]}
+
+
 def test_a_run_measures_popular_and_unpopular_items_of_all_three_models(tmp_path: Path) -> None:
     log(tmp_path, 0, range(0, 30))
     run(experiment(tmp_path), tmp_path / "run")

@@ -37,6 +37,11 @@ class TeacherItems:
     listed: Bools | None = None
     notes: tuple[Note, ...] = ()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that are warnings."""
+        return tuple(line for level, line in self.notes if level >= logging.WARNING)
+
 
 def teacher_items(lists: Rankings, split: Split, k: int, exclude: Literal["targets", "seen"]) -> TeacherItems:
     """The teacher's first K items for each window of `split`, none of them labelled.

@@ -18,7 +18,7 @@ def doubts(run: Run) -> tuple[str, ...]:
     if name is None:
         return ()
     found = (_teacher_no_better(run, name), _no_gain(run, name), _popular_alone(run, name), _as_large(run))
-    return tuple(warning for warning in found if warning)
+    return (*(warning for warning in found if warning), *_from_training(run))
 
 
 def evidence(made: Comparison | None) -> str:
@@ -134,3 +134,8 @@ def _as_large(run: Run) -> str:
     words = "larger than" if max(share for share, _ in shares) > 1 + ALIKE else "as large as"
     where = "" if large == known else f" in {large[0]}"
     return f"The student is {words} its teacher{where}: {', '.join(text for _, text in shares)}."
+
+
+def _from_training(run: Run) -> list[str]:
+    """What was said of the teacher's lists when a student learned from them."""
+    return list(dict.fromkeys(f"{said}." for model in run.models for said in model.facts.get("warnings") or ()))

@@ -103,6 +103,7 @@ def _row(students: Students, point: Point) -> Json:
         "costs": {},
         "front": {},
         "seeds": [variant.experiment.seed for variant in done],
+        "warnings": list(dict.fromkeys(said for card in cards for said in card.get("warnings") or ())),
         "failed": failed,
         "folders": [str(students.folder(variant).relative_to(students.out)) for variant in done],
     }

@@ -20,11 +20,13 @@ class FitResult:
         rows: one log row an epoch: `epoch`, `seconds` of training alone, the loss terms, `validation` metrics.
         best_epoch: the epoch whose numbers the model has.
         seconds: of training alone, summed; of a model that learns nothing by gradient, of building it.
+        warnings: what speaks against what it learned from, a sentence each.
     """
 
     rows: list[Json]
     best_epoch: int
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 class Callback:

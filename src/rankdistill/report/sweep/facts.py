@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -215,7 +216,7 @@ def findings(found: Json) -> list[str]:
 
 def doubts(found: Json) -> list[str]:
     """What speaks against the result, in sentences; the `warnings` of `sweep.json`."""
-    told = [_teacher_no_better(found), *_popular_alone(found), _as_large(found)]
+    told = [_teacher_no_better(found), *_popular_alone(found), _as_large(found), *_from_training(found)]
     if not _validated(found):
         told.append(
             "There is no validation part: whoever picks a student here picks it by the test data, and its figures are "
@@ -252,6 +253,12 @@ def _as_large(found: Json) -> str:
     size, sized = found["rows"][0]["bytes"], [row for row in found["rows"][1:] if row["bytes"]]
     large = sum(row["bytes"] >= size * (1 - ALIKE) for row in sized) if size else 0
     return f"Students that are as large as their teacher, or larger: {large} of {len(sized)}." if large else ""
+
+
+def _from_training(found: Json) -> list[str]:
+    """What was said of the teacher's lists when students learned from them, and how many of them it is about."""
+    said = Counter(warning for row in found["rows"] for warning in row.get("warnings") or ())
+    return [f"{warning} ({times} of {len(found['rows']) - 1} students)." for warning, times in said.items()]
 
 
 def caption(found: Json) -> str:
