@@ -25,7 +25,7 @@ _WRITTEN_BY: dict[str, set[Verb]] = {
     "checkpoint.safetensors": {"train", "distill"},
     "stages.json": {"run", "sweep", "tune"},
     "split.json": {"prepare"},
-    "manifest.json": {"export"},
+    "ids/items.npy": {"export"},
 }
 """By which a folder is known, also an unfinished one, and the verbs that write it there."""
 _FIRST: dict[Verb, str] = {"sweep": "sweep.toml"}

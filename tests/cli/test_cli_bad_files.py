@@ -404,7 +404,7 @@ def test_a_student_does_not_take_the_place_of_what_it_learns_from(cli: Command, 
         (("reproduce", "kdd18", "--dataset", "movielens-100k", "--dry-run"), "run.json"),
         *[
             (verb, file)
-            for file in ("split.json", "manifest.json")
+            for file in ("split.json", "ids/items.npy")
             for verb in (
                 ("train", "e.toml", "--role", "student"),
                 ("distill", "e.toml", "--teacher", "done/teacher"),
@@ -419,19 +419,26 @@ def test_a_student_does_not_take_the_place_of_what_it_learns_from(cli: Command, 
         ],
         (("prepare", "e.toml"), "stages.json"),
         (("prepare", "e.toml"), "model.json"),
-        (("prepare", "e.toml"), "manifest.json"),
+        (("prepare", "e.toml"), "ids/items.npy"),
         (("export", "done/student"), "stages.json"),
         (("export", "done/student"), "model.json"),
         (("export", "done/student"), "split.json"),
     ],
 )
 def test_the_folder_of_another_verb_is_refused(cli: Command, done: Path, verb: tuple[str, ...], foreign: str) -> None:
-    Path("theirs").mkdir()
+    Path("theirs", foreign).parent.mkdir(parents=True)
     Path("theirs", foreign).touch()
     line = cli.refusal(*verb, "--out", "theirs")
     written = "run" if verb[0] == "demo" else verb[0]
     assert line == f"theirs: holds {foreign}, which no {written} wrote; name another --out"
-    assert list(Path("theirs").iterdir()) == [Path("theirs", foreign)]
+    assert [path for path in Path("theirs").rglob("*") if path.is_file()] == [Path("theirs", foreign)]
+
+
+def test_a_manifest_that_is_no_export_is_nobodys(cli: Command, desk: Path) -> None:
+    Path("mine").mkdir()
+    Path("mine/manifest.json").write_text("{}")
+    cli.done("train", "e.toml", "--role", "student", "--out", "mine")
+    assert Path("mine/manifest.json").read_text() == "{}"
 
 
 DISTILL = ("distill", "e.toml", "--teacher", "done/teacher")
