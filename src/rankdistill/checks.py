@@ -126,15 +126,16 @@ def check_given(teachers: Iterable[Path]) -> None:
 
 
 def refuse_run(folder: Path) -> None:
-    """Refuses the folder of a run, sweep or search as a teacher, which it has and is not.
+    """Refuses the folder of a run, sweep, search or `compress` as a teacher, which it has and is not.
 
     Raises:
         ConfigError: it is one.
     """
-    teacher = folder / "teacher"
-    if (folder / CARD).is_file() or not (teacher / CARD).is_file():
+    places = (folder / place / "teacher" for place in ("", "final", "search"))
+    teacher = next((place for place in places if (place / CARD).is_file()), None)
+    if (folder / CARD).is_file() or teacher is None:
         return
-    own, lists = f"its teacher, {teacher}", ", ".join(map(str, lists_in(folder)))
+    own, lists = f"its teacher, {teacher}", ", ".join(map(str, lists_in(teacher.parent)))
     if not is_model(teacher):
         own = f"its teacher's lists, {lists}" if lists else "the lists that it was given as a teacher"
     owner = owner_of(folder)

@@ -1,6 +1,7 @@
 """Models, checkpoints and lists that are damaged, missing or of another data set; nothing that was there is lost."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -516,6 +517,15 @@ def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:
     (done / "labels.parquet").unlink()
     assert cli.refusal("label", done, "--out", "x.parquet").endswith("name the lists that it was given as a teacher")
     assert not Path("x").exists()
+
+
+def test_the_folder_of_a_compression_is_no_teacher(cli: Command, done: Path) -> None:
+    Path("small").mkdir()
+    Path("small/compress.json").touch()
+    line = "small: is the folder of a compress; name its teacher, small/{}/teacher"
+    for place in ("search", "final"):  # that of the final run, where there is one
+        shutil.copytree(done, Path("small") / place)
+        assert cli.refusal("label", "small", "--out", "x.parquet") == line.format(place)
 
 
 def test_parquet_is_written_to_parquet_files_alone(cli: Command, done: Path) -> None:
