@@ -37,6 +37,12 @@ def test_a_report_is_made_without_torch(finished_run: Path, tmp_path: Path) -> N
     assert (tmp_path / "report.html").exists()
 
 
+def test_training_does_without_the_compiler_of_torch(desk: Path) -> None:
+    train = command("train", "e.toml", "--role", "student", "--out", "student")
+    assert imported(train, "torch", "torch._dynamo", "scipy.sparse.linalg") == ["torch"]
+    assert (desk / "student" / "model.json").exists()
+
+
 def test_data_is_read_and_split_without_torch(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "events.csv", visits())
     code = f"import rankdistill as rd\nsplit = rd.read_csv({str(path)!r}).k_core(users=5, items=1).split()"

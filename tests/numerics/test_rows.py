@@ -101,6 +101,59 @@ def test_adam_by_row_moves_a_table_as_adam_on_the_whole_table(
         assert float((parameter.detach() - aim).norm() / moved) < most, name  # never-read rows are among them
 
 
+class Layers(Ranker):
+    """Nothing that is read by row, and a parameter that has no gradient at first."""
+
+    class Config(Section):
+        kind: Literal["layers"] = "layers"
+
+    def __init__(self) -> None:
+        super().__init__(self.Config(), Catalogue(3, 3, 1))
+        torch.manual_seed(2)
+        self.first, self.late = nn.Linear(6, 5), nn.Linear(5, 1, bias=False)
+
+    def encode(self, users: Tensor, history: Tensor) -> Tensor:
+        hidden: Tensor = self.first(torch.sin(history))
+        return hidden
+
+    def loss(self, step: int) -> Tensor:
+        history = torch.arange(24.0).view(4, 6) * (step + 1)
+        hidden = self.encode(history, history)
+        found: Tensor = (self.late(hidden) if step > 1 else hidden).square().mean()
+        return found
+
+
+@pytest.mark.parametrize("stopped_at", [None, 1, 3])
+def test_what_is_read_as_a_whole_moves_as_in_torch_to_the_bit(stopped_at: int | None) -> None:
+    config, theirs, model = TrainConfig(weight_decay=1e-3), Layers(), Layers()
+    plain = torch.optim.Adam(theirs.parameters(), lr=config.learning_rate, weight_decay=1e-3, fused=True)
+    ours = Adam(model, config)
+    for step in range(6):
+        if step == 4:
+            plain.param_groups[0]["lr"] = 3e-4
+            ours.set_learning_rate(3e-4)
+        for each, optimizer in ((theirs, plain), (model, ours)):
+            optimizer.zero_grad()
+            each.loss(step).backward()
+            optimizer.step()
+        if step == stopped_at:
+            kept = {name: tensor.clone() for name, tensor in ours.state().items()}
+            ours = Adam(model, config)
+            ours.load(kept)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, theirs.get_parameter(name)), name
+
+
+@pytest.mark.parametrize("wrong", ["9/step", "0/other", "items/mean"])
+def test_the_state_of_another_optimiser_is_refused(wrong: str) -> None:
+    model = Layers()
+    optimizer = Adam(model, TrainConfig())
+    model.loss(2).backward()
+    optimizer.step()
+    with pytest.raises(KeyError, match=wrong):
+        Adam(model, TrainConfig()).load({**optimizer.state(), wrong: torch.zeros(())})
+
+
 def test_another_learning_rate_moves_all_as_it_does_in_adam_on_the_whole_table(ways: str) -> None:
     config, start = TrainConfig(weight_decay=1e-4), Tables(60, 4)
     whole, by_row = Tables(60, 4).double(), Tables(60, 4)

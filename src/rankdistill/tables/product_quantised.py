@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from rankdistill.data.sequences import Sequences
@@ -66,6 +65,8 @@ def _right_singular_vectors(train: Sequences, rows: int, parts: int) -> Doubles:
     matrix = sparse.csr_array((np.ones(len(own.items)), (own.users, own.items)), shape=(len(train), rows))
     found = np.zeros((parts, rows))
     if parts < min(matrix.shape):
+        from scipy.sparse.linalg import svds  # a quarter of a second, which all other models do without
+
         _, values, vectors = svds(matrix, k=parts, v0=np.ones(min(matrix.shape)))
     else:
         _, values, vectors = np.linalg.svd(matrix.toarray(), full_matrices=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from rankdistill import native
 from rankdistill.config import TrainConfig
@@ -45,11 +46,7 @@ class Adam:
         others = [each for name, each in parameters.items() if name not in self._names]
         if lazy := [name for name, each in zip(self._names, self._parameters, strict=True) if len(each) >= LAZY_FROM]:
             logger.info("%s: rows that a step does not read stay as they are (lazy Adam)", ", ".join(lazy))
-        self._whole = (
-            torch.optim.Adam(others, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-            if others
-            else None
-        )
+        self._whole = _Whole(others, config.weight_decay)
         self._collected: list[_Gradients] = []
         self._extend()
 
@@ -92,8 +89,6 @@ class Adam:
         """The step size of the steps to come; all rows have to be up to date (`bring_all_up`)."""
         if learning_rate != self._learning_rate:
             self._learning_rate, self._rates = learning_rate, torch.zeros(1)
-            for group in self._whole.param_groups if self._whole is not None else ():
-                group["lr"] = learning_rate
             self._extend()
 
     def zero_grad(self) -> None:
@@ -101,8 +96,7 @@ class Adam:
         self._collected.clear()
         for table in self._parameters:
             table.grad = None
-        if self._whole is not None:
-            self._whole.zero_grad(set_to_none=True)
+        self._whole.zero_grad()
 
     @torch.no_grad()
     def step(self) -> None:
@@ -110,8 +104,7 @@ class Adam:
         self._extend()
         self._collect_whole()
         self.steps += 1
-        if self._whole is not None:
-            self._whole.step()
+        self._whole.step(self._learning_rate)
         for state, gradients in self._gradients():
             rows, vectors, scales = gradients.rows, gradients.vectors, gradients.scales
             if native.has_kernels(state.values):
@@ -190,10 +183,7 @@ class Adam:
         tensors = {"steps": torch.tensor(self.steps)}
         for name, table in zip(self._names, self._tables.values(), strict=True):
             tensors |= {f"{name}/mean": table.mean, f"{name}/square": table.square}
-        if self._whole is not None:
-            for index, state in self._whole.state_dict()["state"].items():
-                tensors |= {f"{index}/{key}": tensor for key, tensor in state.items()}
-        return tensors
+        return tensors | self._whole.state()
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Takes up what `state` gave, after the model has taken up its numbers.
@@ -208,13 +198,70 @@ class Adam:
             table.square.copy_(tensors.pop(f"{name}/square"))
             if table.last is not None:
                 table.last.fill_(self.steps)
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            index, _, rest = key.partition("/")
-            states.setdefault(int(index), {})[rest] = tensor
-        if self._whole is not None:
-            self._whole.load_state_dict({**self._whole.state_dict(), "state": states})
+        self._whole.load(tensors)
         self._extend()
+
+
+class _Whole:
+    """The same for parameters of which every number moves at every step.
+
+    It is the step of `torch.optim.Adam` without the class, whose first instance takes seconds to import a compiler.
+    """
+
+    _STATE = ("step", "exp_avg", "exp_avg_sq")
+
+    def __init__(self, parameters: list[nn.Parameter], weight_decay: float) -> None:
+        self._parameters, self._weight_decay = parameters, weight_decay
+        self._states: dict[int, dict[str, Tensor]] = {}
+
+    def zero_grad(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def step(self, learning_rate: float) -> None:
+        """Moves the parameters that have a gradient."""
+        found = {n: each for n, each in enumerate(self._parameters) if each.grad is not None}
+        for number in found.keys() - self._states.keys():
+            self._states[number] = self._begun(self._parameters[number])
+        steps, means, squares = ([self._states[number][key] for number in found] for key in self._STATE)
+        adam(
+            list(found.values()),
+            [each.grad for each in found.values() if each.grad is not None],
+            means,
+            squares,
+            [],
+            steps,
+            fused=True,
+            amsgrad=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=learning_rate,
+            weight_decay=self._weight_decay,
+            eps=EPSILON,
+            maximize=False,
+        )
+
+    def _begun(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        like = (torch.zeros_like(parameter, memory_format=torch.preserve_format) for _ in range(2))
+        return dict(zip(self._STATE, (step, *like), strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        return {f"{number}/{key}": each for number, state in self._states.items() for key, each in state.items()}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Takes up what `state` gave.
+
+        Raises:
+            KeyError: it is the state of another optimiser.
+        """
+        for number, parameter in enumerate(self._parameters):
+            if f"{number}/step" in tensors:
+                self._states[number] = self._begun(parameter)
+        if unknown := tensors.keys() - self.state().keys():
+            raise KeyError(min(unknown))
+        for key, state in self.state().items():
+            state.copy_(tensors[key])
 
 
 def _by_row(parameter: nn.Parameter) -> bool:
