@@ -69,11 +69,11 @@ def _load(group: Group, kind: str) -> type[Any]:
         return _by_path(kind)
     if kind in _files(group):
         return _by_file(group, kind)
-    if kind in (outside := _entry_points(group)):
-        return _checked(outside[kind].load(), kind)
     for catalogue in _catalogues(group):
         if kind in catalogue.names():
             return catalogue
+    if kind in (outside := _entry_points(group)):  # last, since it reads a file of every package that is installed
+        return _checked(outside[kind].load(), kind)
     known = kinds(group)
     raise ConfigError(f"{kind!r} is no {_NOUNS[group]}{suggestion(kind, known)} (there are: {', '.join(known)})")
 

@@ -68,6 +68,15 @@ def test_an_entry_point_adds_a_kind(monkeypatch):
     assert "outsider" not in plugins.kinds("losses")
 
 
+def test_our_own_kinds_are_found_without_a_look_at_every_package_that_is_installed(monkeypatch):
+    known = {group: plugins.kinds(group) for group in ("readers", "models", "losses", "distillation", "trackers")}
+    monkeypatch.setattr(plugins, "entry_points", lambda group: pytest.fail(f"looked for {group}"))
+    assert "gowalla-kdd18" in known["readers"]
+    for group, names in known.items():
+        for kind in names:
+            plugins.find(group, kind)
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
