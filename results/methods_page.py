@@ -50,7 +50,8 @@ median; compare it within a data set alone, for the two may have been timed on d
 STAGES = (
     "So far no method has been trained.",
     "So far each method has its own alpha and one seed: nothing but the learning rate is tuned.",
-    "So far some rows have a chosen alpha, or several seeds; the columns `trials` and `seeds` say which.",
+    "So far some rows have a chosen alpha, or some pairs several seeds, of which those count that all of a pair's rows "
+    "have; the columns `trials` and `seeds` say which.",
     "Each method's alpha is the best of three, and each row the mean of three seeds.",
 )
 
@@ -94,7 +95,7 @@ def overview(record: Record, pairs: Sequence[str], name: str) -> str:
     """
 
     def cell(pair: str, method: str) -> str:
-        found = record.chosen(pair, method)
+        found = record.shown(pair, method)
         if not found:
             return MISSING
         gains = [row["gain"][name] for row in found if "gain" in row]
@@ -105,11 +106,11 @@ def overview(record: Record, pairs: Sequence[str], name: str) -> str:
 
     def merit(method: str) -> float:
         known = [
-            (rows, plain) for pair in pairs for rows, plain in [(record.chosen(pair, method), plains[pair])] if rows
+            (rows, plain) for pair in pairs for rows, plain in [(record.shown(pair, method), plains[pair])] if rows
         ]
         return -statistics.mean(mean(rows, name) / mean(plain, name) for rows, plain in known) if known else 0
 
-    plains = {pair: record.chosen(pair, PLAIN) for pair in pairs}
+    plains = {pair: record.shown(pair, PLAIN) for pair in pairs}
     teachers = [metric(mean([record.content["teachers"][PAIRS[pair][0]]], name)) for pair in pairs]
     taught = sorted(methods(), key=merit)
     rows = [(method, *(cell(pair, method) for pair in pairs)) for method in [*UNTAUGHT, *taught]]
@@ -126,7 +127,7 @@ def is_chosen(record: Record, row: Json) -> bool:
 
 def block(record: Record, pair: str) -> list[str]:
     """The costs of a pair's two models, and the table of its methods, the best on top."""
-    teacher, known = PAIRS[pair][0], {method: record.chosen(pair, method) for method in students()}
+    teacher, known = PAIRS[pair][0], {method: record.shown(pair, method) for method in students()}
     some = next(rows[0] for rows in known.values() if rows)
     sizes = (("Teacher", record.content["teachers"][teacher], teacher), ("Student", some, pair))
     costs = [

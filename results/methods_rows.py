@@ -210,3 +210,9 @@ class Record:
             if known := [self.rows[row] for row in rows if row in self.rows]:
                 return known
         return []
+
+    def shown(self, pair: str, method: str) -> list[Json]:
+        """What of `chosen` compares with the other rows of a pair: the seeds that all of them have."""
+        known = (self.chosen(pair, each) for each in students())
+        shared = set.intersection(*({row["seed"] for row in rows} for rows in known if rows))
+        return [row for row in self.chosen(pair, method) if row["seed"] in shared]

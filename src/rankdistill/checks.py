@@ -131,12 +131,12 @@ def refuse_run(folder: Path) -> None:
     Raises:
         ConfigError: it is one.
     """
-    places = (folder / place / "teacher" for place in ("", "final", "search"))
+    owner = owner_of(folder)
+    places = (folder / place / "teacher" for place in ("", *(owner.kept if owner else ())))
     teacher = next((place for place in places if (place / CARD).is_file()), None)
     if (folder / CARD).is_file() or teacher is None:
         return
     own, lists = f"its teacher, {teacher}", ", ".join(map(str, lists_in(teacher.parent)))
     if not is_model(teacher):
         own = f"its teacher's lists, {lists}" if lists else "the lists that it was given as a teacher"
-    owner = owner_of(folder)
     raise ConfigError(f"{folder}: is the folder of a {owner.name if owner else 'run'}; name {own}")

@@ -31,14 +31,16 @@ def replacing(path: Path) -> Iterator[Path]:
     under another one (`remove_leftovers`). The temporary file is removed on error.
 
     Raises:
-        StorageError: the write failed (full disk, no permission, no such folder), or `path` is a folder that holds
-            the working directory.
+        StorageError: the write failed (full disk, no permission, no such folder), or `path` is a device, a pipe, or
+            a folder that holds the working directory.
     """
     given = path
     try:
         path = path.resolve()  # a link goes on naming what takes the place of what it named
     except (OSError, RuntimeError) as error:
         raise StorageError(f"{given}: is a link that leads nowhere ({error}); name another place") from error
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise StorageError(f"{given}: is a device or a pipe, which cannot be replaced by a file; name a file")
     if Path.cwd().is_relative_to(path):
         raise StorageError(
             f"{given}: is the working directory or holds it, and cannot be replaced; name another folder"

@@ -58,10 +58,12 @@ class Owner:
 
 _MODELS = ("teacher", "student", "distilled")
 _RUN = Owner("run", ("data", *_MODELS), {"prepare": ("data",), "train": _MODELS, "distill": _MODELS})
+_COMPRESS = Owner("compress", ("final", "search"), found=("final", "compress.md"))
 _OWNERS: dict[str, Owner] = {
     "reproduce.json": Owner("reproduction", ("data", "models", "results"), found=("results/index.html",)),
     "sweep.toml": Owner("sweep", ("data", "teacher", "students"), found=("sweep.html",)),
-    "compress.json": Owner("compress", ("search", "final"), found=("final", "compress.md")),
+    "compress.json": _COMPRESS,
+    "search/trials.json": _COMPRESS,  # before it has come to its end
     "trials.json": Owner("search", ("data", "teacher", "trials"), found=("trials.md",)),
     "run.json": _RUN,
     "stages.json": _RUN,  # before it has come to its end

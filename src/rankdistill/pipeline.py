@@ -181,7 +181,7 @@ def fit_model(
     if not type(ranker).learns:
         result = replace(result, seconds=built)  # a closed form is solved when the model is built
     ranker.round()
-    return ranker, result if items is None else replace(result, warnings=items.warnings)
+    return ranker, result
 
 
 def settings_of(model: Section, split: Split, settings: Settings, distillation: Distillation | None = None) -> Json:

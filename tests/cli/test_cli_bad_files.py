@@ -440,6 +440,7 @@ def test_a_manifest_that_is_no_export_is_nobodys(cli: Command, desk: Path) -> No
     Path("mine/manifest.json").write_text("{}")
     cli.done("train", "e.toml", "--role", "student", "--out", "mine")
     assert Path("mine/manifest.json").read_text() == "{}"
+    assert "mine" in cli.done("bench", "latency", "mine", "--batch", "1", "--seconds", "0.02", "--k", "3").out
 
 
 DISTILL = ("distill", "e.toml", "--teacher", "done/teacher")
@@ -519,12 +520,13 @@ def test_the_folder_of_a_run_is_no_teacher(cli: Command, done: Path) -> None:
     assert not Path("x").exists()
 
 
-def test_the_folder_of_a_compression_is_no_teacher(cli: Command, done: Path) -> None:
-    Path("small").mkdir()
-    Path("small/compress.json").touch()
+@pytest.mark.parametrize("known_by", ["compress.json", "search/trials.json"])
+def test_the_folder_of_a_compression_is_no_teacher(cli: Command, done: Path, known_by: str) -> None:
+    Path("small/search").mkdir(parents=True)
+    Path("small", known_by).touch()
     line = "small: is the folder of a compress; name its teacher, small/{}/teacher"
     for place in ("search", "final"):  # that of the final run, where there is one
-        shutil.copytree(done, Path("small") / place)
+        shutil.copytree(done, Path("small") / place, dirs_exist_ok=True)
         assert cli.refusal("label", "small", "--out", "x.parquet") == line.format(place)
 
 

@@ -184,7 +184,7 @@ def test_a_sweep_says_what_spoke_against_the_lists(desk: Path, cli: Command) -> 
     taught = ("--set", "distillation={kind='cd',k=3}", "--set", "ranking_loss.kind=softmax", "--student.dim", "2,3")
     told = cli.done("sweep", "e.toml", *taught, "--out", "told")
     (said,) = [each for each in json.loads(Path("told/sweep.json").read_text())["warnings"] if "log-odds" in each]
-    assert said.endswith("learns by pointwise or gbce (2 of 4 students).")
+    assert said.endswith("learns by pointwise or gbce (2 of 2 distilled students).")
     assert f"warning: {said}" in told.err
 
 

@@ -154,6 +154,13 @@ def test_the_state_of_another_optimiser_is_refused(wrong: str) -> None:
         Adam(model, TrainConfig()).load({**optimizer.state(), wrong: torch.zeros(())})
 
 
+def test_a_state_that_lacks_something_is_refused() -> None:
+    kept = Adam(Layers(), TrainConfig()).state()
+    del kept["2/exp_avg"]
+    with pytest.raises(KeyError, match="2/exp_avg"):
+        Adam(Layers(), TrainConfig()).load(kept)
+
+
 def test_another_learning_rate_moves_all_as_it_does_in_adam_on_the_whole_table(ways: str) -> None:
     config, start = TrainConfig(weight_decay=1e-4), Tables(60, 4)
     whole, by_row = Tables(60, 4).double(), Tables(60, 4)

@@ -56,6 +56,15 @@ def test_a_write_that_breaks_off_leaves_the_earlier_file_and_nothing_else(tmp_pa
     assert (path.read_text(), names(tmp_path)) == ("earlier", ["a.txt"])
 
 
+def test_what_is_neither_a_file_nor_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError) as caught:
+        write_text(pipe, "text")
+    assert str(caught.value) == f"{pipe}: is a device or a pipe, which cannot be replaced by a file; name a file"
+    assert (pipe.is_fifo(), names(tmp_path)) == (True, ["pipe"])
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "data"
     for name in ("one", "two"):

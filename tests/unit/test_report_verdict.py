@@ -151,6 +151,14 @@ def test_a_student_larger_than_its_teacher_in_bytes_alone_is_warned_of(run: Fake
     assert warning == "The student is larger than its teacher in bytes: 11.2 MB against 1.00 MB."
 
 
+def test_what_spoke_against_the_lists_of_the_teacher_itself_is_not_said_of_its_student(run: FakeRun) -> None:
+    folder = run.write()
+    for role in ("teacher", "distilled"):
+        card = json.loads((folder / role / "model.json").read_text())
+        (folder / role / "model.json").write_text(json.dumps(card | {"warnings": [f"said of the {role}"]}))
+    assert build([folder]).runs[0].warnings == ("said of the distilled.",)
+
+
 def test_an_older_run_folder_without_halves_has_no_word_of_them(run: FakeRun) -> None:
     run.halves = {}
     made = build([run.write()])

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 import rankdistill as rd
+from rankdistill import plugins
 from rankdistill.config import TrainConfig
 from rankdistill.data.negatives import NegativeSampler
 from rankdistill.data.sequences import Sequences
@@ -440,6 +441,14 @@ class TestACallback:
         assert [each[0] for each in again.told[:2]] == ["start", "epoch"]
         assert again.told[0][3] == [row["epoch"] for row in result.rows[: 6 - len(again.told)]] != []
         assert same(whole, trained(split)[0])
+
+    def test_is_told_what_speaks_against_what_was_learned_from(self, split: rd.Split, lists: rd.Rankings) -> None:
+        listener, scored = Listener(), replace(lists, scores=np.ones(lists.items.shape, dtype=np.float32))
+        scored = replace(scored, score_scale="other")
+        settings = rd.Settings(train=TrainConfig(epochs=1, device="cpu"), callbacks=(listener,))
+        rd.distill(scored, CASER, split, plugins.find("distillation", "cd").Config(k=5), settings)
+        (_, result) = listener.told[-1]
+        assert ["no log-odds" in said for said in result.warnings] == [True]
 
     def test_is_told_of_a_model_without_epochs_too(self, split: rd.Split) -> None:
         listener = Listener()

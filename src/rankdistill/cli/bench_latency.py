@@ -73,22 +73,22 @@ def latency(
 
 
 def _contestants(folder: Path, role: Role, name: str, timings: Timings) -> list[Contestant]:
-    """A folder by what lies in it: an exported manifest, or a model's card."""
+    """A folder by what lies in it: a model's card, or an exported manifest."""
     from rankdistill.bench.contestants import of_folder, of_model
     from rankdistill.model_folder import CARD
     from rankdistill.serving import layout
     from rankdistill.stages import load_ranker
 
-    if (folder / layout.MANIFEST).is_file():
-        return of_folder(folder, role, name, timings.k)
-    if not (folder / CARD).is_file():
+    if (folder / CARD).is_file():
+        experiment = experiment_of(folder, timings.config, Changes())
+        split = load_data(experiment, timings.data)
+        return [of_model(load_ranker(folder, split, "cpu"), split, role, name, timings.k)]
+    if not (folder / layout.MANIFEST).is_file():
         raise ConfigError(
             f"{folder}: neither an exported folder ({layout.MANIFEST}) nor a model folder ({CARD}); "
             f"name one that export or train made"
         )
-    experiment = experiment_of(folder, timings.config, Changes())
-    split = load_data(experiment, timings.data)
-    return [of_model(load_ranker(folder, split, "cpu"), split, role, name, timings.k)]
+    return of_folder(folder, role, name, timings.k)
 
 
 def whole_numbers(option: str, written: str, most: int) -> tuple[int, ...]:

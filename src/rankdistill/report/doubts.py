@@ -137,5 +137,6 @@ def _as_large(run: Run) -> str:
 
 
 def _from_training(run: Run) -> list[str]:
-    """What was said of the teacher's lists when a student learned from them."""
-    return list(dict.fromkeys(f"{said}." for model in run.models for said in model.facts.get("warnings") or ()))
+    """What was said of the teacher's lists when the student learned from them."""
+    student = run.model("distilled")
+    return [] if student is None else [f"{said}." for said in student.facts.get("warnings") or ()]

@@ -120,13 +120,12 @@ def percent(share: float | None, *, sign: bool = False, decimals: int = 0) -> st
     return f"{MINUS if negative else '+' if sign else ''}{text} %"
 
 
-def portion(share: float) -> str:
-    """A share of a whole as per cent, with the decimals that a small one needs.
+def portion(share: float, decimals: int = 0) -> str:
+    """A share of a whole as per cent, with so many decimals, or those that a small one needs.
 
-    >>> portion(0.5), portion(0.00116), portion(0.0)
-    ('50 %', '0.1 %', '0 %')
+    >>> portion(0.5), portion(0.00116), portion(0.0), portion(0.5, 1)
+    ('50 %', '0.1 %', '0 %', '50.0 %')
     """
-    decimals = 0
     while 0 < share < 0.5 * 10 ** -(decimals + 2) and decimals < 6:
         decimals += 1
     return percent(share, decimals=decimals)

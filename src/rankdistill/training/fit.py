@@ -208,7 +208,8 @@ def fit(model: Ranker, data: TrainingData, objective: Objective, config: TrainCo
     if progress.best_state:
         model.load_state_dict(progress.best_state)
     seconds = asking + sum(float(row["seconds"]) for row in progress.rows)
-    return _end(session, FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds))
+    warnings = () if data.taught is None else data.taught.warnings
+    return _end(session, FitResult(progress.rows, progress.best_epoch or progress.epoch, seconds, warnings))
 
 
 def _start(session: Session, progress: Progress, config: TrainConfig, settled_from: int) -> None:

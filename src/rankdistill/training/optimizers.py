@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 from rankdistill import native
 from rankdistill.config import TrainConfig
 from rankdistill.ranker import Ranker
+from rankdistill.training.dense import BETA1, BETA2, EPSILON, DenseAdam
 
 logger = logging.getLogger(__name__)
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 LAZY_FROM = 200_000
 """Rows of a table from which on a row that is not touched is not moved; below, it moves as in any Adam."""
 
@@ -46,7 +45,7 @@ class Adam:
         others = [each for name, each in parameters.items() if name not in self._names]
         if lazy := [name for name, each in zip(self._names, self._parameters, strict=True) if len(each) >= LAZY_FROM]:
             logger.info("%s: rows that a step does not read stay as they are (lazy Adam)", ", ".join(lazy))
-        self._whole = _Whole(others, config.weight_decay)
+        self._whole = DenseAdam(others, config.weight_decay)
         self._collected: list[_Gradients] = []
         self._extend()
 
@@ -200,68 +199,6 @@ class Adam:
                 table.last.fill_(self.steps)
         self._whole.load(tensors)
         self._extend()
-
-
-class _Whole:
-    """The same for parameters of which every number moves at every step.
-
-    It is the step of `torch.optim.Adam` without the class, whose first instance takes seconds to import a compiler.
-    """
-
-    _STATE = ("step", "exp_avg", "exp_avg_sq")
-
-    def __init__(self, parameters: list[nn.Parameter], weight_decay: float) -> None:
-        self._parameters, self._weight_decay = parameters, weight_decay
-        self._states: dict[int, dict[str, Tensor]] = {}
-
-    def zero_grad(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
-
-    def step(self, learning_rate: float) -> None:
-        """Moves the parameters that have a gradient."""
-        found = {n: each for n, each in enumerate(self._parameters) if each.grad is not None}
-        for number in found.keys() - self._states.keys():
-            self._states[number] = self._begun(self._parameters[number])
-        steps, means, squares = ([self._states[number][key] for number in found] for key in self._STATE)
-        adam(
-            list(found.values()),
-            [each.grad for each in found.values() if each.grad is not None],
-            means,
-            squares,
-            [],
-            steps,
-            fused=True,
-            amsgrad=False,
-            beta1=BETA1,
-            beta2=BETA2,
-            lr=learning_rate,
-            weight_decay=self._weight_decay,
-            eps=EPSILON,
-            maximize=False,
-        )
-
-    def _begun(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        step = torch.zeros((), dtype=torch.float32, device=parameter.device)
-        like = (torch.zeros_like(parameter, memory_format=torch.preserve_format) for _ in range(2))
-        return dict(zip(self._STATE, (step, *like), strict=True))
-
-    def state(self) -> dict[str, Tensor]:
-        return {f"{number}/{key}": each for number, state in self._states.items() for key, each in state.items()}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Takes up what `state` gave.
-
-        Raises:
-            KeyError: it is the state of another optimiser.
-        """
-        for number, parameter in enumerate(self._parameters):
-            if f"{number}/step" in tensors:
-                self._states[number] = self._begun(parameter)
-        if unknown := tensors.keys() - self.state().keys():
-            raise KeyError(min(unknown))
-        for key, state in self.state().items():
-            state.copy_(tensors[key])
 
 
 def _by_row(parameter: nn.Parameter) -> bool:

@@ -13,7 +13,7 @@ from rankdistill.evaluation.compare import bootstrap_means, compare
 from rankdistill.evaluation.evaluate import Evaluation
 from rankdistill.ids import IdMap
 from rankdistill.model_folder import load_card
-from rankdistill.report.numerals import interval, metric_name, p_value, percent
+from rankdistill.report.numerals import interval, metric_name, p_value, percent, portion
 from rankdistill.report.numerals import metric as figure
 from rankdistill.runs import EVALUATION
 from rankdistill.tuning.goal import MEGABYTE, Goal
@@ -151,7 +151,7 @@ def sentences(found: Json, out: Path) -> list[str]:
         return [
             f"no student met {found['goal']['asked']} in {trials}; the closest is trial {chosen['number']}: "
             f"{size}, {quality}" + (f"; {figure(found['needed'])} is needed" if found["needed"] is not None else ""),
-            _missed(chosen),
+            _missed(chosen, name),
             _settings(chosen, found),
             "give it more --minutes or --trials, a larger student, another method, or a goal that is less tight",
             f"`rankdistill run {out / 'closest.toml'}` makes it",
@@ -165,9 +165,10 @@ def sentences(found: Json, out: Path) -> list[str]:
     return [*lines, *(f"warning: {warning}" for warning in found.get("warnings", ()))]
 
 
-def _missed(row: Json) -> str:
-    """Which part of the goal a trial misses, and by how much."""
-    parts = [f"{option} by {percent(share, decimals=1)}" for option, share in row["missed"].items()]
+def _missed(row: Json, name: str) -> str:
+    """Which part of the goal a trial misses, and by how much; `name` is that of the metric."""
+    of = {"--within": f" of the {name} that is needed"}
+    parts = [f"{option} by {portion(share, 1)}{of.get(option, '')}" for option, share in row["missed"].items()]
     return f"it misses {' and '.join(parts)}" if parts else "it was cut short, and so does not count"
 
 

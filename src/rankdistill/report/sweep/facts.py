@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -257,8 +258,9 @@ def _as_large(found: Json) -> str:
 
 def _from_training(found: Json) -> list[str]:
     """What was said of the teacher's lists when students learned from them, and how many of them it is about."""
-    said = Counter(warning for row in found["rows"] for warning in row.get("warnings") or ())
-    return [f"{warning} ({times} of {len(found['rows']) - 1} students)." for warning, times in said.items()]
+    learned = [row["warnings"] for row in found["rows"] if row["role"] == "distilled" and row["seeds"]]
+    said = Counter(itertools.chain(*learned))
+    return [f"{warning} ({times} of {len(learned)} distilled students)." for warning, times in said.items()]
 
 
 def caption(found: Json) -> str:
