@@ -123,8 +123,11 @@ def _warn_of(folder: Path, teacher: Path | None) -> None:
     That is its teacher, where it is one model folder, and the plain student of the same data in a folder `student`
     beside its own.
     """
-    beside_it = [folder.parent / "student", *([] if teacher is None else [teacher])]
+    plain = folder.parent / "student"
     data = load_card(folder)["fingerprint"]
-    known = [each for each in beside_it if is_model(each) and load_card(each).get("fingerprint") == data]
+    models = [each for each in (plain, teacher) if each is not None and is_model(each)]
+    known = [each for each in models if load_card(each).get("fingerprint") == data]
+    if plain not in known:
+        logger.info("not compared with a plain student: there is none in %s; `rankdistill run` trains one", plain)
     for warning in together([folder, *known]).warnings:
         logger.warning(warning)

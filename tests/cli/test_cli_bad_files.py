@@ -212,12 +212,14 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "an unknown user": (
         lambda lists: lists.with_columns(pl.col("user_id").replace({"u3": "stranger"})),
         "bad.parquet: 1 of 20 users are not in the data (first: 'stranger'); made from other data? "
-        "on_unknown = 'drop' leaves them out (--set teacher.on_unknown=drop; of evaluate and fuse --on-unknown drop)",
+        "on_unknown = 'drop' leaves them out (--set teacher.on_unknown=drop, of the second [[teacher]] "
+        "teacher.2.on_unknown; of evaluate and fuse --on-unknown drop)",
     ),
     "an unknown item": (
         lambda lists: swapped(lists, 2, pl.lit("novelty")),
         "items are not in the data (first: 'novelty'); made from other data? on_unknown = 'drop' leaves them out "
-        "(--set teacher.on_unknown=drop; of evaluate and fuse --on-unknown drop)",
+        "(--set teacher.on_unknown=drop, of the second [[teacher]] teacher.2.on_unknown; of evaluate and fuse "
+        "--on-unknown drop)",
     ),
     "missing queries": (
         lambda lists: lists.filter(~U3),

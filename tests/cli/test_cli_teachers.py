@@ -180,7 +180,7 @@ def test_a_teacher_over_another_catalogue_is_told_of_used_and_refused_by_its_sha
     assert line.startswith("most.parquet: 12 of 30 items are in the data (first that is not: 'other ")
     assert line.endswith(
         "and a share of 0.5 is the least; made from other data? lower least_shared if it is not (--set "
-        "teacher.least_shared=0.1; of fuse --least-shared 0.1)"
+        "teacher.least_shared=0.1, of the second [[teacher]] teacher.2.least_shared; of fuse --least-shared 0.1)"
     )
     cli.done(*command, "--teacher", "most.parquet", *drop, "--set", "teacher.least_shared=0.3")
 
@@ -211,7 +211,10 @@ def test_lists_over_another_catalogue_are_fused_for_the_data(done: Path, bare: P
     assert cli.refusal(*command) == "--on-unknown drop: leaves out what the data does not have; name that with --data"
     command = (*command, "--data", done / "data")
     line = cli.refusal(*command[:-4], "--data", done / "data")
-    assert line.endswith("(--set teacher.on_unknown=drop; of evaluate and fuse --on-unknown drop)")
+    assert line.endswith(
+        "(--set teacher.on_unknown=drop, of the second [[teacher]] teacher.2.on_unknown; of evaluate and fuse "
+        "--on-unknown drop)"
+    )
     assert "some.parquet: 21 of 30 items are in the data" in cli.done(*command).err
     assert not pl.read_parquet("fused.parquet")["item_id"].str.starts_with("other").any()
     cli.done("distill", bare, "--teacher", "fused.parquet", "--out", "student")

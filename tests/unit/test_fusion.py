@@ -127,6 +127,18 @@ def test_queries_that_one_teacher_lacks_are_left_out(caplog: pytest.LogCaptureFi
     assert "16 of 18 queries are known to all teachers (teacher 1 18, teacher 2 16); the others" in caplog.text
 
 
+def test_items_that_one_teacher_never_names_are_told_and_stay(caplog: pytest.LogCaptureFixture) -> None:
+    teacher, other = lists_of(1, 20, ragged=False), lists_of(2, 20, ragged=False)
+    more = replace(other, items=np.where(other.items == other.items.max(), 1000, other.items), scores=None)
+    named, also = (set(each.items[each.items != 0].tolist()) for each in (teacher, more))
+    with caplog.at_level("INFO", "rankdistill"):
+        assert 1000 in fuse([teacher, more], k=40).items
+    assert (
+        f"{len(named & also)} of {len(named | also)} items are in the lists of all teachers (teacher 1 {len(named)}, "
+        f"teacher 2 {len(also)}); the others stay"
+    ) in caplog.text
+
+
 @pytest.mark.parametrize("by", ["ranks", "scores"])
 @pytest.mark.parametrize("size", [1e308, 3.0, 1e-46, 5e-324])
 def test_only_what_the_weights_are_to_each_other_counts(by: Any, size: float) -> None:

@@ -151,6 +151,23 @@ def test_a_student_larger_than_its_teacher_in_bytes_alone_is_warned_of(run: Fake
     assert warning == "The student is larger than its teacher in bytes: 11.2 MB against 1.00 MB."
 
 
+@pytest.mark.parametrize(("gain", "said"), [(0.1, True), (0.0, True), (-0.0001, False)])
+def test_teachers_that_are_no_better_than_one_of_them_are_warned_of(run: FakeRun, gain: float, said: bool) -> None:
+    folder = run.write()
+    (made,) = build([folder]).runs
+    teacher, name = made.model("teacher"), made.main_metric()
+    assert teacher is not None
+    assert name is not None
+    value = teacher.metric(name)
+    assert value is not None
+    alone = {1: value - 0.01, 2: value + gain}
+    members = [{"number": 3}, *({"number": number, "metrics": {name: each}} for number, each in alone.items())]
+    card = json.loads((folder / "teacher" / "model.json").read_text())
+    (folder / "teacher" / "model.json").write_text(json.dumps(card | {"members": members}))
+    found = [each.partition(":")[0] for each in build([folder]).runs[0].warnings if "together" in each]
+    assert found == ["The teachers together are no better than member 2 alone"] * said
+
+
 def test_what_spoke_against_the_lists_of_the_teacher_itself_is_not_said_of_its_student(run: FakeRun) -> None:
     folder = run.write()
     for role in ("teacher", "distilled"):

@@ -723,9 +723,14 @@ class TestGoal:
         )
         assert not out.exists()
 
-    def test_a_student_as_large_as_its_teacher_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="there is nothing to compress; name a smaller student"):
-            check(Goal(within=0.01), [self.SMALL], self.TEACHER, self.TEACHER)
+    def test_a_goal_is_refused_where_no_student_is_smaller_than_the_teacher(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            check(Goal(within=0.01), [Model("d", 9_000_000)], self.TEACHER, self.TEACHER)
+        assert str(caught.value).startswith(
+            "the smallest student that is searched, c, has 8 MB and the teacher c 8 MB: there is nothing to compress; "
+            "name a smaller student"
+        )
+        check(Goal(within=0.01), [Model("d", 9_000_000), self.SMALL], self.TEACHER, self.TEACHER)
         check(Goal(within=0.01, under_mb=2), [self.SMALL], self.GIVEN, self.TEACHER)
         check(Goal(under_mb=9), [self.SMALL], self.GIVEN, None)
 

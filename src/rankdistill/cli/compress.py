@@ -77,8 +77,10 @@ def compress(
     rows = []
     for row in found.get("test", []):
         sizes = (whole(row["parameters"]), whole(row["bytes"]))
-        rows.append((row["role"], row["kind"], *sizes, _shown(row["metrics"].get(goal.metric))))
-    columns = ("", "Kind", "Parameters", "Bytes", metric_name(goal.metric))
+        latency = (row["latency_ms"] or {}).get("p50")
+        quality = _shown(row["metrics"].get(goal.metric))
+        rows.append((row["role"], row["kind"], *sizes, quality, "" if latency is None else f"{latency:.3f}"))
+    columns = ("", "Kind", "Parameters", "Bytes", metric_name(goal.metric), "ms a query")
     lines = [*found["sentences"], *([f"report: {found['report']}"] if "report" in found else [])]
     output.show(found, columns, rows, *lines)
     if not found["met"]:

@@ -96,11 +96,14 @@ def _gains(comparison: Json) -> bool:
 
 
 def print_model(folder: Path, output: Output) -> None:
-    """Prints the test metrics of a model folder."""
+    """Prints the test metrics of a model folder, and how large the model is."""
     from rankdistill.model_folder import load_card
+    from rankdistill.report.numerals import whole
 
     card = load_card(folder)
-    output.show(card, ("metric", "test"), metric_rows(card["metrics"]), *half_lines(card["halves"]), f"model: {folder}")
+    size = f"{whole(card['parameters'])} parameters, {whole(card['bytes'])} bytes"
+    notes = [*half_lines(card["halves"]), size, f"model: {folder}"]
+    output.show(card, ("metric", "test"), metric_rows(card["metrics"]), *notes)
 
 
 def metric_rows(means: dict[str, float]) -> list[tuple[str, str]]:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from rankdistill.types import Json
 
 
+_NEEDS = (
+    "needs, of the teacher: lists; several: easier lists besides, of earlier epochs, other teachers or files; scores: "
+    "lists with a column 'score'; model: its model folder"
+)
+
+
 def show(
     output: Output,
     kind: Annotated[
@@ -30,7 +36,8 @@ def show(
     if kind is None or kind in groups:
         found = [row for group in groups if kind in (None, group) for row in _kinds(group)]
         columns = ["group", "kind", *(["needs"] if kind == "distillation" else []), "description"]
-        output.show(found, columns, [tuple(row[column] for column in columns) for row in found])
+        notes = [_NEEDS] if kind == "distillation" else []
+        output.show(found, columns, [tuple(row[column] for column in columns) for row in found], *notes)
     else:
         description, config = _described(kind)
         _print_options(kind, description, config, output)

@@ -113,9 +113,15 @@ def _fingerprint(teachers: Sequence[Rankings]) -> str | None:
 def _check_items(teachers: Sequence[Rankings], least: float) -> None:
     """Lists name a part of a catalogue alone, so that the shortest of these parts is what has to be shared."""
     known = [np.unique(each.items[each.items != PAD]) for each in teachers]
-    smallest, shared = min(map(len, known)), len(reduce(np.intersect1d, known))
+    smallest, shared, every = min(map(len, known)), len(reduce(np.intersect1d, known)), len(reduce(np.union1d, known))
+    counts = ", ".join(f"{each.source} {len(items):,}" for each, items in zip(teachers, known, strict=True))
+    if shared < every:
+        logger.info(
+            "%s of %s items are in the lists of all teachers (%s); the others stay, and gain nothing from a teacher in "
+            "whose lists they are not",
+            *(f"{shared:,}", f"{every:,}", counts),
+        )
     if least > 0 and (not shared or shared < least * smallest):
-        counts = ", ".join(f"{each.source} {len(items):,}" for each, items in zip(teachers, known, strict=True))
         raise RankingsError(
             f"{shared:,} items are in the lists of all teachers ({counts}), and a share of {least:g} of the fewest is "
             f"the least; are they of the same catalogue? If they are, lower that share (--least-shared, or [ensemble] "

@@ -62,14 +62,16 @@ class Unknown:
                 raise RankingsError(
                     f"{rows.path}: {missing.n_unique():,} of {every:,} {what}s are not in the data "
                     f"(first: {missing[0]!r}); made from other data? on_unknown = 'drop' leaves them out "
-                    f"(--set teacher.on_unknown=drop; of evaluate and fuse --on-unknown drop)"
+                    f"(--set teacher.on_unknown=drop, of the second [[teacher]] teacher.2.on_unknown; of evaluate and "
+                    f"fuse --on-unknown drop)"
                 )
             shared = every - missing.n_unique()
             line = f"{rows.path}: {shared:,} of {every:,} {what}s are in the data (first that is not: {missing[0]!r})"
             if shared < self.least_shared * every or not shared:
                 raise RankingsError(
                     f"{line}, and a share of {self.least_shared:g} is the least; made from other data? lower "
-                    f"least_shared if it is not (--set teacher.least_shared=0.1; of fuse --least-shared 0.1)"
+                    f"least_shared if it is not (--set teacher.least_shared=0.1, of the second [[teacher]] "
+                    f"teacher.2.least_shared; of fuse --least-shared 0.1)"
                 )
             logger.info("%s; the others are left out", line)
 

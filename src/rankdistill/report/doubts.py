@@ -17,7 +17,13 @@ def doubts(run: Run) -> tuple[str, ...]:
     name = run.main_metric()
     if name is None:
         return ()
-    found = (_teacher_no_better(run, name), _no_gain(run, name), _popular_alone(run, name), _as_large(run))
+    found = (
+        _teacher_no_better(run, name),
+        _no_better_together(run, name),
+        _no_gain(run, name),
+        _popular_alone(run, name),
+        _as_large(run),
+    )
     return (*(warning for warning in found if warning), *_from_training(run))
 
 
@@ -40,6 +46,23 @@ def _teacher_no_better(run: Run, name: str) -> str:
     if base is None or best is None:
         return ""
     return teacher_no_better("the plain student", name, base, best, run.comparison("student", "teacher", name))
+
+
+def _no_better_together(run: Run, name: str) -> str:
+    """Whether one of several teachers is as good as all of them."""
+    teacher = run.model("teacher")
+    together = None if teacher is None else teacher.metric(name)
+    if teacher is None or together is None:
+        return ""
+    alone = {each["number"]: (each.get("metrics") or {}).get(name) for each in teacher.facts.get("members") or ()}
+    known = {number: float(value) for number, value in alone.items() if value is not None}
+    best = max(known, key=known.__getitem__, default=None)
+    if best is None or known[best] < together:
+        return ""
+    return (
+        f"The teachers together are no better than member {best} alone: {metric_name(name)} {metric(together)} against "
+        f"{metric(known[best])}. Give it more weight, or take it alone."
+    )
 
 
 def teacher_no_better(student: str, name: str, base: float, best: float, made: Comparison | None) -> str:

@@ -71,6 +71,8 @@ def compress(asked: Asked, goal: Goal, budget: Budget, out: Path) -> Json:
     split = prepare_data(experiment, search)
     ledger.hold_to(fingerprints_of(experiment, asked.role, split))
     sizes = Sizes(experiment, split, timed=goal.under_ms is not None)
+    if sizes.timed:
+        logger.info("%s: timing the teacher and the students that may be quick enough, before any is trained", goal)
     teacher = sizes.teacher()
     _check_sizes(sizes, goal, asked.space(), teacher)
     folder, space = prepare_teacher(experiment, asked.role, asked.space(), split, search)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -125,27 +126,23 @@ def check(goal: Goal, least: Iterable[Model], given: Model, teacher: Model | Non
     Args:
         goal: what is asked.
         least: students, of which one is the smallest and one the quickest that is searched; they are looked at until
-            one fits.
+            one fits and, where it has to be, is smaller than the teacher.
         given: the student of the experiment, which is looked at first.
         teacher: None where its lists alone are known.
 
     Raises:
         ConfigError: it does.
     """
+    below = math.inf if teacher is None or not goal.about_size else teacher.bytes
     looked_at: list[Model] = []
     for model in itertools.chain((given,), least):
         looked_at.append(model)
-        if goal.fits(model.bytes, model.latency_ms):
+        if goal.fits(model.bytes, model.latency_ms) and model.bytes < below:
             break
     else:
-        _refuse_tight(goal, looked_at)
+        _refuse_tight(goal, looked_at, teacher)
     if teacher is None:
         return
-    if goal.about_size and given.bytes >= teacher.bytes:
-        raise ConfigError(
-            f"[student] {given.name} has {_mb(given.bytes)} MB and its teacher {teacher.name} {_mb(teacher.bytes)} MB: "
-            f"there is nothing to compress; name a smaller student, such as one with a lower student.dim"
-        )
     if goal.under_mb is not None and goal.most_bytes >= teacher.bytes:
         raise ConfigError(
             f"--under-mb {goal.under_mb:g}: the teacher itself, {teacher.name}, has {_mb(teacher.bytes)} MB; ask for "
@@ -158,9 +155,15 @@ def check(goal: Goal, least: Iterable[Model], given: Model, teacher: Model | Non
         )
 
 
-def _refuse_tight(goal: Goal, least: Sequence[Model]) -> None:
-    """Says by which cost none of the least students fits."""
+def _refuse_tight(goal: Goal, least: Sequence[Model], teacher: Model | None) -> None:
+    """Says by which cost none of the least students fits, or that none is smaller than the teacher."""
     smallest = min(least, key=lambda model: model.bytes)
+    if teacher is not None and goal.about_size and smallest.bytes >= teacher.bytes:
+        raise ConfigError(
+            f"the smallest student that is searched, {smallest.name}, has {_mb(smallest.bytes)} MB and the teacher "
+            f"{teacher.name} {_mb(teacher.bytes)} MB: there is nothing to compress; name a smaller student, or widen "
+            f"the sizes with --key student.dim=1..64:log"
+        )
     if smallest.bytes > goal.most_bytes:
         raise ConfigError(
             f"--under-mb {goal.under_mb:g}: the smallest student that is searched, {smallest.name}, has "

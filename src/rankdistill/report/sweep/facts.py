@@ -258,7 +258,7 @@ def _as_large(found: Json) -> str:
 
 def _from_training(found: Json) -> list[str]:
     """What was said of the teacher's lists when students learned from them, and how many of them it is about."""
-    learned = [row["warnings"] for row in found["rows"] if row["role"] == "distilled" and row["seeds"]]
+    learned = [row.get("warnings") or () for row in found["rows"] if row["role"] == "distilled" and row["metrics"]]
     said = Counter(itertools.chain(*learned))
     return [f"{warning} ({times} of {len(learned)} distilled students)." for warning, times in said.items()]
 
