@@ -128,6 +128,6 @@ def _warn_of(folder: Path, teacher: Path | None) -> None:
     models = [each for each in (plain, teacher) if each is not None and is_model(each)]
     known = [each for each in models if load_card(each).get("fingerprint") == data]
     if plain not in known:
-        logger.info("not compared with a plain student: there is none in %s; `rankdistill run` trains one", plain)
+        logger.info("not compared with a plain student: %s is none of this data; `rankdistill run` trains one", plain)
     for warning in together([folder, *known]).warnings:
         logger.warning(warning)

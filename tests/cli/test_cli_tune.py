@@ -226,6 +226,12 @@ class TestWithOptuna:
         assert found["chosen"]["validation"] == max(row["validation"] for row in found["trials"])
         assert found["sure"]["probability"] is None
 
+    def test_compress_goes_below_a_student_that_is_as_large_as_its_teacher(self, desk: Path, cli: Command) -> None:
+        cli.done(*COMPRESS, "--within", "60%", "--trials", "2", "--set", "student.dim=16", "--out", "small")
+        found = json.loads((desk / "small" / "compress.json").read_text())
+        assert found["trials"]
+        assert all(row["bytes"] < found["teacher"]["bytes"] for row in found["trials"])
+
     def test_a_goal_that_no_student_meets_ends_with_what_came_closest(
         self, desk: Path, cli: Command, monkeypatch: pytest.MonkeyPatch
     ) -> None:

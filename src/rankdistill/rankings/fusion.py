@@ -6,9 +6,10 @@ import logging
 import math
 from collections.abc import Sequence
 from functools import reduce
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rankdistill.errors import RankingsError
 from rankdistill.rankings.lists import ANY_POSITION, Rankings, pack, unpack
@@ -114,7 +115,7 @@ def _check_items(teachers: Sequence[Rankings], least: float) -> None:
     """Lists name a part of a catalogue alone, so that the shortest of these parts is what has to be shared."""
     known = [np.unique(each.items[each.items != PAD]) for each in teachers]
     smallest, shared, every = min(map(len, known)), len(reduce(np.intersect1d, known)), len(reduce(np.union1d, known))
-    counts = ", ".join(f"{each.source} {len(items):,}" for each, items in zip(teachers, known, strict=True))
+    counts = _counts(teachers, known)
     if shared < every:
         logger.info(
             "%s of %s items are in the lists of all teachers (%s); the others stay, and gain nothing from a teacher in "
@@ -129,10 +130,15 @@ def _check_items(teachers: Sequence[Rankings], least: float) -> None:
         )
 
 
+def _counts(teachers: Sequence[Rankings], known: Sequence[NDArray[Any]]) -> str:
+    """How many users, queries or items each teacher knows."""
+    return ", ".join(f"{each.source} {len(ids):,}" for each, ids in zip(teachers, known, strict=True))
+
+
 def _shared(what: str, teachers: Sequence[Rankings], known: Sequence[Ints], least: float) -> Ints:
     """What all know, ascending."""
     shared, every = reduce(np.intersect1d, known), reduce(np.union1d, known)
-    counts = ", ".join(f"{each.source} {len(ids):,}" for each, ids in zip(teachers, known, strict=True))
+    counts = _counts(teachers, known)
     line = f"{len(shared):,} of {len(every):,} {what} are known to all teachers ({counts})"
     if len(shared) < least * len(every) or not len(shared):
         raise RankingsError(f"{line}, and a share of {least:g} is the least; are they of the same data?")

@@ -54,6 +54,10 @@ class Goal:
         """Whether a student has to be smaller than its teacher; where time alone is limited, it may be larger."""
         return self.under_mb is not None or self.under_ms is None
 
+    def below(self, teacher: float) -> float:
+        """What the bytes of a student have to be under, for those of its teacher; any number where it may be larger."""
+        return teacher if self.about_size else math.inf
+
     def fits(self, size: int, latency_ms: float | None) -> bool:
         """Whether a student is as small and as quick as asked."""
         slow = self.under_ms is not None and latency_ms is not None and latency_ms > self.under_ms
@@ -133,7 +137,7 @@ def check(goal: Goal, least: Iterable[Model], given: Model, teacher: Model | Non
     Raises:
         ConfigError: it does.
     """
-    below = math.inf if teacher is None or not goal.about_size else teacher.bytes
+    below = math.inf if teacher is None else goal.below(teacher.bytes)
     looked_at: list[Model] = []
     for model in itertools.chain((given,), least):
         looked_at.append(model)
@@ -158,7 +162,7 @@ def check(goal: Goal, least: Iterable[Model], given: Model, teacher: Model | Non
 def _refuse_tight(goal: Goal, least: Sequence[Model], teacher: Model | None) -> None:
     """Says by which cost none of the least students fits, or that none is smaller than the teacher."""
     smallest = min(least, key=lambda model: model.bytes)
-    if teacher is not None and goal.about_size and smallest.bytes >= teacher.bytes:
+    if teacher is not None and smallest.bytes >= goal.below(teacher.bytes):
         raise ConfigError(
             f"the smallest student that is searched, {smallest.name}, has {_mb(smallest.bytes)} MB and the teacher "
             f"{teacher.name} {_mb(teacher.bytes)} MB: there is nothing to compress; name a smaller student, or widen "

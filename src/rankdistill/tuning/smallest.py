@@ -122,7 +122,7 @@ class Smallest:
         return self.ladder[(lacking + enough) // 2] if enough - lacking > 1 else None
 
     def _fits(self, model: Model) -> bool:
-        small = model.bytes < self.teacher_bytes or not self.goal.about_size
+        small = model.bytes < self.goal.below(self.teacher_bytes)
         return small and self.goal.fits(model.bytes, model.latency_ms)
 
     def refused(self, point: Point, tried: Sequence[Trial]) -> bool:
