@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:
         raise StorageError(f"{given}: is a link that leads nowhere ({error}); name another place") from error
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise StorageError(f"{given}: is a device or a pipe, which cannot be replaced by a file; name a file")
+        raise StorageError(f"{given}: is a device or a pipe, which cannot be replaced; name another place")
     if Path.cwd().is_relative_to(path):
         raise StorageError(
             f"{given}: is the working directory or holds it, and cannot be replaced; name another folder"

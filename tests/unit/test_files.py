@@ -61,7 +61,7 @@ def test_what_is_neither_a_file_nor_a_folder_is_not_replaced(tmp_path: Path) -> 
     os.mkfifo(pipe)
     with pytest.raises(StorageError) as caught:
         write_text(pipe, "text")
-    assert str(caught.value) == f"{pipe}: is a device or a pipe, which cannot be replaced by a file; name a file"
+    assert str(caught.value) == f"{pipe}: is a device or a pipe, which cannot be replaced; name another place"
     assert (pipe.is_fifo(), names(tmp_path)) == (True, ["pipe"])
 
 
